@@ -99,6 +99,11 @@ def event_id(session: str, origin: int, offset: int, part: int) -> str:
     return f"{session}.{origin}.{offset:x}.{part}"
 
 
+def origin_of(event: str) -> int:
+    """Which incarnation of which log an event's id names."""
+    return int(event.split(".", 2)[1])
+
+
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # no i, l, o, u: read aloud without doubt
 
 

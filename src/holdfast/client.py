@@ -1,0 +1,99 @@
+"""Asking a running daemon. Standard library only: every command that only asks starts fast."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+from urllib.parse import quote, urlencode
+
+from holdfast.errors import Exit, HoldfastError
+from holdfast.paths import Paths
+
+CHUNK_BYTES: Final = 65_536
+CONNECT_TIMEOUT_S: Final = 2.0
+
+
+class NotRunning(HoldfastError):
+    """No daemon answers."""
+
+    exit: ClassVar[Exit] = Exit.NOT_RUNNING
+
+
+class Refused(HoldfastError):
+    """The daemon answered with an error; its exit code becomes ours."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CONNECT_TIMEOUT_S)
+        self.sock.connect(self._path)
+        self.sock.settimeout(None)
+
+
+class Client:
+    """One request at a time; answers are JSON or streams of bytes."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def is_running(self) -> bool:
+        try:
+            self.get("/v1/health")
+        except NotRunning:
+            return False
+        return True
+
+    def get(self, path: str, **query: object) -> Any:
+        return json.loads(b"".join(self.stream("GET", path, **query)))
+
+    def stream(self, method: str, path: str, **query: object) -> Iterator[bytes]:
+        asked = urlencode({key: value for key, value in query.items() if value not in (None, "")})
+        connection = _UnixConnection(self._paths.socket)
+        try:
+            self._paths.check_socket_dir()
+            connection.request(method, quote(path) + (f"?{asked}" if asked else ""))
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise NotRunning(
+                "holdfast is not running: start it with `holdfast start`"
+            ) from error
+        try:
+            if response.status >= http.client.BAD_REQUEST:
+                raise _refused(response)
+            while chunk := response.read1(CHUNK_BYTES):
+                yield chunk
+        except http.client.IncompleteRead as error:
+            raise NotRunning("holdfast stopped in the middle of its answer: try again") from error
+        finally:
+            connection.close()
+
+    def lines(self, method: str, path: str, **query: object) -> Iterator[Any]:
+        """A stream of JSON lines, each as soon as it is there."""
+        rest = b""
+        for chunk in self.stream(method, path, **query):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield json.loads(line)
+
+
+def _refused(response: http.client.HTTPResponse) -> Refused:
+    body = response.read()
+    try:
+        problem = json.loads(body)
+        return Refused(problem["error"], problem["exit"])
+    except (ValueError, KeyError, TypeError):
+        text = body.decode("utf-8", "replace") or response.reason
+        return Refused(f"the daemon answered {response.status}: {text}", Exit.FAILURE)

@@ -1,0 +1,398 @@
+"""The composition root: what starts, in what order, and the orderly way down.
+
+Up: folders, lock, logs, how the last run ended, journal, memory, tail, server. Down: the server
+takes no more, the tail finishes its batches and ends its children, the journal stores what waits,
+the last status is written, the lock goes. Each step down has its own share of the deadline; one
+that hangs is named in the log and in the run file and does not keep the next from running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar, Final
+
+import msgspec
+
+from holdfast import __version__
+from holdfast.blobstore import BlobStore
+from holdfast.clock import instant
+from holdfast.errors import Exit, HoldfastError
+from holdfast.governor import libc
+from holdfast.governor.governor import Governor, Thresholds, next_delay_s
+from holdfast.governor.protocol import Level
+from holdfast.governor.readings import Readings
+from holdfast.ingest.child import Setup
+from holdfast.ingest.importer import child_limit_bytes
+from holdfast.ingest.reading import ReadingLimits
+from holdfast.ingest.tail import Tail
+from holdfast.journal.model import AuditRecord, Batch
+from holdfast.journal.reader import SqliteReader
+from holdfast.journal.service import JournalService
+from holdfast.journal.sqlite import JournalError
+from holdfast.journal.writer import SqliteWriter
+from holdfast.lastrun import RunFile, write_atomically
+from holdfast.library import Library
+from holdfast.lock import JournalLock
+from holdfast.observe import Logs
+from holdfast.paths import Paths
+from holdfast.settings import Settings
+from holdfast.snapshots import Eviction, OversizedSession, SessionStore, StoreLimits
+from holdfast.sources.registry import enabled_sources
+from holdfast.status import LastRun, Status
+from holdfast.status_build import StatusBuilder
+
+MIB: Final = 1 << 20
+INTERPRETER_FLOOR_BYTES: Final = 48 * MIB
+THREADS_MAX: Final = 4
+
+
+class DaemonFailed(HoldfastError):
+    """The daemon could not go on."""
+
+    exit: ClassVar[Exit] = Exit.FAILURE
+
+
+def make_setup(settings: Settings, paths: Paths) -> Setup:
+    """What import children are told."""
+    limits = ReadingLimits(settings.snapshots.block_bytes, settings.ingest.max_line_bytes)
+    return Setup(limits, paths.blobs, paths.journal, child_limit_bytes(settings))
+
+
+def open_journal(
+    settings: Settings, paths: Paths, on_failure: Callable[[JournalError], None]
+) -> JournalService:
+    """The journal of this home; the caller holds its lock."""
+    return JournalService(
+        lambda: SqliteWriter(
+            paths.journal,
+            block_bytes=settings.snapshots.block_bytes,
+            audit_max_rows=settings.journal.audit_max_rows,
+        ),
+        lambda: SqliteReader(paths.journal),
+        readers=settings.journal.readers,
+        on_failure=on_failure,
+    )
+
+
+class Daemon:
+    """Everything that runs, wired. One per process."""
+
+    def __init__(self, settings: Settings, paths: Paths, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.paths = paths
+        self.state = "starting"
+        self.started_s = time.monotonic()
+        self.last_run: LastRun | None = None
+        self.last_journal_problem = ""
+        self.warnings: list[str] = []
+        self.exit = Exit.OK
+        self.run_file = RunFile(paths.run_file)
+        self.sources = {source.agent: source for source in enabled_sources(settings, environ)}
+        logs = settings.logs
+        self.logs = Logs(
+            Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
+        )
+        self._stop = asyncio.Event()
+        self._stop_reason = ""
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Exit:
+        """Until somebody asks it to stop."""
+        log = self.logs.operational
+        with JournalLock(self.paths.lock).acquire("daemon"):
+            self._start_memory()
+            self.last_run = self.run_file.begin()
+            log.info("daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run)
+            try:
+                await self._start()
+            except BaseException as error:
+                self.run_file.end(f"could not start: {error}", failed=True)
+                log.error("daemon.start_failed", error=str(error))
+                raise
+            await self._stop.wait()
+            await self.shutdown_all()
+        self.logs.close()
+        return self.exit
+
+    def stop(self, reason: str, code: Exit = Exit.OK) -> None:
+        """Ask for an orderly stop; the first reason counts."""
+        if not self._stop_reason:
+            self._stop_reason = reason
+            self.exit = code
+            self._stop.set()
+
+    async def status(self) -> Status:
+        return await asyncio.to_thread(self._status_builder.build)
+
+    # The way up.
+
+    def _start_memory(self) -> None:
+        settings = self.settings
+        resources = settings.resources
+        self.readings = Readings()
+        self.governor = Governor(
+            settings.daemon.max_memory_mb * MIB,
+            Thresholds(
+                resources.budget_moderate_pct,
+                resources.budget_high_pct,
+                resources.budget_critical_pct,
+            ),
+            readings=self.readings,
+            on_change=self._level_changed,
+            log=self.logs.operational,
+        )
+        snapshots = settings.snapshots
+        self.store = SessionStore(
+            StoreLimits(
+                budget_bytes=settings.snapshots_budget_bytes,
+                max_sessions=snapshots.max_sessions,
+                max_events_per_session=snapshots.max_events_per_session,
+                oversized=snapshots.oversized,
+                idle_eviction_ms=snapshots.idle_eviction_ms,
+                idle_eviction_mode=snapshots.idle_eviction_mode,
+                block_bytes=snapshots.block_bytes,
+            ),
+            on_evicted=self._evicted,
+        )
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="holdfast"))
+        self._evictions: list[Eviction] = []
+        self.journal = open_journal(self.settings, self.paths, self._journal_failed)
+        BlobStore(self.paths.blobs).sweep_partial()
+        self.library = Library(self.journal.reader, self.residency)
+        self.tail = Tail(
+            self.journal,
+            self.sources,
+            setup=make_setup(self.settings, self.paths),
+            workers=self.settings.import_workers(os.cpu_count() or 1),
+            inline_backlog_bytes=self.settings.ingest.inline_backlog_bytes,
+            reconcile_secs=self.settings.ingest.reconcile_secs,
+            on_stored=self._stored,
+            log=self.logs.operational,
+        )
+        self._status_builder = StatusBuilder(self)
+        self._listener = self._make_listener()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again
+        libc.malloc_trim()
+        self.governor.mark_baseline()
+        self.governor.register(self.store)
+        await self._listener.start()
+        await self.tail.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        self.state = "running"
+        self._warn_about_budget()
+        self._spawn(self._govern())
+        self._spawn(self._beat())
+
+    def _make_listener(self):  # type: ignore[no-untyped-def]  # imported here: only a daemon serves
+        from holdfast.observe.logs import stdlib_handler
+        from holdfast.server.app import make_app
+        from holdfast.server.listen import Listener
+
+        import logging
+
+        logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
+        grace_s = self.settings.daemon.stop_deadline_ms / 1000 / 3
+        return Listener(make_app(self), self.paths.socket, stop_grace_s=grace_s)
+
+    def _warn_about_budget(self) -> None:
+        budget_bytes = self.governor.budget_bytes
+        if budget_bytes < INTERPRETER_FLOOR_BYTES:
+            warning = (
+                f"daemon.max_memory_mb = {budget_bytes // MIB} is less than the program itself "
+                f"takes (about {INTERPRETER_FLOOR_BYTES // MIB} MB): raise it"
+            )
+            self.warnings.append(warning)
+            self.logs.operational.warning("daemon.budget_below_floor", warning=warning)
+
+    # While it runs.
+
+    def _stored(self, batch: Batch) -> None:
+        """A batch is in the journal: show it in memory."""
+        session = batch.facts.id
+        try:
+            for block in batch.blocks:
+                self.store.append_block(session, block)
+            if batch.line_count:
+                self.store.append(session, batch.first_seq, batch.lines, batch.line_count)
+        except OversizedSession as error:
+            self.logs.operational.error("snapshots.oversized", session=session, error=str(error))
+            self.stop(str(error), Exit.OVERSIZED)
+        if self.governor.fast_due():
+            self.governor.step()
+
+    def residency(self, session: str) -> int | None:
+        resident = self.store.resident(session)
+        return resident.bytes if resident is not None else None
+
+    def _evicted(self, eviction: Eviction) -> None:
+        """One operational and one audit record each (K6)."""
+        fields = msgspec.to_builtins(eviction)
+        self.logs.operational.info("snapshots.evicted", **fields)
+        self.logs.audit.info("session.evicted", **fields)
+        self._evictions.append(eviction)
+
+    def _level_changed(self, level: Level, previous: Level, cause: str, footprint: int) -> None:
+        self.logs.audit.info(
+            "pressure.changed",
+            level=level.label,
+            previous=previous.label,
+            cause=cause,
+            footprint_bytes=footprint,
+        )
+
+    def _journal_failed(self, error: JournalError) -> None:
+        self.last_journal_problem = f"{instant()} {error}"
+        self.logs.operational.error("journal.failed", error=str(error))
+
+    async def _govern(self) -> None:
+        """Keep the tree below its ceiling; look often while much happens, rarely while not."""
+        logged_s = 0.0
+        while not self._stop.is_set():
+            active = self.tail.importing or bool(self.tail.child_pids())
+            assessment = self.governor.step()
+            self.state = "importing" if self.tail.importing else "running"
+            interval_s = self.settings.resources.memory_log_interval_secs
+            if time.monotonic() - logged_s >= interval_s:
+                logged_s = time.monotonic()
+                self.logs.operational.info(
+                    "memory",
+                    footprint_bytes=assessment.footprint_bytes,
+                    level=assessment.level.label,
+                    snapshots_bytes=self.store.accounted_bytes,
+                )
+            await self._pause(next_delay_s(assessment.level, active=active))
+
+    async def _beat(self) -> None:
+        """Heartbeat: idle sessions, audit records, the status on disk, the run file."""
+        was_importing = False
+        while not self._stop.is_set():
+            self.store.sweep_idle()
+            self._store_audit()
+            if was_importing and not self.tail.importing:
+                self._settle_memory()
+            was_importing = self.tail.importing
+            await asyncio.to_thread(self._write_status)
+            self.run_file.beat()
+            await self._pause(self.settings.daemon.heartbeat_ms / 1000)
+
+    def _settle_memory(self) -> None:
+        """After an import: give back what it needed and nobody needs now."""
+        self.journal.call(lambda writer: writer.release_memory())
+        gc.collect()
+        libc.malloc_trim()
+
+    def _store_audit(self) -> None:
+        evictions, self._evictions = self._evictions, []
+        if evictions:
+            now = instant()
+            records = [
+                AuditRecord(now, "session.evicted", msgspec.Raw(msgspec.json.encode(each)))
+                for each in evictions
+            ]
+            self.journal.audit(records)
+
+    def _write_status(self) -> None:
+        try:
+            content = msgspec.json.encode(self._status_builder.build())
+            write_atomically(self.paths.status_file, content)
+        except (HoldfastError, OSError) as error:
+            self.logs.operational.warning("status.not_written", error=str(error))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+
+    def _background_done(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            error = task.exception()
+            self.logs.operational.error("daemon.failed", error=repr(error))
+            self.stop(f"an internal task failed ({error!r}): please report it", Exit.FAILURE)
+
+    # The way down.
+
+    async def shutdown_all(self) -> None:
+        """Every part in order, each within its deadline, none able to stop the rest."""
+        self.state = "stopping"
+        log = self.logs.operational
+        log.info("daemon.stopping", reason=self._stop_reason)
+        steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("server", self._listener.close),
+            ("tail", self.tail.close),
+            ("heartbeat", self._end_background),
+            ("journal", lambda: asyncio.to_thread(self._close_journal)),
+        ]
+        late = []
+        share_s = self.settings.daemon.stop_deadline_ms / 1000 / len(steps)
+        for name, step in steps:
+            try:
+                await asyncio.wait_for(step(), share_s)
+            except TimeoutError:
+                late.append(f"{name} did not stop within {share_s:.1f} s")
+            except Exception as error:  # noqa: BLE001  # the rest must still stop
+                late.append(f"{name} failed: {error!r}")
+        self.store.close()
+        detail = "; ".join([self._stop_reason, *late])
+        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
+        (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
+
+    async def _end_background(self) -> None:
+        if self._background:
+            await asyncio.wait(set(self._background))
+
+    def _close_journal(self) -> None:
+        self._store_audit()
+        self.journal.settle()
+        self.journal.call(lambda writer: writer.checkpoint()).result()
+        self.state = "stopped"
+        self._write_status()
+        self.journal.close()
+
+
+def main() -> int:
+    """`python -m holdfast.daemon`: what `holdfast start` runs in the background."""
+    from holdfast.settings import load
+
+    environ = dict(os.environ)
+    paths = Paths.from_env(environ)
+    try:
+        settings = load(paths.config_file, environ).settings
+        paths.ensure_dirs()
+        if sys.platform != "win32":
+            import uvloop
+
+            loop_factory = uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return int(runner.run(_run(settings, paths, environ)))
+    except HoldfastError as error:
+        print(f"holdfast: {error}", file=sys.stderr)
+        return int(error.exit)
+
+
+async def _run(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Exit:
+    return await Daemon(settings, paths, environ).run()
+
+
+if __name__ == "__main__":
+    # A process that is killed must not leave half-done work to exit handlers: there are none.
+    sys.exit(main())

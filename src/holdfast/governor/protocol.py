@@ -1,0 +1,40 @@
+"""What a room must offer so that its memory can be seen and taken back."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+
+class Level(IntEnum):
+    """How near the ceiling we are. A higher number is worse, so levels can be compared."""
+
+    NORMAL = 0
+    MODERATE = 1
+    HIGH = 2
+    CRITICAL = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Usage(msgspec.Struct, frozen=True):
+    bytes: int
+    items: int
+    limit_bytes: int | None
+    limit_items: int | None = None
+
+
+class Bounded(Protocol):
+    """A room with a limit. Both methods are called on the event loop's thread: neither may wait."""
+
+    @property
+    def name(self) -> str: ...
+
+    def usage(self) -> Usage: ...
+
+    def relieve(self, level: Level, target_bytes: int) -> int:
+        """Give back at least `target_bytes` if that is possible; return what was given back."""

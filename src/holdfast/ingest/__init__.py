@@ -1,0 +1,1 @@
+"""From logs to the journal, exactly once, with every byte accounted for."""

@@ -1,0 +1,324 @@
+"""First import: child processes read, this process stores. Bounded, resumable, and then gone.
+
+One thread per child sends it a job, takes its batches and submits them to the journal, which pushes
+back when it has enough. Killing any process at any time is harmless: a batch and its cursor are
+stored together, and the next import reads on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from holdfast.errors import HoldfastError
+from holdfast.ingest.child import Frame, Job, Setup, read_frame, write_frame
+from holdfast.ingest.plan import Pending, Plan, gone, make_job, make_plan, unreadable
+from holdfast.journal.model import Batch, FilesLedger
+from holdfast.journal.protocol import JournalReader
+from holdfast.journal.service import JournalService
+from holdfast.settings import Settings
+from holdfast.sources.base import Log, Source
+
+UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
+CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
+CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
+END_TIMEOUT_S: Final = 5.0
+_PIPE_BYTES: Final = 1 << 20
+
+
+class ImportFailed(HoldfastError):
+    """An import child ended before its work did."""
+
+
+class ByteCounts(msgspec.Struct):
+    """Where the bytes of the files went; `bad` includes the `torn` end of files still being written."""
+
+    seen: int = 0
+    parsed: int = 0
+    skipped: int = 0
+    unknown: int = 0
+    bad: int = 0
+    torn: int = 0
+
+
+class ImportReport(msgspec.Struct):
+    """What `import --json` prints. `bytes` covers all known files, `imported` is what was new."""
+
+    sessions: int = 0
+    events: int = 0
+    files: int = 0
+    bytes: ByteCounts = msgspec.field(default_factory=ByteCounts)
+    imported_sessions: int = 0
+    imported_events: int = 0
+    imported_bytes: int = 0
+    problems: list[str] = []
+    seconds: float = 0.0
+
+
+class Progress(msgspec.Struct):
+    """How far an import is; replaced as a whole, so any thread may look at it."""
+
+    total_bytes: int = 0
+    done_bytes: int = 0
+    sessions: int = 0
+    events: int = 0
+    finished: bool = False
+
+
+class Importer:
+    """Reads what a plan names, to its end, once."""
+
+    def __init__(
+        self,
+        journal: JournalService,
+        sources: Mapping[str, Source],
+        *,
+        workers: int,
+        setup: Setup,
+        on_stored: Callable[[Batch], None] = lambda _batch: None,
+        on_progress: Callable[[Progress], None] = lambda _progress: None,
+    ) -> None:
+        self._journal = journal
+        self._sources = sources
+        self._workers = workers
+        self._setup = setup
+        self._on_stored = on_stored
+        self._on_progress = on_progress
+        self._lock = threading.Condition()
+        self._pending: deque[Pending] = deque()
+        self._busy: set[str] = set()  # sessions that a child reads now
+        self._progress = Progress()
+        self._sessions: set[str] = set()
+        self._problems: list[str] = []
+        self._stopping = False
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def run(self) -> ImportReport:
+        """Find out what is unread, read it, and say what there is now."""
+        started = time.monotonic()
+        with self._journal.reader() as reader:
+            plan = make_plan(self._sources, reader)
+        self.read(plan)
+        self._journal.settle()
+        with self._journal.reader() as reader:
+            report = report_on(reader)
+        progress = self._progress
+        report.imported_sessions = progress.sessions
+        report.imported_events = progress.events
+        report.imported_bytes = progress.done_bytes
+        report.problems = sorted(
+            [f"{path}: {problem}" for path, problem in plan.problems.items()] + self._problems
+        )
+        report.seconds = round(time.monotonic() - started, 3)
+        return report
+
+    def read(self, plan: Plan) -> None:
+        if plan.gone:
+            self._mark_gone(plan.gone)
+        self._progress = Progress(total_bytes=plan.unread_bytes)
+        self._pending = deque(plan.pending)
+        threads = [
+            threading.Thread(target=self._work, name=f"import-{number}", daemon=True)
+            for number in range(min(self._workers, len(plan.pending)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._progress = replace(self._progress, finished=True)
+        self._on_progress(self._progress)
+
+    def stop(self) -> None:
+        """End early; what is stored stays, the rest is read next time."""
+        self._stopping = True
+        for child in self._children:
+            child.terminate()
+
+    def child_pids(self) -> list[int]:
+        return [child.pid for child in self._children if child.poll() is None]
+
+    def _mark_gone(self, paths: list[tuple[str, str]]) -> None:
+        with self._journal.reader() as reader:
+            found = [reader.cursor(agent, path) for agent, path in paths]
+        self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
+
+    def _work(self) -> None:
+        try:
+            with _Child(self._setup) as child:
+                with self._lock:
+                    self._children.append(child.process)
+                while (log := self._take()) is not None:
+                    try:
+                        self._read(child, log)
+                    finally:
+                        self._release(log)
+        except (HoldfastError, OSError) as error:
+            if not self._stopping:
+                self._problem(str(error))
+
+    def _take(self) -> Log | None:
+        """The next log whose session no other child reads."""
+        with self._lock:
+            while self._pending and not self._stopping:
+                for number, pending in enumerate(self._pending):
+                    log = self._sources[pending.agent].identify(pending.path)
+                    if log is None or log.agent_session_id not in self._busy:
+                        break
+                else:
+                    self._lock.wait()
+                    continue
+                del self._pending[number]
+                if log is not None:
+                    self._busy.add(log.agent_session_id)
+                    return log
+        return None
+
+    def _release(self, log: Log) -> None:
+        with self._lock:
+            self._busy.discard(log.agent_session_id)
+            self._lock.notify_all()
+
+    def _read(self, child: _Child, log: Log) -> None:
+        try:
+            with self._journal.reader() as reader:
+                job = make_job(log, reader)
+        except OSError as error:
+            self._refused(log, error.strerror or str(error))
+            return
+        unstored: deque[tuple[Batch, Future[None]]] = deque()
+        offset = job.cursor.offset
+        try:
+            for frame in child.run(job):
+                if frame.error:
+                    self._refused(log, frame.error)
+                if frame.batch is not None:
+                    unstored.append((frame.batch, self._journal.submit(frame.batch)))
+                if len(unstored) >= UNSTORED_BATCHES_MAX:
+                    offset = self._stored(*unstored.popleft(), offset)
+        finally:  # what a child gave before it died is stored, so it is to be shown
+            while unstored:
+                offset = self._stored(*unstored.popleft(), offset)
+
+    def _refused(self, log: Log, problem: str) -> None:
+        self._problem(f"{log.path}: {problem}")
+        with self._journal.reader() as reader:
+            cursor = unreadable(log, reader, problem)
+        self._journal.save_cursors([cursor]).result()
+
+    def _stored(self, batch: Batch, done: Future[None], offset: int) -> int:
+        done.result()
+        self._on_stored(batch)
+        assert batch.cursor is not None
+        with self._lock:
+            progress = self._progress
+            self._sessions.add(batch.facts.id)
+            self._progress = replace(
+                progress,
+                done_bytes=progress.done_bytes + batch.cursor.offset - offset,
+                sessions=len(self._sessions),
+                events=progress.events + batch.count,
+            )
+            self._on_progress(self._progress)
+        return batch.cursor.offset
+
+    def _problem(self, problem: str) -> None:
+        with self._lock:
+            self._problems.append(problem)
+
+
+def child_limit_bytes(settings: Settings) -> int:
+    """What one child may allocate: its share of what the ceiling leaves, and never less than runs."""
+    mib = 1 << 20
+    room = settings.daemon.max_memory_mb * mib - settings.snapshots_budget_bytes
+    return max(CHILD_DATA_BYTES_MIN, min(CHILD_DATA_BYTES_MAX, room // 2))
+
+
+def report_on(reader: JournalReader) -> ImportReport:
+    """What the journal holds, and where every byte of the logs went."""
+    totals = reader.totals()
+    ledger = reader.ledger()
+    return ImportReport(
+        sessions=totals.sessions,
+        events=totals.events,
+        files=ledger.files,
+        bytes=byte_counts(ledger),
+    )
+
+
+def byte_counts(ledger: FilesLedger) -> ByteCounts:
+    bad = ledger.bad + ledger.torn
+    return ByteCounts(
+        seen=ledger.parsed + ledger.skipped + ledger.unknown + bad,
+        parsed=ledger.parsed,
+        skipped=ledger.skipped,
+        unknown=ledger.unknown,
+        bad=bad,
+        torn=ledger.torn,
+    )
+
+
+class _Child:
+    """One import child and its two pipes."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Frame)
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "holdfast.ingest.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+        )
+        assert self.process.stdin and self.process.stdout
+        self._stdin, self._stdout = self.process.stdin, self.process.stdout
+        widen_pipe(self._stdout.fileno())
+        write_frame(self._stdin, setup, self._encoder)
+
+    def __enter__(self) -> _Child:
+        return self
+
+    def run(self, job: Job) -> Iterator[Frame]:
+        """The frames of one job, its last one without a batch."""
+        write_frame(self._stdin, job, self._encoder)
+        while True:
+            payload = read_frame(self._stdout)
+            if payload is None:
+                raise ImportFailed(
+                    f"the import process ended while it read {job.log.path} "
+                    f"(status {self.process.wait()}): run `holdfast import` again; "
+                    "what was read before is kept"
+                )
+            frame = self._decoder.decode(payload)
+            yield frame
+            if frame.batch is None:
+                return
+
+    def __exit__(self, *_error: object) -> None:
+        with suppress(OSError):
+            self._stdin.close()
+        try:
+            self.process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._stdout.close()
+
+
+def widen_pipe(fd: int) -> None:
+    """Fewer switches between processes; a system without the call keeps its default."""
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

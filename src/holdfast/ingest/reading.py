@@ -1,0 +1,287 @@
+"""One log, from its cursor on, as batches for the journal. The heart of ingest, without I/O policy.
+
+The same reading runs in import children (it gives sealed blocks) and in the daemon's tail (it gives
+lines). Each batch carries the cursor that is true once the batch is stored, so the journal commits
+both or neither, and reading resumes after any crash at a byte that it knows.
+
+A log that was rewritten is read again from its beginning as another incarnation (`origin`): events
+whose content the session already has are passed over, the rest is appended. Nothing is removed:
+deletion at the source never deletes here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from holdfast import blocks
+from holdfast.blobstore import BlobStore
+from holdfast.events import Event, Kind, Origin, Usage, encode_onto, event_id, origin_of
+from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
+from holdfast.journal.index import text_of
+from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, Ledger, Text, Verdict
+from holdfast.sources.base import Log, Parser, Source
+
+HEAD_BYTES: Final = 4_096
+EDGE_BYTES: Final = 256
+DIGEST_BYTES: Final = 12
+PREVIEW_BYTES: Final = 512
+TEXTS_CHARS_MAX: Final = 1_000_000
+OVERSIZED_TYPE: Final = "(line over the cap)"
+
+Known = Counter[bytes]
+
+
+class ReadingLimits(msgspec.Struct, frozen=True):
+    block_bytes: int
+    max_line_bytes: int
+
+
+def starting_cursor(log: Log, session: str, origin: int = 0) -> Cursor:
+    return Cursor(agent=log.agent, path=log.path, session=session, origin=origin)
+
+
+def was_rewritten(fd: int, cursor: Cursor, size: int) -> bool:
+    """Whether what was read of a file is no longer what stands there."""
+    if size < cursor.offset:
+        return True
+    if cursor.head_bytes and _digest(os.pread(fd, cursor.head_bytes, 0)) != cursor.head:
+        return True
+    return bool(cursor.edge) and _edge(fd, cursor.offset) != cursor.edge
+
+
+def content_digest(event: Event) -> bytes:
+    """What makes two events of a rewritten log the same one."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in (event.kind, event.at, event.text):
+        hasher.update(part.encode("utf-8", "surrogatepass"))
+        hasher.update(b"\0")
+    hasher.update(event.data)
+    return hasher.digest()
+
+
+def known_contents(events: Iterable[Event], *, but_origin: int) -> Known:
+    """What a session has from readings other than the one that goes on."""
+    return Counter(
+        content_digest(event) for event in events if origin_of(event.id) != but_origin
+    )
+
+
+class Reading:
+    """Reads one log once, from `cursor` to where the file ends now."""
+
+    def __init__(
+        self,
+        source: Source,
+        log: Log,
+        cursor: Cursor,
+        *,
+        first_seq: int,
+        limits: ReadingLimits,
+        blobs: BlobStore,
+        known: Known | None = None,
+        sealed: bool = False,
+    ) -> None:
+        self._log = log
+        self._cursor = cursor
+        self._limits = limits
+        self._blobs = blobs
+        self._known = known
+        self._sealed = sealed
+        self._parser: Parser = source.parser(log, cursor.state, blobs)
+        self._offset = cursor.offset
+        self._ledger: Ledger = cursor.ledger
+        self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
+        self._open_verdict = cursor.open_verdict
+        self._verdict: Verdict = "skipped"  # of the line that was taken last
+        self._seq = first_seq
+        self._first_seq = first_seq
+        self._lines = bytearray()
+        self._texts: list[Text] = []
+        self._text_chars = 0
+        self._usage = NO_USAGE
+
+    def batches(self, fd: int) -> Iterator[Batch]:
+        """Batches of about a block, then one with the rest and the cursor at the end."""
+        for found in read_lines(fd, self._offset, self._limits.max_line_bytes):
+            if isinstance(found, Lines):
+                for content in found.contents:
+                    self._whole(fd, content)
+                    if self._is_full():
+                        yield self._batch(fd)
+            elif isinstance(found, Torn):
+                self._torn(found)
+            elif found.whole:
+                self._oversized(fd, found.offset, found.length)
+                yield self._batch(fd)
+            else:
+                break
+        yield self._batch(fd)
+
+    def _is_full(self) -> bool:
+        return len(self._lines) >= self._limits.block_bytes or self._text_chars > TEXTS_CHARS_MAX
+
+    def _whole(self, fd: int, content: bytes) -> None:
+        if len(content) > self._limits.max_line_bytes:
+            self._oversized(fd, self._offset, len(content))
+            return
+        if self._open_verdict is not None:
+            verdict, self._open_verdict = self._open_verdict, None
+            if not content:
+                self._count(verdict, 1)  # the newline that was missing when the line was read
+                return
+        self._take(content)
+        self._count(self._verdict, len(content) + 1)
+
+    def _torn(self, torn: Torn) -> None:
+        """The end of the file without a newline: read now if it is a whole record."""
+        if self._open_verdict is not None or not torn.content.strip():
+            return
+        self._take(torn.content)
+        if self._verdict != "bad":
+            self._open_verdict = self._verdict
+            self._count(self._verdict, len(torn.content))
+
+    def _take(self, content: bytes) -> None:
+        offset = self._offset
+        self._verdict, events = self._parser.parse(offset, content)
+        for part, event in enumerate(events):
+            self._add(event, offset, part)
+
+    def _count(self, verdict: Verdict, size: int) -> None:
+        self._counts[verdict] += size
+        self._offset += size
+
+    def _add(self, event: Event, offset: int, part: int) -> None:
+        if self._known is not None and offset < self._cursor.compare_until:
+            digest = content_digest(event)
+            if self._known[digest] > 0:
+                self._known[digest] -= 1
+                return
+        event.seq = self._seq
+        event.id = event_id(event.session, self._cursor.origin, offset, part)
+        encode_onto(event, self._lines)
+        self._seq += 1
+        if event.usage is not None:
+            self._add_usage(event.usage)
+        text = text_of(event)
+        if text is not None:
+            self._texts.append(text)
+            self._text_chars += len(text.text)
+
+    def _add_usage(self, added: Usage) -> None:
+        self._usage = Usage(
+            self._usage.input + added.input,
+            self._usage.output + added.output,
+            self._usage.cache_read + added.cache_read,
+            self._usage.cache_write + added.cache_write,
+        )
+
+    def _oversized(self, fd: int, offset: int, length: int) -> None:
+        """A line over the cap goes to a blob by streaming; its event says where it is."""
+        preview = os.pread(fd, PREVIEW_BYTES, offset).decode("utf-8", "replace")
+        blob = self._blobs.put_stream(read_range(fd, offset, length))
+        about = {"type": OVERSIZED_TYPE, "bytes": blob.bytes, "blob": blob.digest, "preview": preview}
+        facts = self._parser.facts
+        event = Event(
+            id="",
+            session=facts.id,
+            seq=-1,
+            kind=Kind.PROVIDER_RAW,
+            at=facts.updated_at,
+            text=f"[a line of {length:,} bytes]",
+            data=msgspec.Raw(msgspec.json.encode(about)),
+            source=Origin(self._log.agent, self._log.relative, offset),
+            actor="system",
+        )
+        self._open_verdict = None
+        self._add(event, offset, 0)
+        records, size = self._parser.unknown.get(OVERSIZED_TYPE, (0, 0))
+        self._parser.unknown[OVERSIZED_TYPE] = (records + 1, size + length)
+        self._count("unknown", length + 1)
+
+    def _batch(self, fd: int) -> Batch:
+        count = self._seq - self._first_seq
+        batch = Batch(
+            facts=self._parser.facts,
+            first_seq=self._first_seq,
+            cursor=self._advance(fd),
+            usage=self._usage,
+            texts=self._texts,
+            unknown_types=self._take_unknown(),
+            blobs=self._blobs.take_stored(),
+        )
+        if count and self._sealed:
+            batch.blocks = [blocks.seal(self._lines, self._first_seq, count)]
+        elif count:
+            batch.lines, batch.line_count = bytes(self._lines), count
+        self._first_seq = self._seq
+        self._lines.clear()
+        self._texts = []
+        self._text_chars = 0
+        self._usage = NO_USAGE
+        return batch
+
+    def _take_unknown(self) -> dict[str, tuple[int, int]]:
+        """Unknown types since the last batch; the parser counts them and forgets."""
+        unknown = dict(self._parser.unknown)
+        self._parser.unknown.clear()
+        return unknown
+
+    def _advance(self, fd: int) -> Cursor:
+        about = os.fstat(fd)
+        counts = self._counts
+        self._ledger = self._ledger.plus(
+            Ledger(counts["parsed"], counts["skipped"], counts["unknown"], counts["bad"])
+        )
+        self._counts = dict.fromkeys(counts, 0)
+        head_bytes = min(self._offset, HEAD_BYTES)
+        before = self._cursor
+        head = before.head if head_bytes == before.head_bytes else _digest(os.pread(fd, head_bytes, 0))
+        self._cursor = replace(
+            before,
+            offset=self._offset,
+            size=max(about.st_size, self._offset),
+            mtime_ns=about.st_mtime_ns,
+            ledger=self._ledger,
+            open_verdict=self._open_verdict,
+            head_bytes=head_bytes,
+            head=head,
+            edge=_edge(fd, self._offset),
+            state=self._parser.state(),
+            gone_at="",
+            error="",
+        )
+        return self._cursor
+
+
+def fresh_incarnation(cursor: Cursor, origin: int, size: int) -> Cursor:
+    """A cursor that reads a rewritten log from its beginning, comparing what stands there now."""
+    return replace(
+        cursor,
+        origin=origin,
+        offset=0,
+        ledger=NO_BYTES,
+        open_verdict=None,
+        head_bytes=0,
+        head=b"",
+        edge=b"",
+        state=b"",
+        compare_until=size,
+    )
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def _edge(fd: int, offset: int) -> bytes:
+    start = max(0, offset - EDGE_BYTES)
+    return _digest(os.pread(fd, offset - start, start)) if offset else b""
+

@@ -1,0 +1,316 @@
+"""The live tail: what is appended to a log is in the journal and in memory milliseconds later.
+
+A change marks a path; one task at a time reads it from its cursor, waits for the commit, shows the
+batch to `on_stored`, and looks whether the path was marked again meanwhile. What is too much to
+read beside everything else (a large backlog, a rewritten log) goes to an import child. Sessions are
+read by one reader at a time, so sequence numbers need no negotiation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from holdfast.blobstore import BlobStore
+from holdfast.errors import HoldfastError
+from holdfast.ingest.child import Setup
+from holdfast.ingest.importer import Importer, ImportReport, Progress
+from holdfast.ingest.plan import Pending, Plan, make_job, make_plan, unreadable
+from holdfast.ingest.reading import Reading, was_rewritten
+from holdfast.journal.model import Batch, Cursor
+from holdfast.journal.service import JournalService
+from holdfast.observe.logs import JsonLog
+from holdfast.sources.base import Log, Source
+from holdfast.sources.watch import Watcher, make_watcher
+
+HOT_LOGS_MAX: Final = 256
+RETRY_S: Final = 1.0
+RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
+
+
+class _Hot(msgspec.Struct):
+    """Where a log that is being written stands: saves asking the journal each time."""
+
+    log: Log
+    cursor: Cursor
+    next_seq: int
+
+
+class TailStatus(msgspec.Struct, frozen=True):
+    importing: bool
+    waiting_logs: int
+    hot_logs: int
+    lag_bytes: int
+    last_problem: str
+
+
+class Tail:
+    """Keeps the journal at the end of every log. Lives on the daemon's event loop."""
+
+    def __init__(
+        self,
+        journal: JournalService,
+        sources: Mapping[str, Source],
+        *,
+        setup: Setup,
+        workers: int,
+        inline_backlog_bytes: int,
+        reconcile_secs: int,
+        on_stored: Callable[[Batch], None],
+        log: JsonLog,
+    ) -> None:
+        self._journal = journal
+        self._sources = sources
+        self._setup = setup
+        self._workers = workers
+        self._inline_backlog = inline_backlog_bytes
+        self._reconcile_secs = reconcile_secs
+        self._on_stored = on_stored
+        self._log = log
+        self._hot: OrderedDict[str, _Hot] = OrderedDict()
+        self._marked: dict[str, None] = {}
+        self._reading: set[str] = set()  # sessions
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._import: asyncio.Task[ImportReport] | None = None
+        self._importers: set[Importer] = set()
+        self._watcher: Watcher | None = None
+        self._reconcile = asyncio.Event()
+        self._closing = False
+        self._last_problem = ""
+        self.progress = Progress()
+
+    async def start(self) -> None:
+        """Watch, and read what was missed while nobody watched."""
+        roots = [root for source in self._sources.values() for root in source.roots()]
+        self._watcher = make_watcher(roots, self._mark, self._missed)
+        self._watcher.start()
+        self._spawn(self._reconcile_forever())
+
+    async def close(self) -> None:
+        """Stop watching, finish what is being read, end the children."""
+        self._closing = True
+        if self._watcher is not None:
+            self._watcher.close()
+        for importer in self._importers:
+            importer.stop()
+        if self._import is not None:
+            await asyncio.wait([self._import])
+        self._reconcile.set()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    @property
+    def importing(self) -> bool:
+        return self._import is not None and not self._import.done()
+
+    def child_pids(self) -> list[int]:
+        return [pid for importer in self._importers for pid in importer.child_pids()]
+
+    def status(self) -> TailStatus:
+        progress = self.progress
+        lag = progress.total_bytes - progress.done_bytes if self.importing else 0
+        return TailStatus(
+            self.importing, len(self._marked), len(self._hot), max(0, lag), self._last_problem
+        )
+
+    async def import_all(self) -> ImportReport:
+        """Everything unread, by children; whoever asks meanwhile waits for the same run."""
+        if self._import is None or self._import.done():
+            self._import = asyncio.ensure_future(self._run_import())
+        return await asyncio.shield(self._import)
+
+    async def _run_import(self) -> ImportReport:
+        while self._reading:
+            await asyncio.wait(set(self._tasks), timeout=0.05)
+        try:
+            with self._new_importer() as importer:
+                return await asyncio.to_thread(importer.run)
+        finally:
+            self._hot.clear()
+            asyncio.get_running_loop().call_soon(self._pump_marked)
+
+    @contextmanager
+    def _new_importer(self) -> Iterator[Importer]:
+        loop = asyncio.get_running_loop()
+
+        def show(batch: Batch) -> None:
+            loop.call_soon_threadsafe(self._on_stored, batch)
+
+        importer = Importer(
+            self._journal,
+            self._sources,
+            workers=self._workers,
+            setup=self._setup,
+            on_stored=show,
+            on_progress=self._progressed,
+        )
+        self._importers.add(importer)
+        try:
+            yield importer
+        finally:
+            self._importers.discard(importer)
+
+    def _progressed(self, progress: Progress) -> None:
+        self.progress = progress
+
+    # From a change to a reading.
+
+    def _mark(self, path: str) -> None:
+        if not self._closing and self._identify(path) is not None:
+            self._marked[path] = None
+            self._pump_marked()
+
+    def _missed(self, why: str) -> None:
+        self._log.info("tail.reconcile", why=why)
+        self._reconcile.set()
+
+    def _identify(self, path: str) -> Log | None:
+        for source in self._sources.values():
+            log = source.identify(path)
+            if log is not None:
+                return log
+        return None
+
+    def _pump_marked(self) -> None:
+        if self.importing or self._closing:
+            return
+        for path in list(self._marked):
+            log = self._identify(path)
+            if log is None:
+                del self._marked[path]
+            elif log.agent_session_id not in self._reading:
+                del self._marked[path]
+                self._reading.add(log.agent_session_id)
+                self._spawn(self._pump(log))
+
+    async def _pump(self, log: Log) -> None:
+        try:
+            await self._read(log)
+        except (HoldfastError, OSError) as error:
+            self._hot.pop(log.path, None)
+            self._last_problem = f"{log.path}: {error}"
+            self._log.warning("tail.failed", path=log.path, error=str(error))
+            if not self._closing:
+                self._marked[log.path] = None
+                asyncio.get_running_loop().call_later(RETRY_S, self._pump_marked)
+                return
+        finally:
+            self._reading.discard(log.agent_session_id)
+        self._pump_marked()
+
+    async def _read(self, log: Log) -> None:
+        try:
+            fd = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            await self._gone(log)
+            return
+        except OSError as error:
+            await self._unreadable(log, error)
+            return
+        try:
+            hot = self._hot_log(log)
+            size = os.fstat(fd).st_size
+            backlog = size - hot.cursor.offset
+            compare = hot.cursor.must_compare or was_rewritten(fd, hot.cursor, size)
+            if compare or backlog > self._inline_backlog:
+                await self._read_in_child(log)
+            elif size != hot.cursor.offset or hot.cursor.error or hot.cursor.gone_at:
+                await self._read_here(fd, hot)
+        finally:
+            os.close(fd)
+
+    async def _read_here(self, fd: int, hot: _Hot) -> None:
+        reading = Reading(
+            self._sources[hot.log.agent],
+            hot.log,
+            hot.cursor,
+            first_seq=hot.next_seq,
+            limits=self._setup.limits,
+            blobs=BlobStore(self._setup.blobs),
+        )
+        for batch in reading.batches(fd):
+            await asyncio.wrap_future(self._journal.submit(batch))
+            assert batch.cursor is not None
+            hot.cursor = batch.cursor
+            hot.next_seq += batch.count
+            self._on_stored(batch)
+
+    def _hot_log(self, log: Log) -> _Hot:
+        hot = self._hot.get(log.path)
+        if hot is None:
+            with self._journal.reader() as reader:
+                job = make_job(log, reader)
+            hot = self._hot[log.path] = _Hot(log, job.cursor, job.first_seq)
+            if len(self._hot) > HOT_LOGS_MAX:
+                self._hot.popitem(last=False)
+        self._hot.move_to_end(log.path)
+        return hot
+
+    async def _read_in_child(self, log: Log) -> None:
+        self._hot.pop(log.path, None)
+        about = os.stat(log.path)
+        plan = Plan([Pending(about.st_mtime_ns, log.path, log.agent)], about.st_size)
+        with self._new_importer() as importer:
+            await asyncio.to_thread(importer.read, plan)
+
+    async def _gone(self, log: Log) -> None:
+        self._hot.pop(log.path, None)
+        with self._new_importer() as importer:
+            await asyncio.to_thread(importer.read, Plan(gone=[(log.agent, log.path)]))
+        self._log.info("tail.gone", path=log.path)
+
+    async def _unreadable(self, log: Log, error: OSError) -> None:
+        self._hot.pop(log.path, None)
+        problem = error.strerror or str(error)
+        self._last_problem = f"{log.path}: {problem}"
+        with self._journal.reader() as reader:
+            cursor = unreadable(log, reader, problem)
+        await asyncio.wrap_future(self._journal.save_cursors([cursor]))
+        self._log.warning("tail.unreadable", path=log.path, error=problem)
+
+    # What notifications missed.
+
+    async def _reconcile_forever(self) -> None:
+        while not self._closing:
+            self._reconcile.clear()
+            started = time.monotonic()
+            await self._reconcile_once()
+            pause_s = max(self._reconcile_secs, RECONCILE_COST_SHARE * (time.monotonic() - started))
+            try:
+                await asyncio.wait_for(self._reconcile.wait(), pause_s)
+            except TimeoutError:
+                continue
+
+    async def _reconcile_once(self) -> None:
+        if self.importing or self._closing:
+            return
+        try:
+            plan = await asyncio.to_thread(self._plan)
+        except HoldfastError as error:
+            self._log.warning("tail.reconcile_failed", error=str(error))
+            return
+        for path, problem in plan.problems.items():
+            self._last_problem = f"{path}: {problem}"
+        if plan.unread_bytes > self._inline_backlog:
+            await self.import_all()
+            return
+        for _agent, path in plan.gone:
+            self._mark(path)
+        for pending in plan.pending:
+            self._mark(pending.path)
+
+    def _plan(self) -> Plan:
+        with self._journal.reader() as reader:
+            return make_plan(self._sources, reader)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,1 @@
+"""The truth: every conversation, durable, in order, and searchable."""

@@ -1,0 +1,231 @@
+"""What goes into the journal and what comes out of it. Data only."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from holdfast.blocks import Block
+from holdfast.events import Usage
+
+NO_USAGE = Usage()
+
+Verdict = Literal["parsed", "skipped", "unknown", "bad"]
+
+
+class TitleRank(IntEnum):
+    """Which title wins: a person's over the agent's over ours."""
+
+    NONE = 0
+    PROMPT = 1
+    SUMMARY = 2
+    AGENT = 3
+    PERSON = 4
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """What a source knows of a session; the journal keeps the newest of each."""
+
+    id: str
+    agent: str
+    agent_session_id: str
+    parent: str = ""  # id of the session that started this one
+    first_uuid: str = ""  # the agent's id of the first record: a fork replays it
+    project: str = ""
+    title: str = ""
+    title_rank: int = TitleRank.NONE
+    started_at: str = ""
+    updated_at: str = ""
+    model: str = ""
+    cwd: str = ""
+    branch: str = ""
+    agent_version: str = ""
+
+
+class SessionRow(Facts, kw_only=True):
+    """A session as the journal lists it."""
+
+    forked_from: str = ""  # id of the session whose beginning this one repeats
+    events: int = 0
+    raw_bytes: int = 0  # canonical lines
+    stored_bytes: int = 0  # the same, as they are kept
+    usage: Usage = NO_USAGE
+
+
+class Ledger(msgspec.Struct, frozen=True, gc=False):
+    """Where every byte of a log went. `torn` is a last line without its end: waiting, not lost."""
+
+    parsed: int = 0
+    skipped: int = 0
+    unknown: int = 0
+    bad: int = 0
+
+    @property
+    def consumed(self) -> int:
+        return self.parsed + self.skipped + self.unknown + self.bad
+
+    def plus(self, other: Ledger) -> Ledger:
+        return Ledger(
+            self.parsed + other.parsed,
+            self.skipped + other.skipped,
+            self.unknown + other.unknown,
+            self.bad + other.bad,
+        )
+
+
+NO_BYTES = Ledger()
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """How far one log file was read, and what is needed to read on from there."""
+
+    agent: str
+    path: str  # absolute
+    session: str
+    origin: int = 0  # which log, or rewriting of a log, of the session this is
+    offset: int = 0
+    size: int = 0  # of the file when it was last looked at
+    mtime_ns: int = 0
+    ledger: Ledger = NO_BYTES
+    open_verdict: Verdict | None = None  # the last line was read before its newline came
+    head_bytes: int = 0  # how much of the beginning `head` covers
+    head: bytes = b""  # digest of the beginning: a rewritten file shows here
+    edge: bytes = b""  # digest of what stands right before `offset`
+    state: bytes = b""  # the parser's own
+    # Up to here the log may repeat what the session has from another reading.
+    compare_until: int = 0
+    gone_at: str = ""  # when the file was found deleted
+    error: str = ""
+
+    @property
+    def must_compare(self) -> bool:
+        return self.offset < self.compare_until
+
+    @property
+    def torn(self) -> int:
+        """Bytes behind the last whole line."""
+        return max(0, self.size - self.offset)
+
+
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """What a log looked like when it was last read: enough to see whether it changed."""
+
+    agent: str
+    path: str
+    size: int
+    mtime_ns: int
+    gone_at: str
+    error: str
+
+
+class FilesLedger(msgspec.Struct, frozen=True):
+    """The ledgers of all logs, added up. `torn` is what waits behind the last whole lines."""
+
+    files: int
+    parsed: int
+    skipped: int
+    unknown: int
+    bad: int
+    torn: int
+    gone: int
+    unreadable: int
+    last_error: str
+
+
+class Text(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What the index gets of one event."""
+
+    seq: int
+    column: int
+    text: str
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """A large payload that was put beside the journal, under its digest."""
+
+    digest: str
+    bytes: int
+    stored_bytes: int
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """What one commit adds to one session: events, and the cursor that they bring forward.
+
+    Events come sealed (`blocks`) or as `lines`; both may be empty when only the cursor moves.
+    """
+
+    facts: Facts
+    first_seq: int
+    blocks: list[Block] = []
+    lines: bytes = b""
+    line_count: int = 0
+    cursor: Cursor | None = None
+    usage: Usage = NO_USAGE
+    texts: list[Text] = []
+    unknown_types: dict[str, tuple[int, int]] = {}  # type -> records, bytes
+    blobs: list[Blob] = []
+
+    @property
+    def count(self) -> int:
+        return sum(block.count for block in self.blocks) + self.line_count
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Events that stand next to each other in the global order and in their session."""
+
+    position: int
+    session: str
+    first_seq: int
+    count: int
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    agent: str = ""
+    project: str = ""  # any part of the path
+    since: str = ""  # ISO 8601
+    text: str = ""  # words in title, project or conversation
+    limit: int | None = None
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    words: str
+    agent: str = ""
+    project: str = ""
+    kind: str = ""
+    since: str = ""
+    limit: int = 20
+
+
+class Hit(msgspec.Struct, frozen=True):
+    session: str
+    seq: int
+    kind: str
+    at: str
+    score: float
+    snippet: str  # the words found stand between the two marks of `search.MARKS`
+
+
+class UnknownType(msgspec.Struct, frozen=True):
+    agent: str
+    type: str
+    records: int
+    bytes: int
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    at: str
+    action: str
+    detail: msgspec.Raw
+
+
+class Totals(msgspec.Struct, frozen=True):
+    sessions: int
+    events: int
+    raw_bytes: int
+    stored_bytes: int
+    next_position: int
+    indexed_position: int
+    blobs: int
+    blob_bytes: int

@@ -1,0 +1,236 @@
+-- Every statement of the SQLite journal, by name. The line after the name says what it is for.
+
+-- name: upsert_session
+-- Newer facts win, empty ones never do; titles by rank.
+INSERT INTO sessions (
+    id, agent, agent_session_id, parent, first_uuid, project, title, title_rank,
+    started_at, updated_at, model, cwd, branch, agent_version
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    parent        = iif(excluded.parent = '', parent, excluded.parent),
+    first_uuid    = iif(first_uuid = '', excluded.first_uuid, first_uuid),
+    project       = iif(project = '', excluded.project, project),
+    title         = iif(excluded.title_rank >= title_rank, excluded.title, title),
+    title_rank    = max(title_rank, excluded.title_rank),
+    started_at    = iif(started_at = '' OR (excluded.started_at <> '' AND excluded.started_at < started_at),
+                        excluded.started_at, started_at),
+    updated_at    = max(updated_at, excluded.updated_at),
+    model         = iif(excluded.model = '', model, excluded.model),
+    cwd           = iif(excluded.cwd = '', cwd, excluded.cwd),
+    branch        = iif(excluded.branch = '', branch, excluded.branch),
+    agent_version = iif(excluded.agent_version = '', agent_version, excluded.agent_version)
+RETURNING no, events, tail_bytes;
+
+-- name: grow_session
+-- After a batch: what it added.
+UPDATE sessions SET
+    events = events + ?, raw_bytes = raw_bytes + ?, stored_bytes = stored_bytes + ?, tail_bytes = ?,
+    usage_input = usage_input + ?, usage_output = usage_output + ?,
+    usage_cache_read = usage_cache_read + ?, usage_cache_write = usage_cache_write + ?
+WHERE no = ?;
+
+-- name: insert_block
+-- A sealed run.
+INSERT INTO blocks (pos, session_no, first_seq, count, data) VALUES (?, ?, ?, ?, ?);
+
+-- name: insert_tail
+-- A run that is not sealed yet.
+INSERT INTO tail (pos, session_no, first_seq, count, lines) VALUES (?, ?, ?, ?, ?);
+
+-- name: select_tail
+-- The open tail of a session, to be sealed.
+SELECT pos, first_seq, count, lines FROM tail WHERE session_no = ? ORDER BY first_seq;
+
+-- name: delete_tail
+-- The tail of a session, once it is a block.
+DELETE FROM tail WHERE session_no = ?;
+
+-- name: extend_run
+-- The last run of the global order grows when the same session goes on.
+UPDATE runs SET count = count + ?1
+WHERE pos = (SELECT max(pos) FROM runs) AND session_no = ?2 AND first_seq + count = ?3;
+
+-- name: insert_run
+-- A new run of the global order.
+INSERT INTO runs (pos, session_no, first_seq, count) VALUES (?, ?, ?, ?);
+
+-- name: set_state
+-- One of the two counters.
+UPDATE state SET value = ? WHERE key = ?;
+
+-- name: get_state
+-- One of the two counters.
+SELECT value FROM state WHERE key = ?;
+
+-- name: upsert_file
+-- A source cursor.
+INSERT INTO files (
+    agent, path, session, origin, offset, size, mtime_ns, parsed, skipped, unknown, bad,
+    open_verdict, head_bytes, head, edge, state, compare_until, gone_at, error
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (agent, path) DO UPDATE SET
+    session = excluded.session, origin = excluded.origin, offset = excluded.offset,
+    size = excluded.size, mtime_ns = excluded.mtime_ns, parsed = excluded.parsed,
+    skipped = excluded.skipped, unknown = excluded.unknown, bad = excluded.bad,
+    open_verdict = excluded.open_verdict, head_bytes = excluded.head_bytes,
+    head = excluded.head, edge = excluded.edge, state = excluded.state,
+    compare_until = excluded.compare_until,
+    gone_at = excluded.gone_at, error = excluded.error;
+
+-- name: add_unknown_type
+-- Counts of record types that no parser knows.
+INSERT INTO unknown_types (agent, type, records, bytes) VALUES (?, ?, ?, ?)
+ON CONFLICT (agent, type) DO UPDATE SET
+    records = records + excluded.records, bytes = bytes + excluded.bytes;
+
+-- name: insert_blob
+-- A payload beside the journal; the same one again changes nothing.
+INSERT OR IGNORE INTO blobs (digest, bytes, stored_bytes) VALUES (?, ?, ?);
+
+-- name: insert_words
+-- What the index gets of one event.
+INSERT INTO words (rowid, user, assistant, thinking, tool, system) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: insert_audit
+-- One audit record.
+INSERT INTO audit (at, action, detail) VALUES (?, ?, ?);
+
+-- name: trim_audit
+-- Keeps the newest records only.
+DELETE FROM audit WHERE no <= (SELECT max(no) FROM audit) - ?;
+
+-- name: list_audit
+-- Newest first.
+SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
+
+-- name: list_sessions
+-- All, newest first; ?1 agent, ?2 part of the project, ?3 since; empty matches all.
+SELECT s.*, coalesce((
+    SELECT o.id FROM sessions AS o
+    WHERE s.first_uuid <> '' AND o.first_uuid = s.first_uuid AND o.no <> s.no
+      AND (o.started_at, o.id) < (s.started_at, s.id)
+    ORDER BY o.started_at, o.id LIMIT 1
+), '') AS forked_from
+FROM sessions AS s
+WHERE (?1 = '' OR s.agent = ?1)
+  AND (?2 = '' OR instr(lower(s.project), lower(?2)))
+  AND (?3 = '' OR s.updated_at >= ?3)
+ORDER BY s.updated_at DESC, s.id;
+
+-- name: get_session
+-- One, by id.
+SELECT s.*, coalesce((
+    SELECT o.id FROM sessions AS o
+    WHERE s.first_uuid <> '' AND o.first_uuid = s.first_uuid AND o.no <> s.no
+      AND (o.started_at, o.id) < (s.started_at, s.id)
+    ORDER BY o.started_at, o.id LIMIT 1
+), '') AS forked_from
+FROM sessions AS s WHERE s.id = ?;
+
+-- name: find_sessions
+-- By what a person typed: an id, the agent's id, or the beginning of either; ?2 agent or ''.
+SELECT id, agent, agent_session_id, title FROM sessions
+WHERE (?2 = '' OR agent = ?2)
+  AND (substr(id, 1, length(?1)) = ?1 OR substr(agent_session_id, 1, length(?1)) = ?1
+       OR instr(agent_session_id, '/' || ?1))
+ORDER BY (id = ?1 OR agent_session_id = ?1) DESC, updated_at DESC
+LIMIT 11;
+
+-- name: get_session_no
+-- The row of a session.
+SELECT no FROM sessions WHERE id = ?;
+
+-- name: read_blocks
+-- The sealed runs of a session that reach into a range of events.
+SELECT first_seq, count, data FROM blocks
+WHERE session_no = ?1 AND first_seq + count > ?2 AND first_seq < ?3
+  AND first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE session_no = ?1 AND first_seq <= ?2), 0)
+ORDER BY first_seq;
+
+-- name: read_tail
+-- The open runs of a session that reach into a range of events.
+SELECT first_seq, lines FROM tail
+WHERE session_no = ?1 AND first_seq + count > ?2 AND first_seq < ?3
+ORDER BY first_seq;
+
+-- name: read_runs
+-- The global order from a position on.
+SELECT r.pos, s.id, r.first_seq, r.count FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
+WHERE r.pos >= coalesce((SELECT max(pos) FROM runs WHERE pos <= ?1), 0) AND r.pos + r.count > ?1
+ORDER BY r.pos LIMIT ?2;
+
+-- name: list_files
+-- Every source cursor.
+SELECT * FROM files ORDER BY agent, path;
+
+-- name: get_file
+-- One source cursor.
+SELECT * FROM files WHERE agent = ? AND path = ?;
+
+-- name: list_marks
+-- What every known log looked like when it was last read; without the parser's state, which is large.
+SELECT agent, path, size, mtime_ns, gone_at, error FROM files ORDER BY no;
+
+-- name: ledger
+-- Where every byte of an agent's logs went; ?1 agent, '' for all.
+SELECT count(*), coalesce(sum(parsed), 0), coalesce(sum(skipped), 0), coalesce(sum(unknown), 0),
+       coalesce(sum(bad), 0), coalesce(sum(max(0, size - offset)), 0),
+       coalesce(sum(gone_at <> ''), 0), coalesce(sum(error <> ''), 0),
+       coalesce(max(error), '')
+FROM files WHERE ?1 = '' OR agent = ?1;
+
+-- name: list_paths_in_folder
+-- The known logs that stand directly in a folder.
+SELECT path FROM files
+WHERE agent = ?1 AND path > ?2 || '/' AND path < ?2 || '0'
+  AND instr(substr(path, length(?2) + 2), '/') = 0;
+
+-- name: next_origin
+-- The number that the next log of a session gets.
+SELECT coalesce(max(origin) + 1, 0) FROM files WHERE session = ?;
+
+-- name: list_unknown_types
+-- The most frequent first.
+SELECT agent, type, records, bytes FROM unknown_types ORDER BY records DESC, agent, type;
+
+-- name: list_blobs
+-- Payloads beside the journal.
+SELECT digest, bytes, stored_bytes FROM blobs ORDER BY digest;
+
+-- name: totals
+-- What the journal holds.
+SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM sessions),
+       (SELECT coalesce(sum(raw_bytes), 0) FROM sessions),
+       (SELECT coalesce(sum(stored_bytes), 0) FROM sessions),
+       (SELECT value FROM state WHERE key = 'next_position'),
+       (SELECT value FROM state WHERE key = 'indexed_position'),
+       (SELECT count(*) FROM blobs), (SELECT coalesce(sum(bytes), 0) FROM blobs);
+
+-- name: all_blocks
+-- Every sealed run, for the integrity check.
+SELECT b.pos, s.id, b.first_seq, b.count, b.data FROM blocks AS b
+JOIN sessions AS s ON s.no = b.session_no ORDER BY b.pos;
+
+-- name: session_gaps
+-- Sessions whose runs do not add up to their events.
+SELECT id FROM sessions AS s WHERE events <>
+    (SELECT coalesce(sum(count), 0) FROM blocks WHERE session_no = s.no)
+  + (SELECT coalesce(sum(count), 0) FROM tail WHERE session_no = s.no);
+
+-- name: word_rows
+-- Positions of a query in the index, newest first; ?2 at most.
+SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rowid DESC LIMIT ?2;
+
+-- name: word_rows_ranked
+-- The same by relevance, for queries with few answers.
+SELECT rowid, bm25(words, 3.0, 2.0, 0.7, 0.5, 1.0) FROM words WHERE words MATCH ?1
+ORDER BY 2 LIMIT ?2;
+
+-- name: word_count
+-- How many events a query has, counting no further than ?2.
+SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ?1 LIMIT ?2);
+
+-- name: session_at_position
+-- Which event stands at a position.
+SELECT s.id, r.first_seq + ?1 - r.pos FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
+WHERE r.pos = (SELECT max(pos) FROM runs WHERE pos <= ?1);

@@ -1,0 +1,179 @@
+"""Opening the SQLite file of the journal: settings that keep it safe, versions, and plain errors.
+
+WAL with one writer that also checkpoints; readers never block it. `synchronous` is NORMAL for what
+can be read again from a log and FULL for what somebody was told is stored (see writer.py). Memory
+mapping stays off: a mapped database turns an I/O error into a killed process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+import apsw
+
+from holdfast.errors import Exit, HoldfastError
+from holdfast.journal.sql import migrations
+
+APPLICATION_ID: Final = 0x68666A31  # "hfj1"
+PAGE_BYTES: Final = 16_384
+WRITER_CACHE_KB: Final = 4_096
+READER_CACHE_KB: Final = 1_024
+BUSY_TIMEOUT_MS: Final = 5_000
+CHECKPOINT_PAGES: Final = 512  # 8 MB of write-ahead log
+WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
+
+
+class JournalError(HoldfastError):
+    """The journal cannot be used as it is."""
+
+    exit: ClassVar[Exit] = Exit.JOURNAL
+
+
+class JournalFull(JournalError):
+    """No room on the disk; nothing was written, nothing is lost, and it heals when there is room."""
+
+
+class JournalDamaged(JournalError):
+    """SQLite found damage in the file."""
+
+
+class JournalBroken(JournalError):
+    """Reading or writing the file failed below SQLite."""
+
+
+class JournalMissing(JournalError):
+    """There is no journal yet."""
+
+
+class JournalTooNew(JournalError):
+    """A newer holdfast wrote the file; an older one must not touch it."""
+
+
+@contextmanager
+def plain_errors(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into ones that say what to do."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise JournalFull(
+            f"no room to write the journal {path}: free some space on its disk; "
+            "writing goes on by itself, reading still works"
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise JournalDamaged(
+            f"the journal {path} is damaged ({error}): stop holdfast, keep a copy of the file, and "
+            "put a backup in its place; what the agents' logs still hold is imported again"
+        ) from error
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
+        raise JournalError(
+            f"cannot open the journal {path} for writing ({error}): check who owns the file and "
+            "its folder, or set HOLDFAST_HOME to a folder that you can write to"
+        ) from error
+    except apsw.BusyError as error:
+        raise JournalError(
+            f"another program holds the journal {path}: stop it, or try again"
+        ) from error
+    except apsw.IOError as error:
+        raise JournalBroken(
+            f"the disk failed under the journal {path} ({error}): check the disk and its logs"
+        ) from error
+
+
+def open_writer(path: str, *, vfs: str | None = None) -> apsw.Connection:
+    """The one connection that writes; brings the schema up to date, with a backup beside it."""
+    with plain_errors(path):
+        existed = os.path.exists(path) and os.path.getsize(path) > 0
+        connection = apsw.Connection(path, vfs=vfs)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if not existed:
+            os.chmod(path, 0o600)
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        _refuse_foreign(connection, path, existed=existed)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KB}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+        _migrate(connection, path, existed=existed)
+        return connection
+
+
+def open_reader(path: str, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that cannot write, whoever else has the journal open."""
+    if not os.path.exists(path):
+        raise JournalMissing(
+            f"there is no journal at {path} yet: run `holdfast up` or `holdfast import` first"
+        )
+    with plain_errors(path):
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        _refuse_foreign(connection, path, existed=True)
+        if _schema_version(connection) < len(migrations()):
+            raise JournalError(
+                f"the journal {path} is from an older holdfast: run `holdfast start` or "
+                "`holdfast import` once to bring it up to date"
+            )
+        return connection
+
+
+def _pragma(connection: apsw.Connection, name: str) -> int:
+    value = connection.pragma(name)
+    assert isinstance(value, int)
+    return value
+
+
+def _schema_version(connection: apsw.Connection) -> int:
+    return _pragma(connection, "user_version")
+
+
+def _refuse_foreign(connection: apsw.Connection, path: str, *, existed: bool) -> None:
+    version = _schema_version(connection)
+    if existed and version and _pragma(connection, "application_id") != APPLICATION_ID:
+        raise JournalError(f"{path} is a database of another program: move it away")
+    if version > len(migrations()):
+        raise JournalTooNew(
+            f"the journal {path} has schema {version}, this holdfast knows {len(migrations())}: "
+            "a newer holdfast wrote it; upgrade holdfast, or set HOLDFAST_HOME to another folder"
+        )
+
+
+def _migrate(connection: apsw.Connection, path: str, *, existed: bool) -> None:
+    version = _schema_version(connection)
+    pending = migrations()[version:]
+    if not pending:
+        return
+    if existed and version:
+        backup(connection, f"{path}.schema-{version}.backup")
+    for script in pending:
+        version += 1
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(script)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {version}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def backup(connection: apsw.Connection, target: str) -> None:
+    """A copy of the whole journal, taken while others read and write."""
+    partial = f"{target}.partial"
+    if os.path.exists(partial):
+        os.unlink(partial)
+    with plain_errors(target):
+        copy = apsw.Connection(partial)
+        os.chmod(partial, 0o600)
+        with copy.backup("main", connection, "main") as progress:
+            while not progress.done:
+                progress.step(256)
+        copy.close()
+    os.replace(partial, target)

@@ -1,0 +1,292 @@
+"""The one that writes: a batch of events and the cursor that goes with it, in one transaction.
+
+Nothing else changes the journal, so positions and sequence numbers need no locks, and a crash
+leaves either all of a batch or none. Durability is per commit: what came from a log can be read
+again, so it commits without waiting for the disk; what somebody was told is stored waits (`durable`).
+
+The index is fed behind: `write` only remembers the texts, `feed_index` stores them in a transaction
+of their own and moves `indexed_position`. What was remembered and lost in a crash, or was too much to
+remember, `feed_index` reads again from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import apsw
+
+from holdfast import blocks
+from holdfast.events import decode_lines
+from holdfast.journal import index, sqlite
+from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts, Text
+from holdfast.journal.reader import SqliteReader
+from holdfast.journal.sql import queries
+from holdfast.journal.sqlite import JournalError, plain_errors
+
+MAX_REMEMBERED_CHARS: Final = 4_000_000
+INDEX_BATCH_EVENTS: Final = 4_096
+
+_WordRow = tuple[int, str | None, str | None, str | None, str | None, str | None]
+
+
+class SequenceConflict(JournalError):
+    """A batch does not start where its session ends: somebody reads from an old cursor."""
+
+
+class SqliteWriter:
+    """Owns the writing connection. Use it from one thread at a time."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        block_bytes: int = 262_144,
+        audit_max_rows: int = 100_000,
+        vfs: str | None = None,
+    ) -> None:
+        self.path = path
+        self._block_bytes = block_bytes
+        self._audit_max_rows = audit_max_rows
+        self._connection = sqlite.open_writer(path, vfs=vfs)
+        self._q = queries()
+        self._durable = False
+        self._next_position = self._state("next_position")
+        self._indexed_position = self._state("indexed_position")
+        self._remembered: list[_WordRow] = []
+        self._remembered_chars = 0
+        self._remembered_from = self._next_position  # texts before it were not remembered
+
+    @property
+    def index_lag(self) -> int:
+        """Events that search does not find yet."""
+        return self._next_position - self._indexed_position
+
+    def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
+        """Store all batches or none of them."""
+        position = self._next_position
+        words: list[_WordRow] = []
+
+        def store() -> None:
+            nonlocal position
+            for batch in batches:
+                words.extend(_word_rows(batch.texts, position - batch.first_seq))
+                position = self._store(batch, position)
+            self._connection.execute(self._q.set_state, (position, "next_position"))
+
+        self._transaction(store, durable=durable)
+        self._next_position = position
+        self._remember(words)
+
+    def feed_index(self) -> bool:
+        """Bring search up to date by one batch; whether more is waiting."""
+        if self._indexed_position >= self._next_position:
+            return False
+        if self._remembered_from <= self._indexed_position:
+            rows, upto = self._remembered, self._next_position
+        else:
+            rows, upto = self._read_texts_again()
+
+        def store() -> None:
+            self._connection.executemany(self._q.insert_words, rows)
+            self._connection.execute(self._q.set_state, (upto, "indexed_position"))
+
+        self._transaction(store)
+        self._indexed_position = upto
+        if upto == self._next_position:
+            self._forget_remembered()
+        return upto < self._next_position
+
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        def store() -> None:
+            self._connection.executemany(
+                self._q.insert_audit,
+                [(record.at, record.action, bytes(record.detail).decode()) for record in records],
+            )
+            self._connection.execute(self._q.trim_audit, (self._audit_max_rows,))
+
+        self._transaction(store)
+
+    def save_cursors(self, cursors: Sequence[Cursor]) -> None:
+        """Cursors that moved without events: a file that is gone, or cannot be read."""
+        rows = [_cursor_row(cursor) for cursor in cursors]
+        self._transaction(lambda: self._connection.executemany(self._q.upsert_file, rows))
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database, and sync it."""
+        with plain_errors(self.path):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def release_memory(self) -> None:
+        self._connection.execute("PRAGMA shrink_memory")
+
+    def backup(self, target: str) -> None:
+        sqlite.backup(self._connection, target)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _transaction(self, store: Callable[[], object], *, durable: bool = False) -> None:
+        with plain_errors(self.path):
+            if durable != self._durable:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                store()
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _state(self, key: str) -> int:
+        value = self._connection.execute(self._q.get_state, (key,)).get
+        assert isinstance(value, int)
+        return value
+
+    def _store(self, batch: Batch, position: int) -> int:
+        """One batch; returns the position behind it."""
+        number, events, tail_bytes = self._session(batch.facts)
+        if batch.count and events != batch.first_seq:
+            raise SequenceConflict(
+                f"events {batch.first_seq}.. for session {batch.facts.id}, which has {events}: "
+                "read its cursor again"
+            )
+        execute = self._connection.execute
+        stored = raw = 0
+        start, seq = position, batch.first_seq
+        if batch.blocks and tail_bytes:
+            stored += self._seal_tail(number)
+            tail_bytes = 0
+        for block in batch.blocks:
+            execute(self._q.insert_block, (position, number, seq, block.count, block.data))
+            stored += len(block.data)
+            raw += block.raw_bytes
+            position += block.count
+            seq += block.count
+        if batch.line_count:
+            execute(self._q.insert_tail, (position, number, seq, batch.line_count, batch.lines))
+            stored += len(batch.lines)
+            raw += len(batch.lines)
+            tail_bytes += len(batch.lines)
+            position += batch.line_count
+            if tail_bytes >= self._block_bytes:
+                stored += self._seal_tail(number)
+                tail_bytes = 0
+        if batch.count:
+            self._extend_order(number, start, batch.first_seq, batch.count)
+            usage = batch.usage
+            grown = (batch.count, raw, stored, tail_bytes)
+            spent = (usage.input, usage.output, usage.cache_read, usage.cache_write)
+            execute(self._q.grow_session, (*grown, *spent, number))
+        if batch.cursor is not None:
+            execute(self._q.upsert_file, _cursor_row(batch.cursor))
+        for type_name, (records, size) in batch.unknown_types.items():
+            execute(self._q.add_unknown_type, (batch.facts.agent, type_name, records, size))
+        for blob in batch.blobs:
+            execute(self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes))
+        return position
+
+    def _session(self, facts: Facts) -> tuple[int, int, int]:
+        row = self._connection.execute(self._q.upsert_session, _facts_row(facts)).fetchone()
+        number, events, tail_bytes = row
+        return number, events, tail_bytes
+
+    def _seal_tail(self, number: int) -> int:
+        """Make the open tail of a session a block; how many bytes that adds (it is negative)."""
+        runs = self._connection.execute(self._q.select_tail, (number,)).fetchall()
+        lines = b"".join(run[3] for run in runs)
+        block = blocks.seal(lines, runs[0][1], sum(run[2] for run in runs))
+        self._connection.execute(self._q.delete_tail, (number,))
+        self._connection.execute(
+            self._q.insert_block, (runs[0][0], number, block.first_seq, block.count, block.data)
+        )
+        return len(block.data) - len(lines)
+
+    def _extend_order(self, number: int, position: int, first_seq: int, count: int) -> None:
+        self._connection.execute(self._q.extend_run, (count, number, first_seq))
+        if not self._connection.changes():
+            self._connection.execute(self._q.insert_run, (position, number, first_seq, count))
+
+    def _remember(self, words: list[_WordRow]) -> None:
+        self._remembered_chars += sum(len(text) for row in words for text in row[1:] if text)  # type: ignore[misc, arg-type]  # the rest of a row is texts
+        if self._remembered_chars > MAX_REMEMBERED_CHARS:
+            self._forget_remembered()
+        else:
+            self._remembered += words
+
+    def _forget_remembered(self) -> None:
+        self._remembered = []
+        self._remembered_chars = 0
+        self._remembered_from = self._next_position
+
+    def _read_texts_again(self) -> tuple[list[_WordRow], int]:
+        """The texts behind the index, from the journal itself; and where that batch ends."""
+        reader = SqliteReader.on(self._connection, self.path)
+        rows: list[_WordRow] = []
+        position = self._indexed_position
+        for run in reader.runs(position, limit=INDEX_BATCH_EVENTS):
+            skip = max(0, position - run.position)
+            take = min(run.count - skip, INDEX_BATCH_EVENTS - (position - self._indexed_position))
+            first = run.first_seq + skip
+            for lines in reader.read(run.session, first, first + take):
+                texts = [index.text_of(event) for event in decode_lines(lines)]
+                rows += _word_rows(filter(None, texts), run.position - run.first_seq)
+            position += take
+            if position - self._indexed_position >= INDEX_BATCH_EVENTS:
+                break
+        return rows, position
+
+
+def _word_rows(texts: object, shift: int) -> list[_WordRow]:
+    rows: list[_WordRow] = []
+    for text in texts:  # type: ignore[attr-defined]
+        columns: list[str | None] = [None] * len(index.COLUMNS)
+        columns[text.column] = text.text
+        rows.append((text.seq + shift, *columns))  # type: ignore[arg-type]
+    return rows
+
+
+def _facts_row(facts: Facts) -> tuple[str | int, ...]:
+    return (
+        facts.id,
+        facts.agent,
+        facts.agent_session_id,
+        facts.parent,
+        facts.first_uuid,
+        facts.project,
+        facts.title,
+        facts.title_rank,
+        facts.started_at,
+        facts.updated_at,
+        facts.model,
+        facts.cwd,
+        facts.branch,
+        facts.agent_version,
+    )
+
+
+def _cursor_row(cursor: Cursor) -> tuple[str | int | bytes | None, ...]:
+    ledger = cursor.ledger
+    return (
+        cursor.agent,
+        cursor.path,
+        cursor.session,
+        cursor.origin,
+        cursor.offset,
+        cursor.size,
+        cursor.mtime_ns,
+        ledger.parsed,
+        ledger.skipped,
+        ledger.unknown,
+        ledger.bad,
+        cursor.open_verdict,
+        cursor.head_bytes,
+        cursor.head,
+        cursor.edge,
+        cursor.state,
+        cursor.compare_until,
+        cursor.gone_at,
+        cursor.error,
+    )

@@ -1,0 +1,191 @@
+"""What people ask of the journal: list, find, show, search, export. The same with and without daemon.
+
+The daemon serves these answers over HTTP and knows what is resident; a command without a daemon
+asks a library of its own. Both read the same bytes through the same code, so an export is the same
+before an eviction, after it and after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import ClassVar, Final, Literal
+
+import msgspec
+
+from holdfast.blocks import DamagedBlock
+from holdfast.errors import Exit, HoldfastError
+from holdfast.events import EMPTY, Event, Kind, Usage, decode_lines, encode
+from holdfast.journal.model import Hit, SearchQuery, SessionFilter, SessionRow
+from holdfast.journal.protocol import JournalReader
+from holdfast.recording.markdown import MarkdownOptions, SessionHead, render, speaker
+
+Format = Literal["markdown", "jsonl"]
+FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
+CANDIDATES_SHOWN: Final = 10
+
+ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
+Residency = Callable[[str], int | None]  # session -> resident bytes
+
+
+class SessionNotFound(HoldfastError):
+    """No session has that name."""
+
+    exit: ClassVar[Exit] = Exit.NOT_FOUND
+
+
+class SessionAmbiguous(HoldfastError):
+    """Several sessions fit the name."""
+
+    exit: ClassVar[Exit] = Exit.AMBIGUOUS
+
+
+class SessionEntry(msgspec.Struct):
+    """A session as `sessions --json` lists it."""
+
+    id: str
+    agent: str
+    agent_session_id: str
+    project: str
+    title: str
+    started_at: str
+    updated_at: str
+    events: int
+    resident: bool
+    resident_bytes: int
+    model: str
+    branch: str
+    parent: str
+    forked_from: str
+    raw_bytes: int
+    stored_bytes: int
+    usage: Usage
+
+
+class Library:
+    def __init__(
+        self, readers: ReaderScope, residency: Residency = lambda _session: None
+    ) -> None:
+        self._readers = readers
+        self._residency = residency
+
+    def sessions(
+        self, wanted: SessionFilter, *, resident: bool | None = None
+    ) -> list[SessionEntry]:
+        limit, wanted = wanted.limit, msgspec.structs.replace(wanted, limit=None)
+        with self._readers() as reader:
+            entries = [self._entry(row) for row in reader.sessions(wanted)]
+        if resident is not None:
+            entries = [entry for entry in entries if entry.resident is resident]
+        return entries[:limit]
+
+    def session(self, name: str) -> SessionEntry:
+        """By id, agent's id, `agent/id`, or a beginning of one that fits no other session."""
+        with self._readers() as reader:
+            row = reader.session(resolve(reader, name))
+        assert row is not None
+        return self._entry(row)
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        with self._readers() as reader:
+            return reader.search(query)
+
+    def lines(self, session: str, from_seq: int = 0, to_seq: int | None = None) -> Iterator[bytes]:
+        """Canonical lines in pieces; a damaged block is replaced by an event that says so."""
+
+        def instead(first: int, count: int, error: DamagedBlock) -> bytes:
+            return encode(_damage(session, first, count, error)) + b"\n"
+
+        with self._readers() as reader:
+            yield from reader.read(session, from_seq, to_seq, on_damage=instead)
+
+    def export(
+        self, session: str, form: Format, options: MarkdownOptions = MarkdownOptions()  # noqa: B008  # frozen
+    ) -> Iterator[bytes]:
+        if form == "jsonl":
+            yield from self.lines(session)
+            return
+        entry = self.session(session)
+        events = (event for lines in self.lines(session) for event in decode_lines(lines))
+        for piece in render(self._head(entry), events, options):
+            yield piece.encode("utf-8", "replace")
+
+    def _entry(self, row: SessionRow) -> SessionEntry:
+        resident_bytes = self._residency(row.id)
+        return SessionEntry(
+            id=row.id,
+            agent=row.agent,
+            agent_session_id=row.agent_session_id,
+            project=row.project,
+            title=row.title,
+            started_at=row.started_at,
+            updated_at=row.updated_at,
+            events=row.events,
+            resident=resident_bytes is not None,
+            resident_bytes=resident_bytes or 0,
+            model=row.model,
+            branch=row.branch,
+            parent=row.parent,
+            forked_from=row.forked_from,
+            raw_bytes=row.raw_bytes,
+            stored_bytes=row.stored_bytes,
+            usage=row.usage,
+        )
+
+    def _head(self, entry: SessionEntry) -> SessionHead:
+        about = [part for part in (entry.project, entry.branch, entry.model) if part]
+        return SessionHead(
+            id=entry.id,
+            title=entry.title or entry.agent_session_id,
+            desc=" · ".join(about),
+            created=entry.started_at,
+            updated=entry.updated_at,
+            participants=self._participants(entry),
+            session=f"{entry.agent}/{entry.agent_session_id}",
+            tags=[entry.agent],
+        )
+
+    def _participants(self, entry: SessionEntry) -> list[str]:
+        """Who speaks, in order of first appearance; needs one pass before the document's first line."""
+        found: dict[str, None] = {}
+        for lines in self.lines(entry.id):
+            for event in decode_lines(lines):
+                if event.kind in (Kind.USER, Kind.ASSISTANT):
+                    found[speaker(event, entry.agent)] = None
+        return list(found)
+
+
+def resolve(reader: JournalReader, name: str) -> str:
+    """The id of the session that a person means."""
+    agent, _, rest = name.rpartition("/")
+    found = reader.find(name)
+    if not found and agent and "/" not in agent:
+        found = reader.find(rest, agent)
+    exact = [each for each in found if name in (each[0], each[2], f"{each[1]}/{each[2]}")]
+    if agent and "/" not in agent:
+        exact += [each for each in found if each[1] == agent and each[2] == rest]
+    if len(found) == 1 or exact:
+        return (exact or found)[0][0]
+    if not found:
+        raise SessionNotFound(
+            f"no session fits {name!r}: `holdfast sessions` lists them, `holdfast search` finds them"
+        )
+    shown = [f"  {each[0]}  {each[1]}/{each[2]}  {each[3]}" for each in found[:CANDIDATES_SHOWN]]
+    more = ["  …"] if len(found) > CANDIDATES_SHOWN else []
+    raise SessionAmbiguous(
+        "\n".join([f"{name!r} fits several sessions; type more of one:", *shown, *more])
+    )
+
+
+def _damage(session: str, first: int, count: int, error: DamagedBlock) -> Event:
+    return Event(
+        id=f"{session}.damaged.{first}",
+        session=session,
+        seq=first,
+        kind=Kind.PROVIDER_INFO,
+        at="",
+        text=f"{count} events from number {first} on are damaged in the journal: {error}",
+        data=EMPTY,
+        source=None,
+        actor="system",
+    )

@@ -1,0 +1,81 @@
+"""One writer per journal: a lock that the system drops when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import ClassVar, Literal, Self
+
+from holdfast.errors import Exit, HoldfastError
+
+Role = Literal["daemon", "import"]
+
+
+class AlreadyRunning(HoldfastError):
+    """Another process writes to this journal."""
+
+    exit: ClassVar[Exit] = Exit.ALREADY_RUNNING
+
+
+class LockFailed(HoldfastError):
+    """The lock file cannot be made."""
+
+    exit: ClassVar[Exit] = Exit.JOURNAL
+
+
+class JournalLock:
+    """Held from `acquire` to `release`. The file stays: removing it would let two in."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd: int | None = None
+
+    def acquire(self, role: Role) -> Self:
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LockFailed(
+                f"cannot make the lock file {self._path} ({error.strerror}): check who owns its "
+                "folder, or set HOLDFAST_HOME to a folder that you can write to"
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 64, 0).decode("ascii", "replace").strip() or "unknown process"
+            os.close(fd)
+            raise AlreadyRunning(
+                f"the journal is held by another holdfast ({holder}): use it with the other "
+                "commands, or `holdfast stop` first"
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{role} {os.getpid()}\n".encode(), 0)
+        self._fd = fd
+        return self
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
+
+
+def holder(path: str) -> tuple[str, int] | None:
+    """Who holds the lock: role and pid; None when nobody does."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        role, _, pid = os.pread(fd, 64, 0).decode("ascii", "replace").strip().partition(" ")
+        return (role, int(pid)) if pid.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(fd)

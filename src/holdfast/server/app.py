@@ -1,0 +1,177 @@
+"""The daemon's HTTP interface. Thin: each route parses, asks the daemon, and encodes.
+
+Everything that may take longer than a moment runs on a thread, in pieces, so that the loop, and
+with it the tail, never waits for a reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from holdfast.errors import Exit, HoldfastError
+from holdfast.journal.model import SearchQuery, SessionFilter
+from holdfast.library import FORMATS
+from holdfast.recording.markdown import MarkdownOptions
+
+if TYPE_CHECKING:
+    from holdfast.daemon import Daemon
+
+T = TypeVar("T")
+
+PROGRESS_INTERVAL_S: Final = 0.1
+_HTTP_STATUS: Final = {
+    Exit.NOT_FOUND: 404,
+    Exit.AMBIGUOUS: 409,
+    Exit.USAGE: 400,
+    Exit.JOURNAL: 503,
+}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class BadRequest(HoldfastError):
+    """A parameter that no route understands."""
+
+    exit = Exit.USAGE
+
+
+class Problem(msgspec.Struct):
+    """The body of every answer that is not a success."""
+
+    error: str
+    exit: int
+
+
+def make_app(daemon: Daemon) -> Starlette:
+    return Starlette(
+        routes=[Route(path, handler, methods=[method]) for method, path, handler in _routes(daemon)],
+        exception_handlers={HoldfastError: _explain},
+    )
+
+
+def _routes(daemon: Daemon) -> list[tuple[str, str, Handler]]:
+    library = daemon.library
+
+    async def health(_request: Request) -> Response:
+        return _json({"state": daemon.state})
+
+    async def status(_request: Request) -> Response:
+        return _json(await daemon.status())
+
+    async def sessions(request: Request) -> Response:
+        ask = request.query_params
+        wanted = SessionFilter(
+            agent=ask.get("agent", ""),
+            project=ask.get("project", ""),
+            since=ask.get("since", ""),
+            text=ask.get("text", ""),
+            limit=_number(request, "limit"),
+        )
+        resident = {"true": True, "false": False}.get(ask.get("resident", ""))
+        return _json(
+            await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident))
+        )
+
+    async def session(request: Request) -> Response:
+        return _json(await asyncio.to_thread(library.session, _name(request)))
+
+    async def events(request: Request) -> Response:
+        entry = await asyncio.to_thread(library.session, _name(request))
+        first, last = _number(request, "from") or 0, _number(request, "to")
+        return _stream(library.lines(entry.id, first, last), "application/x-ndjson")
+
+    async def export(request: Request) -> Response:
+        ask = request.query_params
+        form = ask.get("format", "markdown")
+        if form not in FORMATS:
+            raise BadRequest(f"format {form!r} is not one of: {', '.join(FORMATS)}")
+        entry = await asyncio.to_thread(library.session, _name(request))
+        options = MarkdownOptions(
+            thinking=ask.get("thinking") == "true",
+            tools=ask.get("tools", "true") == "true",
+            system=ask.get("system") == "true",
+        )
+        kind = "text/markdown" if form == "markdown" else "application/x-ndjson"
+        return _stream(library.export(entry.id, form, options), kind)
+
+    async def search(request: Request) -> Response:
+        ask = request.query_params
+        query = SearchQuery(
+            words=ask.get("words", ""),
+            agent=ask.get("agent", ""),
+            project=ask.get("project", ""),
+            kind=ask.get("kind", ""),
+            since=ask.get("since", ""),
+            limit=_number(request, "limit") or 20,
+        )
+        return _json(await asyncio.to_thread(library.search, query))
+
+    async def imports(_request: Request) -> Response:
+        return StreamingResponse(_import(daemon), media_type="application/x-ndjson")
+
+    return [
+        ("GET", "/v1/health", health),
+        ("GET", "/v1/status", status),
+        ("GET", "/v1/sessions", sessions),
+        ("GET", "/v1/sessions/{name:path}/events", events),
+        ("GET", "/v1/sessions/{name:path}/export", export),
+        ("GET", "/v1/sessions/{name:path}", session),
+        ("GET", "/v1/search", search),
+        ("POST", "/v1/import", imports),
+    ]
+
+
+async def _import(daemon: Daemon) -> AsyncIterator[bytes]:
+    """Progress lines while an import runs, then its report, or the error that ended it."""
+    running = asyncio.ensure_future(daemon.tail.import_all())
+    while not running.done():
+        await asyncio.wait([running], timeout=PROGRESS_INTERVAL_S)
+        step = {"progress": daemon.tail.progress, "tree_bytes": daemon.governor.footprint_bytes}
+        yield msgspec.json.encode(step) + b"\n"
+    try:
+        last: object = {"report": running.result()}
+    except HoldfastError as error:
+        last = {"problem": Problem(str(error), int(error.exit))}
+    yield msgspec.json.encode(last) + b"\n"
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["name"]
+    return name
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise BadRequest(f"{name} must be a whole number, not {text!r}")
+    return int(text)
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _stream(pieces: Iterator[bytes], kind: str) -> Response:
+    return StreamingResponse(_on_thread(pieces), media_type=kind)
+
+
+async def _on_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Pull a blocking iterator a piece at a time; nothing is read ahead of a slow client."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+async def _explain(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HoldfastError)
+    body = msgspec.json.encode(Problem(str(error), int(error.exit)))
+    return Response(body, _HTTP_STATUS.get(error.exit, 500), media_type="application/json")

@@ -1,0 +1,44 @@
+"""Typed settings: defaults, file, environment, and where each value came from."""
+
+from holdfast.settings.catalog import SettingDoc, Value, describe
+from holdfast.settings.loading import ConfigError, Loaded, Origin, Row, load, rows
+from holdfast.settings.model import (
+    Claude,
+    Daemon,
+    Ingest,
+    Journal,
+    Logs,
+    Recording,
+    Resources,
+    Settings,
+    Snapshots,
+    Sources,
+)
+from holdfast.settings.rendering import json_schema, render_default_config, render_docs
+from holdfast.settings.toml_text import write_value
+
+__all__ = [
+    "Claude",
+    "ConfigError",
+    "Daemon",
+    "Ingest",
+    "Journal",
+    "Loaded",
+    "Logs",
+    "Origin",
+    "Recording",
+    "Resources",
+    "Row",
+    "SettingDoc",
+    "Settings",
+    "Snapshots",
+    "Sources",
+    "Value",
+    "describe",
+    "json_schema",
+    "load",
+    "render_default_config",
+    "render_docs",
+    "rows",
+    "write_value",
+]

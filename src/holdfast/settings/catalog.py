@@ -1,0 +1,196 @@
+"""The settings one by one: `model.py` read back as a list that can check, parse and explain."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, get_args, get_type_hints
+
+import msgspec
+from msgspec import Struct
+from msgspec import inspect as mi
+
+from holdfast.settings.model import Settings
+
+ENV_PREFIX: Final = "HOLDFAST_"
+
+Kind = mi.IntType | mi.BoolType | mi.LiteralType | mi.VarTupleType
+Value = int | bool | str | tuple[str, ...] | None
+
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+_INT_MAX: Final = (1 << 63) - 1  # TOML's, JSON's and SQLite's
+
+
+class SettingDoc(Struct, frozen=True, kw_only=True):
+    """One setting: what a person reads about it, and what may stand in it."""
+
+    key: str
+    description: str
+    default: Value
+    kind: Kind
+    unset: str = ""  # what holds while it is not set; empty: it always has a value
+
+    @property
+    def section(self) -> str:
+        return self.key.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition(".")[2]
+
+    @property
+    def env(self) -> str:
+        return ENV_PREFIX + self.key.upper().replace(".", "__")
+
+    @property
+    def type(self) -> str:
+        match self.kind:
+            case mi.IntType():
+                return "whole number"
+            case mi.BoolType():
+                return "true or false"
+            case mi.LiteralType():
+                return "one of several words"
+            case mi.VarTupleType():
+                return "list of strings"
+
+    @property
+    def allowed(self) -> str:
+        return f"{self._range}, or not set" if self.unset else self._range
+
+    @property
+    def _range(self) -> str:
+        match self.kind:
+            case mi.IntType(ge=low, le=None):
+                return f"{self.type}, {low} or more"
+            case mi.IntType(ge=low, le=high):
+                return f"{self.type} from {low} to {high}"
+            case mi.LiteralType(values=words):
+                *others, last = (f'"{word}"' for word in words)
+                return f"{', '.join(others)} or {last}"
+            case mi.VarTupleType():
+                return f"{self.type}, none of them empty"
+            case mi.BoolType():
+                return self.type
+
+    def fault(self, value: object) -> str | None:
+        """What is wrong with a value, in words."""
+        if value is None and self.unset:
+            return None
+        match self.kind:
+            case mi.IntType(ge=low, le=high):
+                return _fault_of_number(value, low, high)
+            case mi.BoolType():
+                return None if isinstance(value, bool) else "is neither true nor false"
+            case mi.LiteralType(values=words):
+                return None if value in words else "is not one of these words"
+            case mi.VarTupleType():
+                return _fault_of_list(value)
+
+    def parse(self, text: str) -> object:
+        """What the text of a variable stands for; the text itself, for `fault`, when nothing."""
+        word = text.strip().lower()
+        if self.unset and word in {"", "none", "null"}:
+            return None
+        match self.kind:
+            case mi.IntType():
+                return _number(text)
+            case mi.BoolType():
+                return _BOOLEANS.get(word, text)
+            case mi.VarTupleType():
+                return _list(text)
+            case mi.LiteralType():
+                return text
+
+    def needs_no_quotes(self, value: object) -> bool:
+        """Quoted numbers and booleans are the commonest slip in TOML."""
+        if not isinstance(value, str) or not isinstance(self.kind, mi.IntType | mi.BoolType):
+            return False
+        meant = self.parse(value)
+        return meant is not None and self.fault(meant) is None
+
+
+def describe() -> list[SettingDoc]:
+    return [doc for _, _, docs in sections() for doc in docs]
+
+
+def sections() -> list[tuple[str, str, list[SettingDoc]]]:
+    """Each section that holds settings: name, description, settings."""
+    return _sections_of(mi.type_info(Settings), "", "")
+
+
+def _sections_of(
+    found: mi.Type, name: str, description: str
+) -> list[tuple[str, str, list[SettingDoc]]]:
+    assert isinstance(found, mi.StructType)
+    docs = []
+    below = []
+    for field in found.fields:
+        key = f"{name}.{field.name}" if name else field.name
+        assert isinstance(field.type, mi.Metadata), f"{key} has no description"
+        meta = field.type
+        says = (meta.extra_json_schema or {})["description"]
+        if isinstance(meta.type, mi.StructType):
+            below += _sections_of(meta.type, key, says)
+        else:
+            docs.append(_setting(key, says, field.default, _in_order(found.cls, field.name, meta)))
+    return [(name, description, docs), *below] if docs else below
+
+
+def _in_order(cls: type, name: str, meta: mi.Metadata) -> mi.Metadata:
+    """msgspec sorts the words of a choice; we show them as they are written down."""
+    if not isinstance(meta.type, mi.LiteralType):
+        return meta
+    words = get_args(get_type_hints(cls)[name])
+    return msgspec.structs.replace(meta, type=mi.LiteralType(words))
+
+
+def _setting(key: str, description: str, default: Value, meta: mi.Metadata) -> SettingDoc:
+    kind = meta.type
+    unset = (meta.extra or {}).get("unset", "")
+    if isinstance(kind, mi.UnionType):
+        (kind,) = (one for one in kind.types if not isinstance(one, mi.NoneType))
+        assert unset, f"{key} does not say what holds while it is not set"
+    assert isinstance(kind, Kind), f"{key} is of a kind that nothing here checks"
+    return SettingDoc(key=key, description=description, default=default, kind=kind, unset=unset)
+
+
+def _fault_of_number(value: object, low: int | None, high: int | None) -> str | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return "is not a whole number"
+    if low is not None and value < low:
+        return "is too small"
+    if value > (_INT_MAX if high is None else high):
+        return "is too large"
+    return None
+
+
+def _fault_of_list(value: object) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "is not a list"
+    for place, item in enumerate(value, start=1):
+        if not isinstance(item, str):
+            return f"has an item that is not a string (number {place})"
+        if not item:
+            return f"has an empty item (number {place})"
+    return None
+
+
+def _number(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _list(text: str) -> object:
+    """A JSON array when it looks like one; it is also the way to name a folder with a comma."""
+    if text.lstrip().startswith("["):
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return text
+    separator = os.pathsep if os.pathsep in text else ","
+    return [item.strip() for item in text.split(separator) if item.strip()]

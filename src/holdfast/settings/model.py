@@ -1,0 +1,250 @@
+"""What can be set: each setting with its type, range, default and meaning, stated here once.
+
+The check of a value, the error it gives, `docs/settings.md`, the commented config file and the JSON
+Schema are all read from these classes (`catalog.py`), so a setting cannot be undocumented.
+Lists are tuples: settings do not change while the program runs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+MIB: Final = 1 << 20
+INGEST_WORKERS_MAX: Final = 16
+
+Count = Annotated[int, Meta(ge=1)]
+Percent = Annotated[int, Meta(ge=1, le=100)]
+Workers = Annotated[int, Meta(ge=1, le=INGEST_WORKERS_MAX)]
+Folders = tuple[Annotated[str, Meta(min_length=1)], ...]
+
+
+def _unset(meaning: str) -> dict[str, str]:
+    """For a setting that may be left out: what holds then."""
+    return {"unset": meaning}
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Daemon(Section, frozen=True):
+    max_memory_mb: Annotated[
+        Count, Meta(description="The ceiling on the PSS + swap of the whole process tree.")
+    ] = 200
+    heartbeat_ms: Annotated[
+        int, Meta(ge=200, description="How often the status is measured and written afresh.")
+    ] = 10_000
+    stop_deadline_ms: Annotated[
+        int,
+        Meta(ge=500, description="How long an orderly stop may take before it is cut short."),
+    ] = 10_000
+
+
+class Snapshots(Section, frozen=True):
+    max_events_per_session: Annotated[
+        Count,
+        Meta(description="How many of its newest events a session keeps in memory."),
+    ] = 10_000
+    max_sessions: Annotated[
+        Count, Meta(description="How many sessions stay in memory at the same time.")
+    ] = 200
+    max_memory_mb: Annotated[
+        Count | None,
+        Meta(
+            description="The budget for sessions in memory; at most `daemon.max_memory_mb`.",
+            extra=_unset("30 % of `daemon.max_memory_mb`"),
+        ),
+    ] = None
+    idle_eviction_ms: Annotated[
+        Count | None,
+        Meta(
+            description="Sessions without activity for this long leave memory, never the journal.",
+            extra=_unset("idleness evicts nothing"),
+        ),
+    ] = None
+    idle_eviction_mode: Annotated[
+        Literal["observe", "enforce"],
+        Meta(description="Whether idle sessions are only counted or leave memory."),
+    ] = "observe"
+    oversized: Annotated[
+        Literal["spill", "truncate", "fail"],
+        Meta(
+            description="What happens to a session that is over the budget by itself: its oldest "
+            "events stay in the journal only, or are dropped from view, or the daemon stops."
+        ),
+    ] = "spill"
+    block_bytes: Annotated[
+        int,
+        Meta(
+            ge=16_384,
+            le=4_194_304,
+            description="How many bytes of events are compressed together into one block.",
+        ),
+    ] = 262_144
+
+
+class Journal(Section, frozen=True):
+    readers: Annotated[
+        int, Meta(ge=1, le=16, description="How many connections may read at the same time.")
+    ] = 2
+    audit_max_rows: Annotated[
+        int,
+        Meta(ge=1_000, description="How many audit records are kept; the oldest leave first."),
+    ] = 100_000
+
+
+class Ingest(Section, frozen=True):
+    workers: Annotated[
+        Workers | None,
+        Meta(
+            description="How many child processes read big files at the same time.",
+            extra=_unset("as many as the cores and the memory budget allow"),
+        ),
+    ] = None
+    max_line_bytes: Annotated[
+        int,
+        Meta(
+            ge=65_536,
+            le=67_108_864,
+            description="A line of a log that is longer goes to a blob unread.",
+        ),
+    ] = 4_194_304
+    inline_backlog_bytes: Annotated[
+        int,
+        Meta(
+            ge=65_536,
+            description="More unread bytes than this in one file are read by a child process.",
+        ),
+    ] = 4_194_304
+    reconcile_secs: Annotated[
+        Count,
+        Meta(
+            description="How often all roots are walked again for what file notifications missed."
+        ),
+    ] = 30
+
+
+class Claude(Section, frozen=True):
+    enabled: Annotated[bool, Meta(description="Whether Claude Code's logs are read.")] = True
+    roots: Annotated[
+        Folders,
+        Meta(
+            description="Folders that hold `projects/`; "
+            "an empty list means $CLAUDE_CONFIG_DIR, else ~/.claude."
+        ),
+    ] = ()
+
+
+class Sources(Section, frozen=True):
+    claude: Annotated[Claude, Meta(description="The logs of Claude Code.")] = Claude()
+
+
+class Recording(Section, frozen=True):
+    allowed_write_roots: Annotated[
+        Folders,
+        Meta(
+            description="The only folders that recordings, captures and exports may write below; "
+            '"." is the folder that the command was run in.'
+        ),
+    ] = ("~", ".")
+    include_thinking: Annotated[
+        bool, Meta(description="Whether what the agent thought is written too.")
+    ] = False
+    include_tools: Annotated[
+        bool, Meta(description="Whether tool calls and their results are written too.")
+    ] = True
+    include_system: Annotated[
+        bool, Meta(description="Whether system messages are written too.")
+    ] = False
+
+
+class Resources(Section, frozen=True):
+    budget_moderate_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is moderate from this share of `daemon.max_memory_mb`; "
+            "below `resources.budget_high_pct`."
+        ),
+    ] = 70
+    budget_high_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is high from this share of `daemon.max_memory_mb`; "
+            "below `resources.budget_critical_pct`."
+        ),
+    ] = 85
+    budget_critical_pct: Annotated[
+        Percent,
+        Meta(description="Pressure is critical from this share of `daemon.max_memory_mb`."),
+    ] = 95
+    memory_log_interval_secs: Annotated[
+        Count, Meta(description="How often memory is read and logged while there is no pressure.")
+    ] = 30
+
+
+class Logs(Section, frozen=True):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least severe records that are written."),
+    ] = "info"
+    max_bytes: Annotated[
+        int, Meta(ge=65_536, description="A log file that reaches this size is put aside.")
+    ] = 4_194_304
+    keep_files: Annotated[
+        int,
+        Meta(ge=1, le=100, description="How many files of each log are kept, the oldest leave."),
+    ] = 4
+
+
+class Settings(Section, frozen=True):
+    daemon: Annotated[Daemon, Meta(description="The process as a whole.")] = Daemon()
+    snapshots: Annotated[
+        Snapshots, Meta(description="Sessions in memory. What leaves memory stays in the journal.")
+    ] = Snapshots()
+    journal: Annotated[Journal, Meta(description="The database that keeps everything.")] = Journal()
+    ingest: Annotated[Ingest, Meta(description="Reading the agents' logs.")] = Ingest()
+    sources: Annotated[Sources, Meta(description="Where events come from.")] = Sources()
+    recording: Annotated[Recording, Meta(description="Files that holdfast writes for people.")] = (
+        Recording()
+    )
+    resources: Annotated[
+        Resources, Meta(description="When memory counts as scarce, in percent of the ceiling.")
+    ] = Resources()
+    logs: Annotated[Logs, Meta(description="holdfast's own logs.")] = Logs()
+
+    @property
+    def snapshots_budget_bytes(self) -> int:
+        if self.snapshots.max_memory_mb is not None:
+            return self.snapshots.max_memory_mb * MIB
+        return max(MIB, self.daemon.max_memory_mb * MIB * _SNAPSHOTS_PCT // 100)
+
+    def import_workers(self, cpus: int) -> int:
+        """Unless it is set: no more than the ceiling has room for beside the daemon itself."""
+        if self.ingest.workers is not None:
+            return self.ingest.workers
+        room_bytes = self.daemon.max_memory_mb * MIB - self.snapshots_budget_bytes - _DAEMON_BYTES
+        worker_bytes = _WORKER_BYTES + _COPIES_OF_A_LINE * self.ingest.max_line_bytes
+        return max(1, min(cpus, room_bytes // worker_bytes, INGEST_WORKERS_MAX))
+
+
+_SNAPSHOTS_PCT: Final = 30
+_DAEMON_BYTES: Final = 40 * MIB  # the daemon without its sessions
+_WORKER_BYTES: Final = 32 * MIB  # a child that imports, without the line it is reading
+_COPIES_OF_A_LINE: Final = 2  # as read, and as the event it becomes
+
+
+class Below(Struct, frozen=True):
+    """Two settings that must stand in this order."""
+
+    lower: str
+    upper: str
+    may_equal: bool
+
+
+ORDERED: Final = (
+    Below("snapshots.max_memory_mb", "daemon.max_memory_mb", may_equal=True),
+    Below("resources.budget_moderate_pct", "resources.budget_high_pct", may_equal=False),
+    Below("resources.budget_high_pct", "resources.budget_critical_pct", may_equal=False),
+)

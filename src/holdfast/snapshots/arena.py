@@ -1,0 +1,221 @@
+"""The resident part of one session: sealed blocks, then an open tail, in one private mapping.
+
+Why a mapping: the bytes of a session are then whole pages that belong to nobody else. Adding up
+page counts *is* the memory, and closing the mapping gives every byte of it back at once. Rejected,
+all measured: lists of `bytes` (malloc keeps slack behind each: 917 B per event against 331), one
+`bytearray` (realloc doubles while it copies, and malloc keeps what it was given), and dicts
+(4,147 B per event, 1 % returned on eviction).
+
+    0            dead            sealed                     used     pages
+    | given up   | block | block | tail: lines, uncompressed |       |
+
+Appending writes behind `used`. When the tail has grown to a block's size it is sealed in place.
+Dropping the oldest block moves `dead` forward; when the dead part is worth it, the rest moves down.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+from holdfast import blocks
+from holdfast.blocks import Block
+
+PAGE_BYTES: Final = mmap.PAGESIZE
+GROW_BYTES: Final = 16 * PAGE_BYTES
+DEAD_SHARE: Final = 16  # the dead part may be one sixteenth of what is sealed
+
+# Python objects of one resident session: measured by bench/accounting.py, not summed by hand.
+OVERHEAD_BYTES: Final = 1_500
+
+_CAN_REMAP: Final = sys.platform == "linux"
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE_BYTES) * PAGE_BYTES
+
+
+def _map(size: int) -> mmap.mmap:
+    mapping = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        # A huge page would make 2 MB of 4 KB: what is counted must be what is used.
+        mapping.madvise(mmap.MADV_NOHUGEPAGE)
+    return mapping
+
+
+class Arena:
+    """Events `first_seq` up to `next_seq` of one session. Not thread-safe: it has one owner."""
+
+    __slots__ = (
+        "_dead",
+        "_mapping",
+        "_offsets",
+        "_seal_at",
+        "_sealed",
+        "_seqs",
+        "_size",
+        "_tail_seq",
+        "_touched",
+        "_used",
+        "first_seq",
+        "next_seq",
+    )
+
+    def __init__(self, first_seq: int, seal_at_bytes: int) -> None:
+        self.first_seq = first_seq
+        self.next_seq = first_seq
+        self._tail_seq = first_seq
+        self._seal_at = seal_at_bytes
+        self._seqs = array("Q")  # first event of each sealed block
+        self._offsets = array("Q")  # where each sealed block starts
+        self._dead = 0
+        self._sealed = 0
+        self._used = 0
+        self._touched = 0
+        self._size = PAGE_BYTES
+        self._mapping = _map(PAGE_BYTES)
+
+    @property
+    def resident_bytes(self) -> int:
+        index_bytes = (len(self._seqs) + len(self._offsets)) * 8
+        return _pages(self._touched) + index_bytes + OVERHEAD_BYTES
+
+    @property
+    def events(self) -> int:
+        return self.next_seq - self.first_seq
+
+    @property
+    def sealed_bytes(self) -> int:
+        return self._sealed - self._dead
+
+    @property
+    def tail_bytes(self) -> int:
+        return self._used - self._sealed
+
+    def append(self, lines: bytes, count: int) -> None:
+        """Add `count` lines, each with its newline."""
+        self._write(self._used, lines)
+        self.next_seq += count
+        if self.tail_bytes >= self._seal_at:
+            self.seal_tail()
+
+    def append_block(self, block: Block) -> None:
+        """Add a run that is sealed already: the same bytes that the journal stores."""
+        if block.first_seq != self.next_seq:
+            raise AssertionError(f"block {block.first_seq} after event {self.next_seq}: report it")
+        if self.tail_bytes:
+            self.seal_tail()
+        self._index(self._sealed, block.first_seq)
+        self._write(self._sealed, block.data)
+        self._sealed = self._used
+        self.next_seq = self._tail_seq = block.next_seq
+
+    def seal_tail(self) -> None:
+        if not self.tail_bytes:
+            return
+        tail = self._mapping[self._sealed : self._used]
+        block = blocks.seal(tail, self._tail_seq, self.next_seq - self._tail_seq)
+        self._index(self._sealed, block.first_seq)
+        self._used = self._sealed
+        self._write(self._sealed, block.data)
+        self._sealed = self._used
+        self._tail_seq = self.next_seq
+        self._shrink()
+
+    def drop_before(self, seq: int) -> None:
+        """Forget the events before `seq`: whole blocks leave, a block that is cut is kept."""
+        if seq <= self.first_seq:
+            return
+        self.first_seq = min(seq, self.next_seq)
+        while self._seqs and self._block_end(0) <= self.first_seq:
+            self._drop_first()
+        if not self._seqs and self.first_seq >= self.next_seq:
+            self._used = self._sealed
+            self._tail_seq = self.next_seq
+            self._shrink()
+        self._compact()
+
+    def drop_oldest(self) -> int:
+        """Forget the oldest block, or the tail when no block is left; how many events went."""
+        before = self.first_seq
+        if self._seqs:
+            self.drop_before(self._block_end(0))
+        else:
+            self.drop_before(self.next_seq)
+        return self.first_seq - before
+
+    def read(self, from_seq: int = 0, to_seq: int | None = None) -> Iterator[bytes]:
+        """The lines of `from_seq` up to `to_seq`, in pieces of about a block."""
+        start = max(from_seq, self.first_seq)
+        stop = self.next_seq if to_seq is None else min(to_seq, self.next_seq)
+        for number, first in enumerate(self._seqs):
+            if start >= stop:
+                return
+            end = self._block_end(number)
+            if end <= start:
+                continue
+            lines = blocks.unseal(self._block(number))
+            yield blocks.cut(lines, first, start, stop if stop < end else None)
+            start = min(end, stop)
+        if start < stop:
+            tail = self._mapping[self._sealed : self._used]
+            yield blocks.cut(tail, self._tail_seq, start, stop if stop < self.next_seq else None)
+
+    def close(self) -> None:
+        self._mapping.close()
+
+    def _block_end(self, number: int) -> int:
+        following = number + 1
+        return self._seqs[following] if following < len(self._seqs) else self._tail_seq
+
+    def _block(self, number: int) -> bytes:
+        following = number + 1
+        end = self._offsets[following] if following < len(self._offsets) else self._sealed
+        return self._mapping[self._offsets[number] : end]
+
+    def _index(self, offset: int, first_seq: int) -> None:
+        self._offsets.append(offset)
+        self._seqs.append(first_seq)
+
+    def _drop_first(self) -> None:
+        del self._seqs[0], self._offsets[0]
+        self._dead = self._offsets[0] if self._offsets else self._sealed
+
+    def _write(self, offset: int, data: bytes) -> None:
+        end = offset + len(data)
+        if end > self._size:
+            self._resize(_pages(end) + GROW_BYTES)
+        self._mapping[offset:end] = data
+        self._used = end
+        self._touched = max(self._touched, end)
+
+    def _compact(self) -> None:
+        if self._dead < max(PAGE_BYTES, self.sealed_bytes // DEAD_SHARE):
+            return
+        dead = self._dead
+        self._mapping.move(0, dead, self._used - dead)
+        self._offsets = array("Q", [offset - dead for offset in self._offsets])
+        self._dead = 0
+        self._sealed -= dead
+        self._used -= dead
+        self._shrink()
+
+    def _shrink(self) -> None:
+        """Give whole pages behind `used` back to the system."""
+        wanted = max(_pages(self._used), PAGE_BYTES)
+        if wanted < self._size:
+            self._resize(wanted)
+        self._touched = self._used
+
+    def _resize(self, size: int) -> None:
+        if _CAN_REMAP:
+            self._mapping.resize(size)
+        else:
+            moved = _map(size)
+            moved[: self._used] = self._mapping[: self._used]
+            self._mapping.close()
+            self._mapping = moved
+        self._size = size

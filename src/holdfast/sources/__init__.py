@@ -1,0 +1,1 @@
+"""Where events come from: one small module per agent."""

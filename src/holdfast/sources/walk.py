@@ -1,0 +1,48 @@
+"""Walking log folders: links followed once, unreadable folders passed over, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+
+def walk_folders(
+    root: str, on_error: Callable[[str, OSError], None] = lambda _path, _error: None
+) -> Iterator[tuple[str, list[str]]]:
+    """Each folder at and below `root` with the names of its files.
+
+    A loop of symbolic links ends where it began; a folder that cannot be read costs only itself.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            about = os.stat(folder)
+            identity = (about.st_dev, about.st_ino)
+            if identity in seen:
+                continue
+            seen.add(identity)
+            files, folders = _entries(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            on_error(folder, error)
+            continue
+        waiting += folders
+        yield folder, files
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                is_folder = entry.is_dir()
+            except OSError:
+                continue
+            if is_folder:
+                folders.append(entry.path)
+            else:
+                files.append(entry.name)
+    return files, folders

@@ -1,0 +1,142 @@
+"""What `holdfast status --json` says, as types: the JSON Schema in docs is made from them.
+
+The shape is a promise. A field may be added without notice; one that changes its meaning or goes
+raises `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.governor.governor import ComponentMemory
+from holdfast.governor.readings import ProcessMemory
+from holdfast.ingest.importer import ByteCounts
+from holdfast.journal.model import UnknownType
+from holdfast.snapshots import StoreStatus
+
+SCHEMA_VERSION: Final = 1
+
+
+class LastRun(msgspec.Struct, frozen=True):
+    """How the run before this one ended, as far as it left evidence."""
+
+    pid: int
+    version: str
+    started_at: str
+    ended_at: str  # of an unclean end: the last heartbeat
+    ending: str  # "stopped", "killed or crashed", "machine restarted", "failed"
+    detail: str
+
+
+class DaemonStatus(msgspec.Struct, frozen=True):
+    running: bool
+    state: str  # "starting", "importing", "running", "stopping", "stopped"
+    pid: int | None
+    version: str
+    started_at: str
+    heartbeat_at: str
+    uptime_s: float
+    data_dir: str
+    last_run: LastRun | None
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """The daemon and its children; `tree_bytes` is what the ceiling is about."""
+
+    tree_bytes: int  # PSS + swap of the process tree
+    peak_tree_bytes: int
+    exact: bool  # false where the system has no PSS: RSS stands in
+    rss_bytes: int
+    pss_bytes: int | None
+    swap_bytes: int
+    peak_rss_bytes: int
+    python_allocated_blocks: int
+    malloc_in_use_bytes: int | None
+    children: tuple[ProcessMemory, ...]
+
+
+class MemoryStatus(msgspec.Struct, frozen=True):
+    level: str  # "normal", "moderate", "high", "critical"
+    budget_bytes: int
+    over_budget: bool
+    process: ProcessStatus
+    snapshots: StoreStatus
+    components: tuple[ComponentMemory, ...]
+    baseline_bytes: int  # the program itself, before it held anything
+    unaccounted_bytes: int  # the process minus baseline minus components
+
+
+class RootStatus(msgspec.Struct, frozen=True):
+    path: str
+    exists: bool
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    agent: str
+    roots: list[RootStatus]
+    files: int
+    gone_files: int
+    unreadable_files: int
+    bytes: ByteCounts
+    unknown_types: list[UnknownType]
+    lag_bytes: int
+    last_error: str
+
+
+class SessionBrief(msgspec.Struct, frozen=True):
+    id: str
+    agent: str
+    title: str
+    updated_at: str
+    events: int
+    resident: bool
+    resident_bytes: int
+
+
+class SessionsStatus(msgspec.Struct, frozen=True):
+    total: int
+    events: int
+    raw_bytes: int
+    stored_bytes: int
+    newest: list[SessionBrief]  # resident or not
+
+
+class JournalStatus(msgspec.Struct, frozen=True):
+    path: str
+    file_bytes: int
+    index_lag_events: int
+    waiting_batches: int
+    blobs: int
+    blob_bytes: int
+    last_problem: str
+
+
+class ImportStatus(msgspec.Struct, frozen=True):
+    running: bool
+    done_bytes: int
+    total_bytes: int
+    sessions: int
+    events: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    schema_version: int
+    daemon: DaemonStatus
+    memory: MemoryStatus | None  # null when no daemon runs
+    sources: list[SourceStatus]
+    sessions: SessionsStatus
+    journal: JournalStatus
+    importing: ImportStatus
+    problems: list[str]
+
+
+def status_schema() -> dict[str, Any]:
+    """JSON Schema of `status --json`."""
+    schema = msgspec.json.schema(Status)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"holdfast status, schema version {SCHEMA_VERSION}",
+        **schema,
+    }

@@ -1,0 +1,213 @@
+"""Gathers the status: live from a daemon, or what a journal and the last run left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from holdfast import __version__
+from holdfast.clock import instant
+from holdfast.governor.protocol import Level
+from holdfast.ingest.importer import Progress, byte_counts
+from holdfast.journal.model import SessionFilter
+from holdfast.journal.protocol import JournalReader
+from holdfast.library import Residency
+from holdfast.snapshots import StoreStatus
+from holdfast.sources.base import Source
+from holdfast.status import (
+    SCHEMA_VERSION,
+    DaemonStatus,
+    ImportStatus,
+    JournalStatus,
+    LastRun,
+    MemoryStatus,
+    ProcessStatus,
+    RootStatus,
+    SessionBrief,
+    SessionsStatus,
+    SourceStatus,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from holdfast.daemon import Daemon
+
+NEWEST_SESSIONS: Final = 100
+
+
+class StatusBuilder:
+    """The status of a running daemon, fresh at each call."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def build(self) -> Status:
+        daemon = self._daemon
+        tail = daemon.tail.status()
+        store = daemon.store.status()
+        with daemon.journal.reader() as reader:
+            sources = source_statuses(daemon.sources.values(), reader, tail.lag_bytes)
+            sessions = sessions_status(reader, daemon.residency)
+            journal = journal_status(
+                reader,
+                daemon.paths.journal,
+                waiting=daemon.journal.waiting,
+                last_problem=daemon.last_journal_problem,
+            )
+        problems = [problem for problem in (daemon.last_journal_problem, tail.last_problem) if problem]
+        problems += daemon.warnings
+        return Status(
+            schema_version=SCHEMA_VERSION,
+            daemon=self._about(),
+            memory=self._memory(store),
+            sources=sources,
+            sessions=sessions,
+            journal=journal,
+            importing=import_status(daemon.tail.progress, running=tail.importing),
+            problems=problems,
+        )
+
+    def _about(self) -> DaemonStatus:
+        daemon = self._daemon
+        return DaemonStatus(
+            running=daemon.state != "stopped",
+            state=daemon.state,
+            pid=os.getpid(),
+            version=__version__,
+            started_at=daemon.run_file.started_at,
+            heartbeat_at=instant(),
+            uptime_s=round(time.monotonic() - daemon.started_s, 1),
+            data_dir=daemon.paths.data_dir,
+            last_run=daemon.last_run,
+        )
+
+    def _memory(self, store: StoreStatus) -> MemoryStatus:
+        snapshot = self._daemon.governor.snapshot()
+        tree = snapshot.tree
+        return MemoryStatus(
+            level=Level(snapshot.level).label,
+            budget_bytes=snapshot.budget_bytes,
+            over_budget=snapshot.footprint_bytes > snapshot.budget_bytes,
+            process=ProcessStatus(
+                tree_bytes=snapshot.footprint_bytes,
+                peak_tree_bytes=snapshot.peak_footprint_bytes,
+                exact=tree.exact,
+                rss_bytes=tree.own.rss_bytes,
+                pss_bytes=tree.own.pss_bytes,
+                swap_bytes=tree.own.swap_bytes,
+                peak_rss_bytes=tree.own.peak_rss_bytes,
+                python_allocated_blocks=snapshot.allocations.python_allocated_blocks,
+                malloc_in_use_bytes=snapshot.allocations.malloc_in_use_bytes,
+                children=tree.children,
+            ),
+            snapshots=store,
+            components=snapshot.components,
+            baseline_bytes=snapshot.baseline_bytes,
+            unaccounted_bytes=snapshot.unaccounted_bytes,
+        )
+
+
+def offline_status(
+    reader: JournalReader | None,
+    sources: Iterable[Source],
+    *,
+    journal_path: str,
+    data_dir: str,
+    last_run: LastRun | None,
+) -> Status:
+    """What can be said without a daemon."""
+    nothing = SessionsStatus(0, 0, 0, 0, [])
+    return Status(
+        schema_version=SCHEMA_VERSION,
+        daemon=DaemonStatus(
+            running=False,
+            state="stopped",
+            pid=None,
+            version=__version__,
+            started_at="",
+            heartbeat_at="",
+            uptime_s=0.0,
+            data_dir=data_dir,
+            last_run=last_run,
+        ),
+        memory=None,
+        sources=source_statuses(sources, reader, 0) if reader else [],
+        sessions=sessions_status(reader, lambda _session: None) if reader else nothing,
+        journal=(
+            journal_status(reader, journal_path, waiting=0, last_problem="")
+            if reader
+            else JournalStatus(journal_path, 0, 0, 0, 0, 0, "")
+        ),
+        importing=import_status(Progress(), running=False),
+        problems=[],
+    )
+
+
+def source_statuses(
+    sources: Iterable[Source], reader: JournalReader, lag_bytes: int
+) -> list[SourceStatus]:
+    unknown = reader.unknown_types()
+    statuses = []
+    for source in sources:
+        ledger = reader.ledger(source.agent)
+        statuses.append(
+            SourceStatus(
+                agent=source.agent,
+                roots=[RootStatus(root, os.path.isdir(root)) for root in source.roots()],
+                files=ledger.files,
+                gone_files=ledger.gone,
+                unreadable_files=ledger.unreadable,
+                bytes=byte_counts(ledger),
+                unknown_types=[each for each in unknown if each.agent == source.agent],
+                lag_bytes=lag_bytes,
+                last_error=ledger.last_error,
+            )
+        )
+    return statuses
+
+
+def sessions_status(reader: JournalReader, residency: Residency) -> SessionsStatus:
+    totals = reader.totals()
+    briefs = []
+    for row in reader.sessions(SessionFilter(limit=NEWEST_SESSIONS)):
+        resident_bytes = residency(row.id)
+        briefs.append(
+            SessionBrief(
+                row.id,
+                row.agent,
+                row.title,
+                row.updated_at,
+                row.events,
+                resident_bytes is not None,
+                resident_bytes or 0,
+            )
+        )
+    return SessionsStatus(
+        totals.sessions, totals.events, totals.raw_bytes, totals.stored_bytes, briefs
+    )
+
+
+def journal_status(
+    reader: JournalReader, path: str, *, waiting: int, last_problem: str
+) -> JournalStatus:
+    totals = reader.totals()
+    size = sum(os.path.getsize(path + end) for end in ("", "-wal") if os.path.exists(path + end))
+    return JournalStatus(
+        path=path,
+        file_bytes=size,
+        index_lag_events=totals.next_position - totals.indexed_position,
+        waiting_batches=waiting,
+        blobs=totals.blobs,
+        blob_bytes=totals.blob_bytes,
+        last_problem=last_problem,
+    )
+
+
+def import_status(progress: Progress, *, running: bool) -> ImportStatus:
+    return ImportStatus(
+        running, progress.done_bytes, progress.total_bytes, progress.sessions, progress.events
+    )
+
+
