@@ -67,9 +67,7 @@ class Client:
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise NotRunning(
-                "holdfast is not running: start it with `holdfast start`"
-            ) from error
+            raise NotRunning("holdfast is not running: start it with `holdfast start`") from error
         try:
             if response.status >= http.client.BAD_REQUEST:
                 raise _refused(response)

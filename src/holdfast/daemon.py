@@ -17,27 +17,22 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 
 from holdfast import __version__
 from holdfast.blobstore import BlobStore
 from holdfast.clock import instant
+from holdfast.daemon_parts import make_setup, open_journal
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.governor import Governor, Thresholds, next_delay_s
 from holdfast.governor.protocol import Level
 from holdfast.governor.readings import Readings
-from holdfast.ingest.child import Setup
-from holdfast.ingest.importer import child_limit_bytes
-from holdfast.ingest.reading import ReadingLimits
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import AuditRecord, Batch
-from holdfast.journal.reader import SqliteReader
-from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
-from holdfast.journal.writer import SqliteWriter
 from holdfast.lastrun import RunFile, write_atomically
 from holdfast.library import Library
 from holdfast.lock import JournalLock
@@ -52,34 +47,6 @@ from holdfast.status_build import StatusBuilder
 MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 48 * MIB
 THREADS_MAX: Final = 4
-
-
-class DaemonFailed(HoldfastError):
-    """The daemon could not go on."""
-
-    exit: ClassVar[Exit] = Exit.FAILURE
-
-
-def make_setup(settings: Settings, paths: Paths) -> Setup:
-    """What import children are told."""
-    limits = ReadingLimits(settings.snapshots.block_bytes, settings.ingest.max_line_bytes)
-    return Setup(limits, paths.blobs, paths.journal, child_limit_bytes(settings))
-
-
-def open_journal(
-    settings: Settings, paths: Paths, on_failure: Callable[[JournalError], None]
-) -> JournalService:
-    """The journal of this home; the caller holds its lock."""
-    return JournalService(
-        lambda: SqliteWriter(
-            paths.journal,
-            block_bytes=settings.snapshots.block_bytes,
-            audit_max_rows=settings.journal.audit_max_rows,
-        ),
-        lambda: SqliteReader(paths.journal),
-        readers=settings.journal.readers,
-        on_failure=on_failure,
-    )
 
 
 class Daemon:
@@ -110,7 +77,9 @@ class Daemon:
         with JournalLock(self.paths.lock).acquire("daemon"):
             self._start_memory()
             self.last_run = self.run_file.begin()
-            log.info("daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run)
+            log.info(
+                "daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run
+            )
             try:
                 await self._start()
             except BaseException as error:

@@ -63,9 +63,7 @@ class SessionEntry(msgspec.Struct):
 
 
 class Library:
-    def __init__(
-        self, readers: ReaderScope, residency: Residency = lambda _session: None
-    ) -> None:
+    def __init__(self, readers: ReaderScope, residency: Residency = lambda _session: None) -> None:
         self._readers = readers
         self._residency = residency
 
@@ -100,7 +98,10 @@ class Library:
             yield from reader.read(session, from_seq, to_seq, on_damage=instead)
 
     def export(
-        self, session: str, form: Format, options: MarkdownOptions = MarkdownOptions()  # noqa: B008  # frozen
+        self,
+        session: str,
+        form: Format,
+        options: MarkdownOptions = MarkdownOptions(),  # noqa: B008  # frozen
     ) -> Iterator[bytes]:
         if form == "jsonl":
             yield from self.lines(session)

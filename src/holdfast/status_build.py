@@ -56,7 +56,9 @@ class StatusBuilder:
                 waiting=daemon.journal.waiting,
                 last_problem=daemon.last_journal_problem,
             )
-        problems = [problem for problem in (daemon.last_journal_problem, tail.last_problem) if problem]
+        problems = [
+            problem for problem in (daemon.last_journal_problem, tail.last_problem) if problem
+        ]
         problems += daemon.warnings
         return Status(
             schema_version=SCHEMA_VERSION,
@@ -209,5 +211,3 @@ def import_status(progress: Progress, *, running: bool) -> ImportStatus:
     return ImportStatus(
         running, progress.done_bytes, progress.total_bytes, progress.sessions, progress.events
     )
-
-

@@ -1,8 +1,9 @@
 """A made-up tree of Claude Code logs, as a heavy user's disk holds it.
 
-The distribution is the one measured on 273 real sessions (docs/performance.md): 351 MB in 95,503
-lines, half of them below 1,052 bytes, one in ten above 6,170, the largest 961 KB; 40 % assistant,
-32 % progress, 22 % user, 3 % file-history-snapshot. Fewer sessions or bytes keep the proportions.
+The distribution is the one measured on 273 real sessions: 351 MB in 95,503 lines, half of them
+below 1,052 bytes, one in ten above 6,170, the largest 961 KB; 40 % assistant, 32 % progress, 22 %
+user, 3 % file-history-snapshot. Fewer sessions or bytes keep about these proportions; below some
+200 KB in all, the shortest possible sessions are longer than asked for.
 
 Everything follows from the arguments: each session throws its own dice, seeded with its number.
 """

@@ -1,7 +1,7 @@
 """Which sessions a made-up corpus has: how large, about what, how old, and which are special.
 
 The specials come at fixed numbers instead of by chance, so that a corpus of a dozen sessions has
-one of each, and where they do not meet: a fork never follows a session with a needle.
+one of each, and so that they do not meet: what a fork replays has no needle.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Toolbox:
     def _bash(self, room: int) -> Use:
         throw = self._throw
         output, command = self._project.command(throw)
-        length = min(around(throw, 800, 1.6), 30_000, room // 4)
+        length = min(around(throw, 720, 1.6), 30_000, room // 4)
         text = "" if throw.random() < 0.06 else self._project.run(throw, output, length)
         return Use(
             "Bash",

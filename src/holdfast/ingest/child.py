@@ -81,7 +81,9 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
         except OSError as problem:
             error = f"{problem.strerror or problem}"
         except MemoryError:
-            error = "reading it takes more memory than the budget leaves: raise daemon.max_memory_mb"
+            error = (
+                "reading it takes more memory than the budget leaves: raise daemon.max_memory_mb"
+            )
         write_frame(replies, Frame(error=error), encoder)
 
 

@@ -68,9 +68,7 @@ def content_digest(event: Event) -> bytes:
 
 def known_contents(events: Iterable[Event], *, but_origin: int) -> Known:
     """What a session has from readings other than the one that goes on."""
-    return Counter(
-        content_digest(event) for event in events if origin_of(event.id) != but_origin
-    )
+    return Counter(content_digest(event) for event in events if origin_of(event.id) != but_origin)
 
 
 class Reading:
@@ -187,7 +185,12 @@ class Reading:
         """A line over the cap goes to a blob by streaming; its event says where it is."""
         preview = os.pread(fd, PREVIEW_BYTES, offset).decode("utf-8", "replace")
         blob = self._blobs.put_stream(read_range(fd, offset, length))
-        about = {"type": OVERSIZED_TYPE, "bytes": blob.bytes, "blob": blob.digest, "preview": preview}
+        about = {
+            "type": OVERSIZED_TYPE,
+            "bytes": blob.bytes,
+            "blob": blob.digest,
+            "preview": preview,
+        }
         facts = self._parser.facts
         event = Event(
             id="",
@@ -243,7 +246,9 @@ class Reading:
         self._counts = dict.fromkeys(counts, 0)
         head_bytes = min(self._offset, HEAD_BYTES)
         before = self._cursor
-        head = before.head if head_bytes == before.head_bytes else _digest(os.pread(fd, head_bytes, 0))
+        head = (
+            before.head if head_bytes == before.head_bytes else _digest(os.pread(fd, head_bytes, 0))
+        )
         self._cursor = replace(
             before,
             offset=self._offset,
@@ -284,4 +289,3 @@ def _digest(content: bytes) -> bytes:
 def _edge(fd: int, offset: int) -> bytes:
     start = max(0, offset - EDGE_BYTES)
     return _digest(os.pread(fd, offset - start, start)) if offset else b""
-

@@ -44,7 +44,20 @@ _STOPWORDS: Final = frozenset(
     "please should so some than that the their them then there these they this those to too up us "
     "use using was we were what when where which who why will with would you your".split()
 )
-_SUFFIXES: Final = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "ed", "es", "er", "ly", "s")
+_SUFFIXES: Final = (
+    "ations",
+    "ation",
+    "ings",
+    "ing",
+    "ies",
+    "ied",
+    "ers",
+    "ed",
+    "es",
+    "er",
+    "ly",
+    "s",
+)
 _STEM_CHARS_MIN: Final = 4
 
 
@@ -172,7 +185,9 @@ class _Search:
         best: dict[str, int] = {}
         for weight, match in self._voters():
             voted = set()
-            rows = self._connection.execute(self._q.word_rows, (self._column + match, VOTES_PER_WORD))
+            rows = self._connection.execute(
+                self._q.word_rows, (self._column + match, VOTES_PER_WORD)
+            )
             for (position,) in rows.fetchall():
                 session = self._place(position)[0]
                 events[position] = events.get(position, 0.0) + weight

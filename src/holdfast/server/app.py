@@ -52,7 +52,9 @@ class Problem(msgspec.Struct):
 
 def make_app(daemon: Daemon) -> Starlette:
     return Starlette(
-        routes=[Route(path, handler, methods=[method]) for method, path, handler in _routes(daemon)],
+        routes=[
+            Route(path, handler, methods=[method]) for method, path, handler in _routes(daemon)
+        ],
         exception_handlers={HoldfastError: _explain},
     )
 
@@ -76,9 +78,7 @@ def _routes(daemon: Daemon) -> list[tuple[str, str, Handler]]:
             limit=_number(request, "limit"),
         )
         resident = {"true": True, "false": False}.get(ask.get("resident", ""))
-        return _json(
-            await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident))
-        )
+        return _json(await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident)))
 
     async def session(request: Request) -> Response:
         return _json(await asyncio.to_thread(library.session, _name(request)))

@@ -159,7 +159,9 @@ class ClaudeSource:
         self._roots = [os.path.realpath(os.path.expanduser(root)) for root in roots]
 
     @classmethod
-    def from_environment(cls, configured: Sequence[str], environ: Mapping[str, str]) -> ClaudeSource:
+    def from_environment(
+        cls, configured: Sequence[str], environ: Mapping[str, str]
+    ) -> ClaudeSource:
         return cls(configured or [environ.get("CLAUDE_CONFIG_DIR") or "~/.claude"])
 
     def roots(self) -> list[str]:

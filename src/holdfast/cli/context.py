@@ -1,0 +1,149 @@
+"""What every command needs: where things are, what is set, and who answers questions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from holdfast.paths import Paths
+
+if TYPE_CHECKING:
+    from holdfast.client import Client
+    from holdfast.journal.reader import SqliteReader
+    from holdfast.library import Library
+    from holdfast.settings import Loaded, Settings
+    from holdfast.sources.base import Source
+
+JsonObject = dict[str, Any]
+
+
+class Context:
+    """One per command; everything in it is made when it is first asked for."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self.environ = dict(os.environ if environ is None else environ)
+
+    @cached_property
+    def paths(self) -> Paths:
+        return Paths.from_env(self.environ)
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        from holdfast.settings import load
+
+        return load(self.paths.config_file, self.environ)
+
+    @property
+    def settings(self) -> Settings:
+        return self.loaded.settings
+
+    @cached_property
+    def client(self) -> Client:
+        from holdfast.client import Client
+
+        return Client(self.paths)
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        from holdfast.sources.registry import enabled_sources
+
+        return {source.agent: source for source in enabled_sources(self.settings, self.environ)}
+
+    @property
+    def answers(self) -> Answers:
+        """The daemon when it runs, else the journal itself."""
+        if os.path.exists(self.paths.socket) and self.client.is_running():
+            return DaemonAnswers(self.client)
+        return JournalAnswers(self)
+
+
+class Answers(Protocol):
+    """What the reading commands ask. Answers are JSON values, whoever gives them."""
+
+    def sessions(self, **filters: object) -> list[JsonObject]: ...
+    def session(self, name: str) -> JsonObject: ...
+    def search(self, **query: object) -> list[JsonObject]: ...
+    def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]: ...
+    def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]: ...
+
+
+class DaemonAnswers:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def sessions(self, **filters: object) -> list[JsonObject]:
+        resident = filters.pop("resident", None)
+        told = {True: "true", False: "false"}.get(resident)  # type: ignore[call-overload]  # None too
+        answer: list[JsonObject] = self._client.get("/v1/sessions", resident=told, **filters)
+        return answer
+
+    def session(self, name: str) -> JsonObject:
+        answer: JsonObject = self._client.get(f"/v1/sessions/{name}")
+        return answer
+
+    def search(self, **query: object) -> list[JsonObject]:
+        answer: list[JsonObject] = self._client.get("/v1/search", **query)
+        return answer
+
+    def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
+        asked = {"from": first, "to": last}
+        return self._client.stream("GET", f"/v1/sessions/{session}/events", **asked)
+
+    def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]:
+        asked = {key: "true" if value else "false" for key, value in options.items()}
+        return self._client.stream("GET", f"/v1/sessions/{name}/export", format=form, **asked)
+
+
+class JournalAnswers:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @cached_property
+    def _library(self) -> Library:
+        from holdfast.library import Library
+
+        return Library(self._readers)
+
+    @contextmanager
+    def _readers(self) -> Iterator[SqliteReader]:
+        from holdfast.journal.reader import SqliteReader
+
+        reader = SqliteReader(self._context.paths.journal)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def sessions(self, **filters: Any) -> list[JsonObject]:
+        from holdfast.journal.model import SessionFilter
+
+        resident = filters.pop("resident", None)
+        wanted = SessionFilter(**filters)
+        return [_plain(each) for each in self._library.sessions(wanted, resident=resident)]
+
+    def session(self, name: str) -> JsonObject:
+        return _plain(self._library.session(name))
+
+    def search(self, **query: Any) -> list[JsonObject]:
+        from holdfast.journal.model import SearchQuery
+
+        return [_plain(hit) for hit in self._library.search(SearchQuery(**query))]
+
+    def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
+        return self._library.lines(session, first, last)
+
+    def export(self, name: str, form: Any, options: Mapping[str, bool]) -> Iterator[bytes]:
+        from holdfast.recording.markdown import MarkdownOptions
+
+        entry = self._library.session(name)
+        return self._library.export(entry.id, form, MarkdownOptions(**options))
+
+
+def _plain(value: object) -> JsonObject:
+    import msgspec
+
+    plain: JsonObject = msgspec.to_builtins(value)
+    return plain

@@ -1,0 +1,192 @@
+"""`up`, `start`, `stop`, `restart`, `demo`: the daemon from outside."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import ClassVar, Final
+
+from holdfast.cli.context import Context
+from holdfast.cli.output import put, say, size
+from holdfast.cli.parsing import Commands, add_command
+from holdfast.errors import Exit, HoldfastError
+
+START_TIMEOUT_S: Final = 30.0
+STOP_MARGIN_S: Final = 5.0
+POLL_S: Final = 0.02
+
+
+class StartFailed(HoldfastError):
+    """The daemon ended, or did not answer in time."""
+
+    exit: ClassVar[Exit] = Exit.FAILURE
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StopFailed(HoldfastError):
+    """The daemon did not end in time."""
+
+
+def add_commands(commands: Commands) -> None:
+    add_command(
+        commands,
+        "up",
+        up,
+        "set up, start, and import all history",
+        "Writes a commented config file if there is none, starts the daemon in the background,\n"
+        "imports every log it finds with a progress bar, and says what to try next.\n"
+        "Safe to run again at any time.",
+    )
+    add_command(commands, "start", start, "start the daemon in the background")
+    add_command(commands, "stop", stop, "stop the daemon in an orderly way")
+    add_command(commands, "restart", restart, "stop the daemon if it runs, and start it")
+    demo = add_command(
+        commands,
+        "demo",
+        run_demo,
+        "show holdfast at work on made-up logs; leaves nothing behind",
+        "Generates realistic logs in a temporary folder, runs the real daemon over them under a\n"
+        "small budget, appends to them live, and shows sessions, evictions, status and a search.",
+    )
+    demo.add_argument("--sessions", type=int, default=40, help="how many (default 40)")
+    demo.add_argument("--seed", type=int, default=7, help="which logs (default 7)")
+
+
+def up(context: Context, _arguments: argparse.Namespace) -> int:
+    from holdfast.cli.configuring import write_config_if_missing
+    from holdfast.cli.importing import through_daemon
+
+    if write_config_if_missing(context.paths):
+        say(f"Wrote {context.paths.config_file}: every setting is in it, with its meaning.")
+    _ = context.settings  # a wrong config is refused before anything starts
+    if context.client.is_running():
+        say("holdfast is running already.")
+    else:
+        say(f"holdfast started (pid {launch(context)}).")
+    report = through_daemon(context)
+    if not report["files"]:
+        roots = [root for source in context.sources.values() for root in source.roots()]
+        say("No agent logs found. Looked in:")
+        for root in roots:
+            say(f"  {root}")
+        say("holdfast will pick them up when they appear. To see it at work now: holdfast demo")
+        return Exit.OK
+    status = context.client.get("/v1/status")
+    _say_what_is_there(report, status)
+    return Exit.OK
+
+
+def _say_what_is_there(report: dict[str, object], status: dict[str, object]) -> None:
+    from holdfast.cli.importing import describe
+
+    say(describe(report))
+    memory: dict[str, dict[str, float]] = status["memory"]  # type: ignore[assignment]  # JSON
+    tree_bytes = memory["process"]["tree_bytes"]
+    say(f"Memory: {size(tree_bytes)} of {size(float(str(memory['budget_bytes'])))}.")
+    say("")
+    say("Try next:")
+    say("  holdfast sessions            what was found, newest first")
+    say("  holdfast search WORDS        where did we solve that?")
+    say("  holdfast show SESSION        read a conversation")
+    say("  holdfast export SESSION -o . keep it as Markdown")
+    say("  holdfast status --watch      what is held, and what memory that costs")
+
+
+def start(context: Context, _arguments: argparse.Namespace) -> int:
+    if context.client.is_running():
+        from holdfast.lock import AlreadyRunning
+
+        raise AlreadyRunning("holdfast is running already: `holdfast restart` starts it anew")
+    say(f"holdfast started (pid {launch(context)}).")
+    return Exit.OK
+
+
+def stop(context: Context, _arguments: argparse.Namespace) -> int:
+    from holdfast.client import NotRunning
+
+    if not end(context):
+        raise NotRunning("holdfast is not running: nothing to stop")
+    say("holdfast stopped.")
+    return Exit.OK
+
+
+def restart(context: Context, _arguments: argparse.Namespace) -> int:
+    _ = context.settings  # a wrong config must not take a running daemon down
+    if end(context):
+        say("holdfast stopped.")
+    say(f"holdfast started (pid {launch(context)}).")
+    return Exit.OK
+
+
+def launch(context: Context) -> int:
+    """Start the daemon and wait until it answers; its pid."""
+    _ = context.settings
+    context.paths.ensure_dirs()
+    said = os.path.join(context.paths.state_dir, "daemon.stderr")
+    with open(said, "wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "holdfast.daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+            cwd="/",
+            env={**context.environ, "MALLOC_ARENA_MAX": "2"},
+        )
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            with open(said, encoding="utf-8", errors="replace") as file:
+                message = file.read().strip().removeprefix("holdfast: ")
+            raise StartFailed(
+                message
+                or f"the daemon ended at once with status {process.returncode}: "
+                f"see {context.paths.logs}",
+                process.returncode if process.returncode > 0 else Exit.FAILURE,
+            )
+        if os.path.exists(context.paths.socket) and context.client.is_running():
+            return process.pid
+        time.sleep(POLL_S)
+    process.terminate()
+    raise StartFailed(
+        f"the daemon did not answer within {START_TIMEOUT_S:.0f} s: see {context.paths.logs}",
+        Exit.FAILURE,
+    )
+
+
+def end(context: Context) -> bool:
+    """Stop the daemon and wait until it is gone; False when none ran."""
+    from holdfast.lock import holder
+
+    held = holder(context.paths.lock)
+    if held is None or held[0] != "daemon":
+        return False
+    _role, pid = held
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return False
+    wait_s = context.settings.daemon.stop_deadline_ms / 1000 + STOP_MARGIN_S
+    deadline_s = time.monotonic() + wait_s
+    while holder(context.paths.lock) == held:
+        if time.monotonic() > deadline_s:
+            raise StopFailed(
+                f"holdfast (pid {pid}) did not stop within {wait_s:.0f} s: look into "
+                f"{context.paths.logs}, then end it with `kill -9 {pid}`; nothing stored is lost"
+            )
+        time.sleep(POLL_S)
+    return True
+
+
+def run_demo(_context: Context, arguments: argparse.Namespace) -> int:
+    from holdfast.demo.show import run
+
+    run(sessions=arguments.sessions, seed=arguments.seed, out=put)
+    return Exit.OK

@@ -1,0 +1,107 @@
+"""How the command line talks: data to stdout, talk to stderr, figures as people read them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+MINUTE_S: Final = 60
+HOUR_S: Final = 3_600
+DAY_S: Final = 86_400
+WIDTH_WITHOUT_TERMINAL: Final = 200
+
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+def say(text: str) -> None:
+    """To the person, never into data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def put(text: str) -> None:
+    print(text)
+
+
+def put_json(value: object) -> None:
+    import msgspec
+
+    put_bytes([msgspec.json.encode(value), b"\n"])
+
+
+def put_bytes(pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+def is_styled() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def bold(text: str) -> str:
+    return f"{_BOLD}{text}{_PLAIN}" if is_styled() else text
+
+
+def dim(text: str) -> str:
+    return f"{_DIM}{text}{_PLAIN}" if is_styled() else text
+
+
+def plain(text: str) -> str:
+    """One line that cannot steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def size(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(count) < 1000 or unit == "GB":  # noqa: PLR2004  # decimal units
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def ago(at: str, now_s: float | None = None) -> str:
+    """A time as people say it: "12 min ago"."""
+    if not at:
+        return "-"
+    try:
+        moment = datetime.fromisoformat(at).astimezone(UTC).timestamp()
+    except ValueError:
+        return at
+    seconds = (time.time() if now_s is None else now_s) - moment
+    if seconds < MINUTE_S:
+        return "just now"
+    if seconds < HOUR_S:
+        return f"{int(seconds // MINUTE_S)} min ago"
+    if seconds < DAY_S:
+        return f"{int(seconds // HOUR_S)} h ago"
+    return f"{int(seconds // DAY_S)} d ago"
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()
+) -> str:
+    """Columns as wide as needed; the last takes what the terminal has left."""
+    columns = list(zip(head, *rows, strict=True)) if rows else [(name,) for name in head]
+    widths = [max(map(len, column)) for column in columns]
+    terminal = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    if not sys.stdout.isatty():
+        terminal = WIDTH_WITHOUT_TERMINAL
+    rest = max(20, terminal - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    widths[-1] = min(widths[-1], rest)
+    lines = [_row(head, widths, right)]
+    lines[0] = bold(lines[0])
+    lines += [_row(row, widths, right) for row in rows]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+    fitted = []
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        cut = cell if len(cell) <= width else cell[: width - 1] + "…"
+        fitted.append(cut.rjust(width) if number in right else cut.ljust(width))
+    return "  ".join(fitted).rstrip()

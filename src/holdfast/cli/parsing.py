@@ -1,0 +1,56 @@
+"""Small pieces of the parser that several groups of commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.cli.main import Command
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # has no public name
+else:
+    Commands = Any
+
+_SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def add_command(
+    commands: Commands, name: str, run: Command, about: str, details: str = ""
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.\n\n{details}".strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON to stdout")
+
+
+def moment(text: str) -> str:
+    """`2026-11-20`, a full ISO time, or a span back from now: `30m`, `12h`, `7d`, `2w`."""
+    span = re.fullmatch(r"(\d+)([mhdw])", text)
+    if span:
+        back = timedelta(**{_SPANS[span[2]]: int(span[1])})
+        at = datetime.now(UTC) - back
+    else:
+        try:
+            at = datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no time: write 2026-11-20, 2026-11-20T14:00, or 30m, 12h, 7d, 2w ago"
+            ) from None
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)

@@ -1,0 +1,313 @@
+"""`sessions`, `show`, `search`, `export`: getting it back. They work without a daemon too."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import Any, Final
+
+from holdfast.cli.context import Context
+from holdfast.cli.output import (
+    ago,
+    bold,
+    dim,
+    is_styled,
+    plain,
+    put,
+    put_bytes,
+    put_json,
+    say,
+    size,
+    table,
+)
+from holdfast.cli.parsing import Commands, add_command, add_json, count, moment
+from holdfast.errors import Exit
+
+LAST_EVENTS: Final = 40
+SEARCH_LIMIT: Final = 20
+SLUG_CHARS: Final = 60
+MARK: Final = "**"
+
+
+def add_commands(commands: Commands) -> None:
+    _add_sessions(commands)
+    _add_show(commands)
+    _add_search(commands)
+    _add_export(commands)
+
+
+def _add_sessions(commands: Commands) -> None:
+    parser = add_command(commands, "sessions", sessions, "list sessions, newest first")
+    _add_filters(parser)
+    parser.add_argument("--text", default="", help="words in title, project or conversation")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--resident",
+        dest="resident",
+        action="store_true",
+        default=None,
+        help="only those in memory",
+    )
+    where.add_argument(
+        "--not-resident", dest="resident", action="store_false", help="only those on disk alone"
+    )
+    parser.add_argument("-n", "--limit", type=count, help="at most so many")
+    add_json(parser)
+
+
+def _add_show(commands: Commands) -> None:
+    parser = add_command(commands, "show", show, "read a conversation in the terminal")
+    parser.add_argument("session", metavar="SESSION")
+    parser.add_argument(
+        "-n",
+        "--last",
+        type=count,
+        default=LAST_EVENTS,
+        metavar="N",
+        help=f"the last N events (default {LAST_EVENTS})",
+    )
+    parser.add_argument("--all", action="store_true", help="from the beginning")
+    add_json(parser)
+
+
+def _add_search(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "search",
+        search,
+        "where did we solve that?",
+        'Finds conversations by words, "whole phrases" and begin*. A question typed as a sentence\n'
+        "works too. Newer conversations rank a little higher.",
+    )
+    parser.add_argument("words", metavar="WORDS", nargs="+")
+    _add_filters(parser)
+    parser.add_argument("--kind", default="", help="only one kind of event, such as message.user")
+    parser.add_argument(
+        "-n",
+        "--limit",
+        type=count,
+        default=SEARCH_LIMIT,
+        help=f"at most so many hits (default {SEARCH_LIMIT})",
+    )
+    add_json(parser)
+
+
+def _add_export(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "export",
+        export,
+        "write a whole conversation as Markdown or JSON lines",
+        "Goes to stdout, or with -o to a file or into a folder under a name of its own. Files are\n"
+        "written only below recording.allowed_write_roots.",
+    )
+    parser.add_argument("session", metavar="SESSION")
+    parser.add_argument("-f", "--format", choices=("markdown", "jsonl"), default="markdown")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="PATH",
+        help="a file, a folder, or - for stdout (default)",
+    )
+    for name, words in (
+        ("thinking", "what the agent thought"),
+        ("tools", "tool calls and results"),
+        ("system", "system messages"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help=f"{words} (Markdown; default from recording.include_{name})",
+        )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--agent", default="", help="such as claude")
+    parser.add_argument("--project", default="", help="any part of the project's path")
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="WHEN",
+        help="2026-11-20, or a span back from now: 30m, 12h, 7d, 2w",
+    )
+
+
+def sessions(context: Context, arguments: argparse.Namespace) -> int:
+    found = context.answers.sessions(
+        agent=arguments.agent,
+        project=arguments.project,
+        since=arguments.since or "",
+        text=arguments.text,
+        resident=arguments.resident,
+        limit=arguments.limit,
+    )
+    if arguments.json:
+        put_json(found)
+        return Exit.OK
+    if not found:
+        say("No sessions. Fewer filters may show some; `holdfast import` looks for new ones.")
+        return Exit.OK
+    rows = [
+        (
+            each["id"],
+            each["agent"],
+            ago(each["updated_at"]),
+            f"{each['events']:,}",
+            size(each["resident_bytes"]) if each["resident"] else "disk",
+            os.path.basename(plain(each["project"])) or "-",
+            ("↳ " if each["parent"] else "") + (plain(each["title"]) or "(no title)"),
+        )
+        for each in found
+    ]
+    head = ("ID", "AGENT", "UPDATED", "EVENTS", "MEMORY", "PROJECT", "TITLE")
+    put(table(head, rows, right=frozenset({3, 4})))
+    return Exit.OK
+
+
+def show(context: Context, arguments: argparse.Namespace) -> int:
+    answers = context.answers
+    entry = answers.session(arguments.session)
+    first = 0 if arguments.all else max(0, entry["events"] - arguments.last)
+    lines = answers.lines(entry["id"], first, None)
+    if arguments.json:
+        import msgspec
+
+        events = [msgspec.Raw(line) for piece in lines for line in piece.splitlines()]
+        put_json({**entry, "shown": events})
+        return Exit.OK
+    put(_about(entry))
+    if first:
+        put(dim(f"… {first:,} earlier events: add --all, or export"))
+    for text in _conversation(lines):
+        put(text)
+    return Exit.OK
+
+
+def _about(entry: dict[str, Any]) -> str:
+    usage = entry["usage"]
+    spent = " + ".join(
+        f"{usage[name]:,} {words}"
+        for name, words in (
+            ("input", "in"),
+            ("output", "out"),
+            ("cache_read", "cache read"),
+            ("cache_write", "cache write"),
+        )
+        if usage.get(name)
+    )
+    facts = [
+        ("Session", f"{entry['id']}  {entry['agent']}/{entry['agent_session_id']}"),
+        ("Project", " ".join(part for part in (entry["project"], entry["branch"]) if part)),
+        ("Model", entry["model"]),
+        ("Time", f"{entry['started_at']} to {entry['updated_at']}"),
+        ("Size", f"{entry['events']:,} events, {size(entry['stored_bytes'])} stored"),
+        ("Tokens", spent),
+        ("Part of", entry["parent"]),
+        ("Fork of", entry["forked_from"]),
+    ]
+    lines = [f"{name:<8} {plain(value)}" for name, value in facts if value]
+    return "\n".join([bold(plain(entry["title"]) or "(no title)"), *lines])
+
+
+def _conversation(lines: Iterator[bytes]) -> Iterator[str]:
+    from holdfast.events import Kind, decode_lines
+    from holdfast.recording.markdown import clean, speaker
+
+    current = ""
+    for piece in lines:
+        for event in decode_lines(piece):
+            if event.kind in (Kind.PROVIDER_INFO, Kind.PROVIDER_RAW) or not event.text.strip():
+                continue
+            name = speaker(event)
+            if name != current:
+                current = name
+                yield f"\n{bold(name)} {dim(event.at[:19].replace('T', ' '))}"
+            yield _one_event(event.kind, clean(event.text))
+
+
+def _one_event(kind: str, text: str) -> str:
+    if kind == "tool.call":
+        return dim(f"  → {text.splitlines()[0]}")
+    if kind == "tool.result":
+        lines = text.splitlines() or [""]
+        more = f" (+{len(lines) - 1} lines)" if len(lines) > 1 else ""
+        return dim(f"  ← {lines[0][:100]}{more}")
+    if kind == "thinking":
+        return dim(f"  ({' '.join(text.split())[:200]})")
+    return text
+
+
+def search(context: Context, arguments: argparse.Namespace) -> int:
+    answers = context.answers
+    hits = answers.search(
+        words=" ".join(arguments.words),
+        agent=arguments.agent,
+        project=arguments.project,
+        kind=arguments.kind,
+        since=arguments.since or "",
+        limit=arguments.limit,
+    )
+    if arguments.json:
+        put_json(hits)
+        return Exit.OK
+    if not hits:
+        say("Nothing found. Fewer words, or the beginning of one (config*), find more.")
+        return Exit.OK
+    known: dict[str, dict[str, Any]] = {}
+    for hit in hits:
+        session = hit["session"]
+        if session not in known:
+            known[session] = answers.session(session)
+            title = plain(known[session]["title"]) or "(no title)"
+            put(f"{bold(session)}  {ago(hit['at'])}  {title}")
+        put(f"  {dim(hit['kind'])}  {_marked(plain(hit['snippet']))}")
+    return Exit.OK
+
+
+def _marked(snippet: str) -> str:
+    """Hits stand out: in bold where there is a terminal, between ** elsewhere."""
+    if not is_styled():
+        return snippet
+    parts = snippet.split(MARK)
+    return "".join(bold(part) if number % 2 else part for number, part in enumerate(parts))
+
+
+def export(context: Context, arguments: argparse.Namespace) -> int:
+    answers = context.answers
+    entry = answers.session(arguments.session)
+    recording = context.settings.recording
+    options = {
+        name: getattr(recording, f"include_{name}") if given is None else given
+        for name in ("thinking", "tools", "system")
+        for given in [getattr(arguments, name)]
+    }
+    pieces = answers.export(entry["id"], arguments.format, options)
+    if arguments.output == "-":
+        put_bytes(pieces)
+        return Exit.OK
+    from holdfast.recording.policy import WritePolicy
+
+    policy = WritePolicy(
+        recording.allowed_write_roots,
+        os.getcwd(),
+        os.path.expanduser("~"),
+        config=context.paths.config_file,
+    )
+    target = arguments.output
+    if os.path.isdir(os.path.expanduser(target)):
+        target = os.path.join(target, file_name(entry, arguments.format))
+    written = policy.write_atomically(target, pieces)
+    say(f"Wrote {target} ({size(written)}).")
+    return Exit.OK
+
+
+def file_name(entry: dict[str, Any], form: str) -> str:
+    """A name that sorts by date and says what it holds."""
+    kept = "".join(char if char.isalnum() else " " for char in entry["title"].casefold())
+    slug = "-".join(kept.split())[:SLUG_CHARS].strip("-")
+    day = entry["started_at"][:10] or "undated"
+    ending = "md" if form == "markdown" else "jsonl"
+    return "-".join(part for part in (day, slug, entry["id"]) if part) + f".{ending}"

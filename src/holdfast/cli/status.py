@@ -1,0 +1,214 @@
+"""`status`: what is held, what memory that costs, and whether all is well."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any, Final
+
+from holdfast.cli.context import Context
+from holdfast.cli.output import ago, bold, dim, plain, put, put_json, size
+from holdfast.cli.parsing import Commands, add_command, add_json
+from holdfast.errors import Exit
+
+SESSIONS_SHOWN: Final = 10
+WATCH_INTERVAL_S: Final = 1.0
+BAR_CHARS: Final = 30
+
+
+def add_commands(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "status",
+        run_status,
+        "what is held, what memory that costs, and whether all is well",
+        "Works without a daemon too: then it says how the last run ended and what the journal holds.",
+    )
+    add_json(parser)
+    parser.add_argument("--watch", action="store_true", help="stay, and look again every second")
+
+
+def run_status(context: Context, arguments: argparse.Namespace) -> int:
+    if arguments.watch:
+        return _watch(context)
+    status = get_status(context)
+    if arguments.json:
+        put_json(status)
+    else:
+        put(render(status))
+    return Exit.OK
+
+
+def get_status(context: Context) -> dict[str, Any]:
+    from holdfast.client import NotRunning
+
+    try:
+        status: dict[str, Any] = context.client.get("/v1/status")
+    except NotRunning:
+        return _offline(context)
+    return status
+
+
+def _offline(context: Context) -> dict[str, Any]:
+    import msgspec
+
+    from holdfast.journal.reader import SqliteReader
+    from holdfast.journal.sqlite import JournalMissing
+    from holdfast.lastrun import RunFile
+    from holdfast.status_build import offline_status
+
+    paths = context.paths
+    try:
+        reader = SqliteReader(paths.journal)
+    except JournalMissing:
+        reader = None
+    status = offline_status(
+        reader,
+        context.sources.values(),
+        journal_path=paths.journal,
+        data_dir=paths.data_dir,
+        last_run=RunFile(paths.run_file).last(),
+    )
+    if reader is not None:
+        reader.close()
+    plain_status: dict[str, Any] = msgspec.to_builtins(status)
+    return plain_status
+
+
+def _watch(context: Context) -> int:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(), screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(Text.from_ansi(render(get_status(context))), refresh=True)
+            time.sleep(WATCH_INTERVAL_S)
+
+
+def render(status: dict[str, Any]) -> str:
+    """The status for people."""
+    parts = [_daemon(status["daemon"])]
+    if status["memory"] is not None:
+        parts.append(_memory(status["memory"]))
+    if status["importing"]["running"]:
+        parts.append(_importing(status["importing"]))
+    parts += [_source(source) for source in status["sources"]]
+    parts += [_journal(status), _sessions(status["sessions"])]
+    parts += [f"{bold('Problem')}  {plain(problem)}" for problem in status["problems"]]
+    return "\n".join(part for part in parts if part)
+
+
+def _daemon(daemon: dict[str, Any]) -> str:
+    if daemon["running"]:
+        line = f"{daemon['state']}, pid {daemon['pid']}, up {_span(daemon['uptime_s'])}"
+    else:
+        line = "not running (start it with: holdfast start)"
+    lines = [f"{bold('holdfast')} {daemon['version']}  {line}"]
+    last = daemon["last_run"]
+    if last and last["ending"] != "stopped":
+        lines.append(
+            f"{bold('Last run')}  {last['ending']} {ago(last['ended_at'])}: {last['detail']}"
+        )
+    return "\n".join(lines)
+
+
+def _memory(memory: dict[str, Any]) -> str:
+    process, snapshots = memory["process"], memory["snapshots"]
+    tree, budget = process["tree_bytes"], memory["budget_bytes"]
+    lines = [
+        f"{bold('Memory')}    {_bar(tree / budget)} {size(tree)} of {size(budget)}, "
+        f"{memory['level']}, peak {size(process['peak_tree_bytes'])}",
+        f"  program {size(memory['baseline_bytes'])}, "
+        + ", ".join(f"{each['name']} {size(each['bytes'])}" for each in memory["components"])
+        + f", other {size(memory['unaccounted_bytes'])}",
+        f"{bold('Resident')}  {snapshots['resident_sessions']} of at most "
+        f"{snapshots['max_sessions']} sessions, {snapshots['resident_events']:,} events, "
+        f"{size(snapshots['accounted_bytes'])} of {size(snapshots['budget_bytes'])}",
+    ]
+    evicted = [
+        f"{count} {reason} ({size(snapshots['bytes_reclaimed'][reason])})"
+        for reason, count in snapshots["evictions"].items()
+        if count
+    ]
+    if evicted:
+        lines.append(f"  evicted: {', '.join(evicted)}")
+    dropped, spilled = snapshots["dropped_events"], snapshots["spilled_events"]
+    if dropped or spilled:
+        lines.append(f"  left memory, kept in the journal: {dropped:,} old, {spilled:,} spilled")
+    idle = snapshots["idle_eviction"]
+    if idle["idle_ms"] is not None:
+        doing = "evicts" if idle["active"] else "configured but inactive (observe): would evict"
+        lines.append(f"  idle after {idle['idle_ms']:,} ms: {doing} {idle['would_evict']} now")
+    return "\n".join(lines)
+
+
+def _importing(importing: dict[str, Any]) -> str:
+    share = importing["done_bytes"] / max(importing["total_bytes"], 1)
+    return (
+        f"{bold('Import')}    {_bar(share)} {size(importing['done_bytes'])} of "
+        f"{size(importing['total_bytes'])}, {importing['events']:,} events"
+    )
+
+
+def _source(source: dict[str, Any]) -> str:
+    counts = source["bytes"]
+    missing = [root["path"] for root in source["roots"] if not root["exists"]]
+    lines = [
+        f"{bold('Source')}    {source['agent']}: {source['files']:,} files, {size(counts['seen'])} "
+        f"seen = {size(counts['parsed'])} parsed + {size(counts['skipped'])} skipped + "
+        f"{size(counts['unknown'])} unknown + {size(counts['bad'])} bad"
+    ]
+    if source["gone_files"]:
+        lines.append(f"  {source['gone_files']:,} deleted by the agent, kept here")
+    if source["unreadable_files"]:
+        lines.append(
+            f"  {source['unreadable_files']:,} cannot be read: {plain(source['last_error'])}"
+        )
+    lines += [f"  {path} does not exist yet" for path in missing]
+    lines += [
+        f"  unknown type {plain(each['type'])}: {each['records']:,} records, kept raw"
+        for each in source["unknown_types"]
+    ]
+    return "\n".join(lines)
+
+
+def _journal(status: dict[str, Any]) -> str:
+    journal, sessions = status["journal"], status["sessions"]
+    lag = journal["index_lag_events"]
+    return (
+        f"{bold('Journal')}   {sessions['total']:,} sessions, {sessions['events']:,} events, "
+        f"{size(journal['file_bytes'])} on disk"
+        + (f", {journal['blobs']} payloads beside it" if journal["blobs"] else "")
+        + (f", {lag:,} events not searchable yet" if lag else "")
+    )
+
+
+def _sessions(sessions: dict[str, Any]) -> str:
+    lines = []
+    for each in sessions["newest"][:SESSIONS_SHOWN]:
+        where = size(each["resident_bytes"]) if each["resident"] else "on disk"
+        lines.append(
+            f"  {each['id']}  {ago(each['updated_at']):>10}  {each['events']:>7,} events  "
+            f"{where:>9}  {plain(each['title'])[:60]}"
+        )
+    more = sessions["total"] - len(lines)
+    if more > 0:
+        lines.append(dim(f"  and {more:,} more: holdfast sessions"))
+    return "\n".join(lines)
+
+
+def _bar(share: float) -> str:
+    filled = round(min(max(share, 0.0), 1.0) * BAR_CHARS)
+    return "█" * filled + "░" * (BAR_CHARS - filled)
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,104 @@
+"""`clean`: what a crash, a rotation or a migration left lying; and, when asked for, everything."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+import shutil
+from collections.abc import Iterator
+from typing import ClassVar
+
+from holdfast.cli.context import Context
+from holdfast.cli.output import put, put_json, say, size
+from holdfast.cli.parsing import Commands, add_command, add_json
+from holdfast.errors import Exit, HoldfastError
+from holdfast.lock import AlreadyRunning, holder
+from holdfast.paths import Paths
+
+
+class NotConfirmed(HoldfastError):
+    """Deleting everything wants to be said twice."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
+def add_commands(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "clean",
+        run_clean,
+        "remove what is not needed any more; never a conversation",
+        "Removes half-written files, the socket of a daemon that is gone, backups that migrations\n"
+        "made, and with --logs the rotated logs of holdfast itself.",
+    )
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--logs", action="store_true", help="also rotated logs")
+    parser.add_argument(
+        "--all", action="store_true", help="everything holdfast keeps, conversations included"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --all: really")
+    add_json(parser)
+
+
+def run_clean(context: Context, arguments: argparse.Namespace) -> int:
+    paths = context.paths
+    running = holder(paths.lock) is not None
+    if arguments.all:
+        found = _everything(paths, running=running)
+        if not arguments.yes and not arguments.dry_run:
+            raise NotConfirmed(
+                f"this deletes every conversation kept below {paths.data_dir}: "
+                "look with --dry-run, then say --all --yes"
+            )
+    else:
+        found = sorted(_leftovers(paths, running=running, logs=arguments.logs))
+    freed = {path: _size(path) for path in found}
+    if not arguments.dry_run:
+        for path in found:
+            _remove(path)
+    if arguments.json:
+        put_json({"removed": not arguments.dry_run, "bytes": sum(freed.values()), "paths": freed})
+        return Exit.OK
+    for path, count in freed.items():
+        put(f"{size(count):>10}  {path}")
+    verb = "Would free" if arguments.dry_run else "Freed"
+    say(f"{verb} {size(sum(freed.values()))}." if freed else "Nothing to clean.")
+    return Exit.OK
+
+
+def _leftovers(paths: Paths, *, running: bool, logs: bool) -> Iterator[str]:
+    yield from glob.glob(f"{glob.escape(paths.journal)}.schema-*.backup")
+    yield from glob.glob(f"{glob.escape(paths.data_dir)}/*.partial")
+    if not running:  # a running import may be writing these now
+        yield from glob.glob(f"{glob.escape(paths.blobs)}/.partial-*")
+        yield from glob.glob(f"{glob.escape(paths.state_dir)}/*.partial")
+        if os.path.lexists(paths.socket):
+            yield paths.socket
+    if logs:
+        yield from glob.glob(f"{glob.escape(paths.logs)}/*.[0-9]*.jsonl")
+
+
+def _everything(paths: Paths, *, running: bool) -> list[str]:
+    if running:
+        raise AlreadyRunning("holdfast is running: `holdfast stop` first, then clean everything")
+    folders = {paths.data_dir, paths.state_dir, paths.runtime_dir, os.path.dirname(paths.socket)}
+    outer = [each for each in folders if not any(each.startswith(other + "/") for other in folders)]
+    return sorted(each for each in outer if os.path.isdir(each))
+
+
+def _size(path: str) -> int:
+    if not os.path.isdir(path):
+        return os.lstat(path).st_size
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_size
+        for folder, _folders, names in os.walk(path)
+        for name in names
+    )
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
