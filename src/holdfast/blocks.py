@@ -25,10 +25,10 @@ from __future__ import annotations
 import struct
 import threading
 from typing import ClassVar, Final
+from zlib import crc32
 
 import msgspec
 import zstandard
-from zlib import crc32
 
 from holdfast.errors import Exit, HoldfastError
 

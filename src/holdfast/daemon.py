@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -37,7 +38,10 @@ from holdfast.lastrun import RunFile, write_atomically
 from holdfast.library import Library
 from holdfast.lock import JournalLock
 from holdfast.observe import Logs
+from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
+from holdfast.server.app import make_app
+from holdfast.server.listen import Listener
 from holdfast.settings import Settings
 from holdfast.snapshots import Eviction, OversizedSession, SessionStore, StoreLimits
 from holdfast.sources.registry import enabled_sources
@@ -84,7 +88,7 @@ class Daemon:
                 await self._start()
             except BaseException as error:
                 self.run_file.end(f"could not start: {error}", failed=True)
-                log.error("daemon.start_failed", error=str(error))
+                log.error("daemon.start_failed", error=repr(error))  # noqa: TRY400  # not logging
                 raise
             await self._stop.wait()
             await self.shutdown_all()
@@ -165,13 +169,7 @@ class Daemon:
         self._spawn(self._govern())
         self._spawn(self._beat())
 
-    def _make_listener(self):  # type: ignore[no-untyped-def]  # imported here: only a daemon serves
-        from holdfast.observe.logs import stdlib_handler
-        from holdfast.server.app import make_app
-        from holdfast.server.listen import Listener
-
-        import logging
-
+    def _make_listener(self) -> Listener:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
         grace_s = self.settings.daemon.stop_deadline_ms / 1000 / 3
         return Listener(make_app(self), self.paths.socket, stop_grace_s=grace_s)
@@ -286,8 +284,8 @@ class Daemon:
         except TimeoutError:
             return
 
-    def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background_done)
 

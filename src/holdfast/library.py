@@ -1,4 +1,4 @@
-"""What people ask of the journal: list, find, show, search, export. The same with and without daemon.
+"""What people ask of the journal: list, find, show, search, export; with a daemon or without.
 
 The daemon serves these answers over HTTP and knows what is resident; a command without a daemon
 asks a library of its own. Both read the same bytes through the same code, so an export is the same
@@ -147,7 +147,7 @@ class Library:
         )
 
     def _participants(self, entry: SessionEntry) -> list[str]:
-        """Who speaks, in order of first appearance; needs one pass before the document's first line."""
+        """Who speaks, in order of appearance: a pass of its own, before the document's first line."""
         found: dict[str, None] = {}
         for lines in self.lines(entry.id):
             for event in decode_lines(lines):
@@ -169,7 +169,8 @@ def resolve(reader: JournalReader, name: str) -> str:
         return (exact or found)[0][0]
     if not found:
         raise SessionNotFound(
-            f"no session fits {name!r}: `holdfast sessions` lists them, `holdfast search` finds them"
+            f"no session fits {name!r}: `holdfast sessions` lists them, "
+            "`holdfast search` finds them"
         )
     shown = [f"  {each[0]}  {each[1]}/{each[2]}  {each[3]}" for each in found[:CANDIDATES_SHOWN]]
     more = ["  …"] if len(found) > CANDIDATES_SHOWN else []

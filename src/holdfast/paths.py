@@ -3,7 +3,6 @@
 `holdfast status` and the hooks read this module within their 10 ms, so it imports `os` alone and
 paths are strings; what needs `pathlib`, `typing` or `enum` is imported in the call that needs it.
 """
-# ruff: noqa: PTH100, PTH111, PTH117 - `pathlib` is what this module must not import
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
 
         def show(progress: Progress) -> None:
             nonlocal shown_s
-            if progress.finished or time.monotonic() - shown_s > 0.1:  # noqa: PLR2004
+            if progress.finished or time.monotonic() - shown_s > 0.1:
                 shown_s = time.monotonic()
                 step(msgspec.to_builtins(progress), readings.tree().footprint_bytes)
 
@@ -102,9 +102,11 @@ def describe(report: dict[str, Any]) -> str:
     """The report in words, with what was not understood."""
     counts = report["bytes"]
     lines = [
-        f"{report['sessions']:,} sessions, {report['events']:,} events from "
-        f"{report['files']:,} files, {size(counts['seen'])}"
-        f" ({report['imported_events']:,} events new in {report['seconds']:.1f} s)."
+        (
+            f"{report['sessions']:,} sessions, {report['events']:,} events from "
+            f"{report['files']:,} files, {size(counts['seen'])}"
+            f" ({report['imported_events']:,} events new in {report['seconds']:.1f} s)."
+        )
     ]
     left = [
         f"{size(counts[name])} {words}"

@@ -42,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="holdfast",
-        description="Keeps every conversation of your AI coding agents, for good, in memory you set.",
+        description="Keeps every conversation of your AI coding agents, under a memory ceiling.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

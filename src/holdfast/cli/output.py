@@ -58,7 +58,7 @@ def plain(text: str) -> str:
 
 def size(count: float) -> str:
     for unit in ("B", "KB", "MB", "GB"):
-        if abs(count) < 1000 or unit == "GB":  # noqa: PLR2004  # decimal units
+        if abs(count) < 1000 or unit == "GB":  # decimal units
             return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
         count /= 1000
     raise AssertionError("unreachable")

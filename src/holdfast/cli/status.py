@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
         "status",
         run_status,
         "what is held, what memory that costs, and whether all is well",
-        "Works without a daemon too: then it says how the last run ended and what the journal holds.",
+        "Works without a daemon too: then it says how the last run ended and what is kept.",
     )
     add_json(parser)
     parser.add_argument("--watch", action="store_true", help="stay, and look again every second")
@@ -117,14 +117,18 @@ def _memory(memory: dict[str, Any]) -> str:
     process, snapshots = memory["process"], memory["snapshots"]
     tree, budget = process["tree_bytes"], memory["budget_bytes"]
     lines = [
-        f"{bold('Memory')}    {_bar(tree / budget)} {size(tree)} of {size(budget)}, "
-        f"{memory['level']}, peak {size(process['peak_tree_bytes'])}",
+        (
+            f"{bold('Memory')}    {_bar(tree / budget)} {size(tree)} of {size(budget)}, "
+            f"{memory['level']}, peak {size(process['peak_tree_bytes'])}"
+        ),
         f"  program {size(memory['baseline_bytes'])}, "
         + ", ".join(f"{each['name']} {size(each['bytes'])}" for each in memory["components"])
         + f", other {size(memory['unaccounted_bytes'])}",
-        f"{bold('Resident')}  {snapshots['resident_sessions']} of at most "
-        f"{snapshots['max_sessions']} sessions, {snapshots['resident_events']:,} events, "
-        f"{size(snapshots['accounted_bytes'])} of {size(snapshots['budget_bytes'])}",
+        (
+            f"{bold('Resident')}  {snapshots['resident_sessions']} of at most "
+            f"{snapshots['max_sessions']} sessions, {snapshots['resident_events']:,} events, "
+            f"{size(snapshots['accounted_bytes'])} of {size(snapshots['budget_bytes'])}"
+        ),
     ]
     evicted = [
         f"{count} {reason} ({size(snapshots['bytes_reclaimed'][reason])})"
@@ -155,9 +159,12 @@ def _source(source: dict[str, Any]) -> str:
     counts = source["bytes"]
     missing = [root["path"] for root in source["roots"] if not root["exists"]]
     lines = [
-        f"{bold('Source')}    {source['agent']}: {source['files']:,} files, {size(counts['seen'])} "
-        f"seen = {size(counts['parsed'])} parsed + {size(counts['skipped'])} skipped + "
-        f"{size(counts['unknown'])} unknown + {size(counts['bad'])} bad"
+        (
+            f"{bold('Source')}    {source['agent']}: {source['files']:,} files, "
+            f"{size(counts['seen'])} seen = {size(counts['parsed'])} parsed + "
+            f"{size(counts['skipped'])} skipped + {size(counts['unknown'])} unknown + "
+            f"{size(counts['bad'])} bad"
+        )
     ]
     if source["gone_files"]:
         lines.append(f"  {source['gone_files']:,} deleted by the agent, kept here")

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Final
+from typing import BinaryIO, Final, Self, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -42,7 +42,7 @@ class ImportFailed(HoldfastError):
 
 
 class ByteCounts(msgspec.Struct):
-    """Where the bytes of the files went; `bad` includes the `torn` end of files still being written."""
+    """Where the bytes of the files went; `bad` includes the `torn` ends of files being written."""
 
     seen: int = 0
     parsed: int = 0
@@ -173,15 +173,12 @@ class Importer:
             while self._pending and not self._stopping:
                 for number, pending in enumerate(self._pending):
                     log = self._sources[pending.agent].identify(pending.path)
-                    if log is None or log.agent_session_id not in self._busy:
-                        break
-                else:
-                    self._lock.wait()
-                    continue
-                del self._pending[number]
-                if log is not None:
-                    self._busy.add(log.agent_session_id)
-                    return log
+                    assert log is not None  # the plan holds logs only
+                    if log.agent_session_id not in self._busy:
+                        del self._pending[number]
+                        self._busy.add(log.agent_session_id)
+                        return log
+                self._lock.wait()
         return None
 
     def _release(self, log: Log) -> None:
@@ -238,7 +235,7 @@ class Importer:
 
 
 def child_limit_bytes(settings: Settings) -> int:
-    """What one child may allocate: its share of what the ceiling leaves, and never less than runs."""
+    """What one child may allocate: its share of the ceiling, never less than it runs with."""
     mib = 1 << 20
     room = settings.daemon.max_memory_mb * mib - settings.snapshots_budget_bytes
     return max(CHILD_DATA_BYTES_MIN, min(CHILD_DATA_BYTES_MAX, room // 2))
@@ -280,12 +277,12 @@ class _Child:
             stdout=subprocess.PIPE,
             env={**os.environ, "MALLOC_ARENA_MAX": "1"},
         )
-        assert self.process.stdin and self.process.stdout
-        self._stdin, self._stdout = self.process.stdin, self.process.stdout
+        self._stdin = cast("BinaryIO", self.process.stdin)
+        self._stdout = cast("BinaryIO", self.process.stdout)
         widen_pipe(self._stdout.fileno())
         write_frame(self._stdin, setup, self._encoder)
 
-    def __enter__(self) -> _Child:
+    def __enter__(self) -> Self:
         return self
 
     def run(self, job: Job) -> Iterator[Frame]:

@@ -39,10 +39,7 @@ SNIPPET_CHARS: Final = 160
 MARKS: Final = ("**", "**")
 
 _STOPWORDS: Final = frozenset(
-    "a about all am an and any are as at be been but by can could did do does doing done for from get "
-    "got had has have how i if in into is it its just like make me my no not of on or our out over "
-    "please should so some than that the their them then there these they this those to too up us "
-    "use using was we were what when where which who why will with would you your".split()
+    ["a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does", "doing", "done", "for", "from", "get", "got", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "just", "like", "make", "me", "my", "no", "not", "of", "on", "or", "our", "out", "over", "please", "should", "so", "some", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "too", "up", "us", "use", "using", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your"]
 )
 _SUFFIXES: Final = (
     "ations",

@@ -19,7 +19,7 @@ import apsw
 from holdfast import blocks
 from holdfast.events import decode_lines
 from holdfast.journal import index, sqlite
-from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts, Text
+from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalError, plain_errors

@@ -34,13 +34,13 @@ _WALK: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PA
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-class WriteRefused(HoldfastError):  # noqa: N818 - read as a sentence at each `except`
+class WriteRefused(HoldfastError):
     """The path is not below an allowed root, or was changed to lead elsewhere."""
 
     exit: ClassVar[Exit] = Exit.REFUSED
 
 
-class WriteFailed(HoldfastError):  # noqa: N818 - as above
+class WriteFailed(HoldfastError):
     """The path is allowed and could not be written."""
 
 

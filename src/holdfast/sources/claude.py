@@ -185,7 +185,7 @@ class ClaudeSource:
 def _identify(path: str, root: str) -> Log:
     """`<project>/<session>.jsonl`, or a subagent's `<project>/<session>/subagents/…/<name>.jsonl`."""
     parts = path[len(root) + 1 : -len(".jsonl")].split("/")
-    if len(parts) <= 2:  # noqa: PLR2004  # project and session
+    if len(parts) <= 2:  # project and session
         return Log(AGENT, path, root, parts[-1])
     parent = parts[1]
     rest = [part for part in parts[2:] if part != "subagents"]
@@ -556,7 +556,7 @@ def _instant(timestamp: str | None) -> str:
     """A time as events write it; "" for none, or one that nobody can read."""
     if not timestamp:
         return ""
-    if len(timestamp) == 24 and timestamp[-1] == "Z" and timestamp[10] == "T":  # noqa: PLR2004
+    if len(timestamp) == 24 and timestamp[-1] == "Z" and timestamp[10] == "T":
         return timestamp
     try:
         moment = datetime.fromisoformat(timestamp)
