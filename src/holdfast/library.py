@@ -147,7 +147,7 @@ class Library:
         )
 
     def _participants(self, entry: SessionEntry) -> list[str]:
-        """Who speaks, in order of appearance: a pass of its own, before the document's first line."""
+        """Who speaks, in order of appearance: a pass of its own, before the first line."""
         found: dict[str, None] = {}
         for lines in self.lines(entry.id):
             for event in decode_lines(lines):
