@@ -25,7 +25,6 @@ import msgspec
 from holdfast import __version__
 from holdfast.blobstore import BlobStore
 from holdfast.clock import instant
-from holdfast.daemon_parts import make_setup, open_journal
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.governor import Governor, Thresholds, next_delay_s
@@ -34,7 +33,6 @@ from holdfast.governor.readings import Readings
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import AuditRecord, Batch
 from holdfast.journal.sqlite import JournalError
-from holdfast.lastrun import RunFile, write_atomically
 from holdfast.library import Library
 from holdfast.lock import JournalLock
 from holdfast.observe import Logs
@@ -46,7 +44,9 @@ from holdfast.settings import Settings
 from holdfast.snapshots import Eviction, OversizedSession, SessionStore, StoreLimits
 from holdfast.sources.registry import enabled_sources
 from holdfast.status import LastRun, Status
-from holdfast.status_build import StatusBuilder
+from holdfast.status.build import StatusBuilder
+from holdfast.status.lastrun import RunFile, write_atomically
+from holdfast.wiring import make_setup, open_journal
 
 MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 48 * MIB

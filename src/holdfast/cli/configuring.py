@@ -125,7 +125,5 @@ def run_schema(_context: Context, _arguments: argparse.Namespace) -> int:
 def run_completion(_context: Context, arguments: argparse.Namespace) -> int:
     import shtab
 
-    from holdfast.cli.main import make_parser
-
-    put(shtab.complete(make_parser(), shell=arguments.shell))
+    put(shtab.complete(arguments.root, shell=arguments.shell))
     return Exit.OK

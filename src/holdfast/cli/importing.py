@@ -63,10 +63,10 @@ def through_daemon(context: Context, *, quiet: bool = False) -> dict[str, Any]:
 def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
     import msgspec
 
-    from holdfast.daemon_parts import make_setup, open_journal
     from holdfast.governor.readings import Readings
     from holdfast.ingest.importer import Importer, Progress
     from holdfast.lock import JournalLock
+    from holdfast.wiring import make_setup, open_journal
 
     settings, paths = context.settings, context.paths
     paths.ensure_dirs()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from holdfast import __version__
 from holdfast.cli.context import Context
+from holdfast.cli.parsing import Command
 from holdfast.errors import Exit, HoldfastError
-
-Command = Callable[[Context, argparse.Namespace], int]
 
 EPILOG = """\
 A SESSION is an id, the agent's own id, `agent/id`, or the beginning of one that fits no other.
@@ -46,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(root=parser)  # for completion, which describes all of it
     parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for group in (lifecycle, importing, status, reading, configuring, tidying):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from holdfast.cli.main import Command
+from holdfast.cli.context import Context
 
+Command = Callable[[Context, argparse.Namespace], int]
+
+if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # has no public name
 else:
     Commands = Any

@@ -54,8 +54,8 @@ def _offline(context: Context) -> dict[str, Any]:
 
     from holdfast.journal.reader import SqliteReader
     from holdfast.journal.sqlite import JournalMissing
-    from holdfast.lastrun import RunFile
-    from holdfast.status_build import offline_status
+    from holdfast.status.build import offline_status
+    from holdfast.status.lastrun import RunFile
 
     paths = context.paths
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,12 +17,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from holdfast.errors import Exit, HoldfastError
+from holdfast.governor.governor import Governor
+from holdfast.ingest.tail import Tail
 from holdfast.journal.model import SearchQuery, SessionFilter
-from holdfast.library import FORMATS
+from holdfast.library import FORMATS, Library
 from holdfast.recording.markdown import MarkdownOptions
-
-if TYPE_CHECKING:
-    from holdfast.daemon import Daemon
+from holdfast.status import Status
 
 T = TypeVar("T")
 
@@ -35,6 +35,17 @@ _HTTP_STATUS: Final = {
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Served(Protocol):
+    """Who answers; the daemon is one."""
+
+    state: str
+    library: Library
+    governor: Governor
+    tail: Tail
+
+    async def status(self) -> Status: ...
 
 
 class BadRequest(HoldfastError):
@@ -50,7 +61,7 @@ class Problem(msgspec.Struct):
     exit: int
 
 
-def make_app(daemon: Daemon) -> Starlette:
+def make_app(daemon: Served) -> Starlette:
     return Starlette(
         routes=[
             Route(path, handler, methods=[method]) for method, path, handler in _routes(daemon)
@@ -59,7 +70,7 @@ def make_app(daemon: Daemon) -> Starlette:
     )
 
 
-def _routes(daemon: Daemon) -> list[tuple[str, str, Handler]]:
+def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     library = daemon.library
 
     async def health(_request: Request) -> Response:
@@ -129,7 +140,7 @@ def _routes(daemon: Daemon) -> list[tuple[str, str, Handler]]:
     ]
 
 
-async def _import(daemon: Daemon) -> AsyncIterator[bytes]:
+async def _import(daemon: Served) -> AsyncIterator[bytes]:
     """Progress lines while an import runs, then its report, or the error that ended it."""
     running = asyncio.ensure_future(daemon.tail.import_all())
     while not running.done():

@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast import __version__
 from holdfast.clock import instant
-from holdfast.status import LastRun
+from holdfast.status.model import LastRun
 
 
 class Run(msgspec.Struct):

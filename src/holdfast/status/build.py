@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from holdfast import __version__
 from holdfast.clock import instant
+from holdfast.governor.governor import Governor
 from holdfast.governor.protocol import Level
 from holdfast.ingest.importer import Progress, byte_counts
+from holdfast.ingest.tail import Tail
 from holdfast.journal.model import SessionFilter
 from holdfast.journal.protocol import JournalReader
+from holdfast.journal.service import JournalService
 from holdfast.library import Residency
-from holdfast.snapshots import StoreStatus
+from holdfast.paths import Paths
+from holdfast.snapshots import SessionStore, StoreStatus
 from holdfast.sources.base import Source
-from holdfast.status import (
+from holdfast.status.lastrun import RunFile
+from holdfast.status.model import (
     SCHEMA_VERSION,
     DaemonStatus,
     ImportStatus,
@@ -31,16 +36,32 @@ from holdfast.status import (
     Status,
 )
 
-if TYPE_CHECKING:
-    from holdfast.daemon import Daemon
-
 NEWEST_SESSIONS: Final = 100
+
+
+class Running(Protocol):
+    """What a status is made of; the daemon is one."""
+
+    state: str
+    started_s: float
+    last_run: LastRun | None
+    last_journal_problem: str
+    warnings: list[str]
+    sources: dict[str, Source]
+    paths: Paths
+    run_file: RunFile
+    governor: Governor
+    store: SessionStore
+    journal: JournalService
+    tail: Tail
+
+    def residency(self, session: str) -> int | None: ...
 
 
 class StatusBuilder:
     """The status of a running daemon, fresh at each call."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
     def build(self) -> Status:
