@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,9 @@ from holdfast.governor.governor import Governor, Thresholds, next_delay_s
 from holdfast.governor.protocol import Level
 from holdfast.governor.readings import Readings
 from holdfast.ingest.tail import Tail
+from holdfast.journal.footprint import JournalFootprint
 from holdfast.journal.model import AuditRecord, Batch
+from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
@@ -72,6 +75,7 @@ class Daemon:
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
         )
         self._stop = asyncio.Event()
+        self._look = asyncio.Event()  # the governor is to look before its time
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
 
@@ -101,6 +105,7 @@ class Daemon:
             self._stop_reason = reason
             self.exit = code
             self._stop.set()
+            self._look.set()
 
     async def status(self) -> Status:
         return await asyncio.to_thread(self._status_builder.build)
@@ -151,6 +156,7 @@ class Daemon:
             inline_backlog_bytes=self.settings.ingest.inline_backlog_bytes,
             reconcile_secs=self.settings.ingest.reconcile_secs,
             on_stored=self._stored,
+            on_children=self._children_changed,
             log=self.logs.operational,
         )
         self._status_builder = StatusBuilder(self)
@@ -160,6 +166,9 @@ class Daemon:
         libc.malloc_trim()
         self.governor.mark_baseline()
         self.governor.register(self.store)
+        self.governor.register(
+            JournalFootprint(self.journal, readers=self.settings.journal.readers)
+        )
         await self._listener.start()
         await self.tail.start()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -228,7 +237,6 @@ class Daemon:
         """Keep the tree below its ceiling; look often while much happens, rarely while not."""
         logged_s = 0.0
         while not self._stop.is_set():
-            active = self.tail.importing or bool(self.tail.child_pids())
             assessment = self.governor.step()
             self.state = "importing" if self.tail.importing else "running"
             interval_s = self.settings.resources.memory_log_interval_secs
@@ -240,26 +248,35 @@ class Daemon:
                     level=assessment.level.label,
                     snapshots_bytes=self.store.accounted_bytes,
                 )
-            await self._pause(next_delay_s(assessment.level, active=active))
+            self._look.clear()
+            delay_s = next_delay_s(assessment.level, active=self.tail.has_children)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), delay_s)
+
+    def _children_changed(self) -> None:
+        """Import children came or went: look at once, and give back what an import needed."""
+        self._look.set()
+        if not self.tail.has_children and not self._stop.is_set():
+            self._settle_memory()
 
     async def _beat(self) -> None:
         """Heartbeat: idle sessions, audit records, the status on disk, the run file."""
-        was_importing = False
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
-            if was_importing and not self.tail.importing:
-                self._settle_memory()
-            was_importing = self.tail.importing
             await asyncio.to_thread(self._write_status)
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
     def _settle_memory(self) -> None:
         """After an import: give back what it needed and nobody needs now."""
-        self.journal.call(lambda writer: writer.release_memory())
-        gc.collect()
-        libc.malloc_trim()
+
+        def release(writer: JournalWriter) -> None:
+            writer.release_memory()
+            gc.collect()
+            libc.malloc_trim()
+
+        self.journal.call(release)
 
     def _store_audit(self) -> None:
         evictions, self._evictions = self._evictions, []

@@ -100,11 +100,13 @@ def run_show(context: Context, arguments: argparse.Namespace) -> int:
                 for row in found
             }
         )
-    elif arguments.origin:
-        lines = [(row.key, write_value(row.value), row.origin) for row in found]
+        return Exit.OK
+    values = ["(not set)" if row.value is None else write_value(row.value) for row in found]
+    lines = [(row.key, value, row.origin) for row, value in zip(found, values, strict=True)]
+    if arguments.origin:
         put(table(("SETTING", "VALUE", "FROM"), lines))
     else:
-        put(table(("SETTING", "VALUE"), [(row.key, write_value(row.value)) for row in found]))
+        put(table(("SETTING", "VALUE"), [line[:2] for line in lines]))
     return Exit.OK
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -66,7 +66,10 @@ class Answers(Protocol):
     def sessions(self, **filters: object) -> list[JsonObject]: ...
     def session(self, name: str) -> JsonObject: ...
     def search(self, **query: object) -> list[JsonObject]: ...
-    def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]: ...
+    def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
+        """Canonical lines in pieces, each of whole lines."""
+        ...
+
     def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]: ...
 
 
@@ -90,7 +93,7 @@ class DaemonAnswers:
 
     def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
         asked = {"from": first, "to": last}
-        return self._client.stream("GET", f"/v1/sessions/{session}/events", **asked)
+        return _whole_lines(self._client.stream("GET", f"/v1/sessions/{session}/events", **asked))
 
     def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]:
         asked = {key: "true" if value else "false" for key, value in options.items()}
@@ -140,6 +143,17 @@ class JournalAnswers:
 
         entry = self._library.session(name)
         return self._library.export(entry.id, form, MarkdownOptions(**options))
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """What comes over a socket is cut anywhere; answers are cut between lines."""
+    rest = b""
+    for chunk in chunks:
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield lines + newline
+    if rest:
+        yield rest
 
 
 def _plain(value: object) -> JsonObject:

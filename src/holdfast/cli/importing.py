@@ -135,7 +135,7 @@ def progress_bar(*, quiet: bool) -> Iterator[OnStep]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(),
+        DownloadColumn(binary_units=True),
         TextColumn("{task.fields[sessions]:,} sessions"),
         TextColumn("{task.fields[rate]:,.0f} events/s"),
         TextColumn("{task.fields[memory]}"),

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from holdfast.cli.context import Context
 from holdfast.cli.output import put, say, size
-from holdfast.cli.parsing import Commands, add_command
+from holdfast.cli.parsing import Commands, add_command, count
 from holdfast.errors import Exit, HoldfastError
 
 START_TIMEOUT_S: Final = 30.0
@@ -55,8 +56,16 @@ def add_commands(commands: Commands) -> None:
         "Generates realistic logs in a temporary folder, runs the real daemon over them under a\n"
         "small budget, appends to them live, and shows sessions, evictions, status and a search.",
     )
-    demo.add_argument("--sessions", type=int, default=40, help="how many (default 40)")
-    demo.add_argument("--seed", type=int, default=7, help="which logs (default 7)")
+    demo.add_argument(
+        "--sessions", type=count, default=40, metavar="N", help="how many to make up (default 40)"
+    )
+    demo.add_argument(
+        "--seed",
+        type=int,
+        default=7,
+        metavar="N",
+        help="another number makes up other logs (default 7)",
+    )
 
 
 def up(context: Context, _arguments: argparse.Namespace) -> int:
@@ -138,7 +147,7 @@ def launch(context: Context) -> int:
             stderr=stderr,
             start_new_session=True,
             cwd="/",
-            env={**context.environ, "MALLOC_ARENA_MAX": "2"},
+            env={**_with_absolute_folders(context.environ), "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},
         )
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s:
@@ -159,6 +168,17 @@ def launch(context: Context) -> int:
         f"the daemon did not answer within {START_TIMEOUT_S:.0f} s: see {context.paths.logs}",
         Exit.FAILURE,
     )
+
+
+def _with_absolute_folders(environ: Mapping[str, str]) -> dict[str, str]:
+    """The daemon runs in `/`: what is relative to this folder would be another one there."""
+    named = {name: environ.get(name) for name in ("HOLDFAST_HOME", "CLAUDE_CONFIG_DIR")}
+    absolute = {
+        name: os.path.abspath(os.path.expanduser(folder))
+        for name, folder in named.items()
+        if folder
+    }
+    return {**environ, **absolute}
 
 
 def end(context: Context) -> bool:

@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(root=parser)  # for completion, which describes all of it
-    parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for group in (lifecycle, importing, status, reading, configuring, tidying):
         group.add_commands(commands)

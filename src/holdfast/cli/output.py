@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 WIDTH_WITHOUT_TERMINAL: Final = 200
+KIB: Final = 1024
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -57,11 +59,13 @@ def plain(text: str) -> str:
 
 
 def size(count: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if abs(count) < 1000 or unit == "GB":  # decimal units
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
+    """In the units of the settings: `daemon.max_memory_mb = 200` is shown as 200.0 MiB."""
+    unit = "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if abs(count) < KIB - 0.05:  # what would be rounded to 1,024.0 is one of the next unit
+            break
+        count, unit = count / KIB, larger
+    return f"{count:,.0f} B" if unit == "B" else f"{count:,.1f} {unit}"
 
 
 def ago(at: str, now_s: float | None = None) -> str:
@@ -87,7 +91,7 @@ def table(
 ) -> str:
     """Columns as wide as needed; the last takes what the terminal has left."""
     columns = list(zip(head, *rows, strict=True)) if rows else [(name,) for name in head]
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(map(width, column)) for column in columns]
     terminal = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
     if not sys.stdout.isatty():
         terminal = WIDTH_WITHOUT_TERMINAL
@@ -101,7 +105,35 @@ def table(
 
 def _row(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
     fitted = []
-    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        cut = cell if len(cell) <= width else cell[: width - 1] + "…"
-        fitted.append(cut.rjust(width) if number in right else cut.ljust(width))
+    for number, (cell, room) in enumerate(zip(cells, widths, strict=True)):
+        text = cut(cell, room)
+        padding = " " * (room - width(text))
+        fitted.append(padding + text if number in right else text + padding)
     return "  ".join(fitted).rstrip()
+
+
+def width(text: str) -> int:
+    """How many columns a terminal needs: Chinese, Japanese, Korean and emoji take two each."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def cut(text: str, room: int) -> str:
+    """The text in at most `room` columns; what is cut off leaves a mark."""
+    if width(text) <= room:
+        return text
+    kept, used = [], 0
+    for char in text:
+        used += _columns(char)
+        if used > room - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + "…"
+
+
+@cache
+def _columns(char: str) -> int:
+    import unicodedata
+
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1

@@ -26,7 +26,7 @@ def add_command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=about,
-        description=f"{about[0].upper()}{about[1:]}.\n\n{details}".strip(),
+        description=f"{about[0].upper()}{about[1:]}{'' if about[-1] in '?.' else '.'}\n\n{details}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)

@@ -230,7 +230,7 @@ def _conversation(lines: Iterator[bytes]) -> Iterator[str]:
 
 def _one_event(kind: str, text: str) -> str:
     if kind == "tool.call":
-        return dim(f"  → {text.splitlines()[0]}")
+        return dim(f"  → {(text.splitlines() or [''])[0]}")
     if kind == "tool.result":
         lines = text.splitlines() or [""]
         more = f" (+{len(lines) - 1} lines)" if len(lines) > 1 else ""

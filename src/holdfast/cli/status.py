@@ -7,13 +7,14 @@ import time
 from typing import Any, Final
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import ago, bold, dim, plain, put, put_json, size
+from holdfast.cli.output import ago, bold, cut, dim, plain, put, put_json, size
 from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.errors import Exit
 
 SESSIONS_SHOWN: Final = 10
 WATCH_INTERVAL_S: Final = 1.0
 BAR_CHARS: Final = 30
+TITLE_COLUMNS: Final = 60
 
 
 def add_commands(commands: Commands) -> None:
@@ -174,7 +175,7 @@ def _source(source: dict[str, Any]) -> str:
         )
     lines += [f"  {path} does not exist yet" for path in missing]
     lines += [
-        f"  unknown type {plain(each['type'])}: {each['records']:,} records, kept raw"
+        f"  unknown type {plain(each['type'])}: {_count(each['records'], 'record')}, kept raw"
         for each in source["unknown_types"]
     ]
     return "\n".join(lines)
@@ -186,7 +187,7 @@ def _journal(status: dict[str, Any]) -> str:
     return (
         f"{bold('Journal')}   {sessions['total']:,} sessions, {sessions['events']:,} events, "
         f"{size(journal['file_bytes'])} on disk"
-        + (f", {journal['blobs']} payloads beside it" if journal["blobs"] else "")
+        + (f", {_count(journal['blobs'], 'payload')} beside it" if journal["blobs"] else "")
         + (f", {lag:,} events not searchable yet" if lag else "")
     )
 
@@ -197,12 +198,16 @@ def _sessions(sessions: dict[str, Any]) -> str:
         where = size(each["resident_bytes"]) if each["resident"] else "on disk"
         lines.append(
             f"  {each['id']}  {ago(each['updated_at']):>10}  {each['events']:>7,} events  "
-            f"{where:>9}  {plain(each['title'])[:60]}"
+            f"{where:>9}  {cut(plain(each['title']) or '(no title)', TITLE_COLUMNS)}"
         )
     more = sessions["total"] - len(lines)
     if more > 0:
         lines.append(dim(f"  and {more:,} more: holdfast sessions"))
     return "\n".join(lines)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _bar(share: float) -> str:

@@ -28,9 +28,10 @@ def add_commands(commands: Commands) -> None:
         commands,
         "clean",
         run_clean,
-        "remove what is not needed any more; never a conversation",
+        "remove what is not needed any more",
         "Removes half-written files, the socket of a daemon that is gone, backups that migrations\n"
-        "made, and with --logs the rotated logs of holdfast itself.",
+        "made, and with --logs the rotated logs of holdfast itself. Conversations stay, unless\n"
+        "--all --yes says that everything is to go.",
     )
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
     parser.add_argument("--logs", action="store_true", help="also rotated logs")

@@ -138,44 +138,44 @@ ENGLISH = Grammar(
     done=tuple(map(_done, _REGULAR)),
     doing=tuple(map(_doing, _REGULAR)),
     sentences=lines("""
-        The $$N is $b $d by $i.
-        The $n in $p does not $v the $$N.
+        The $a $n is $b $d by $i.
+        The $n in $p does not $v the $a $n.
         I can see that $i $b depends on the $n of the $n.
         It looks like the $n was $d before the $n.
         We have to $v the $n before the $n can $v.
         $k of the $k $n checks pass now.
         The $a part is the $n: it is $d $b and nobody notices.
         There are $k callers of $i, and $k of them pass $A $n.
-        Neither the $n nor the $n knows about the $$N.
+        Neither the $n nor the $n knows about the $a $n.
         Let me $v the $n and see whether the $n is still $a.
-        So the $n is $a, which explains the $$N in the $n.
-        $i returns the $$N, not the $n that the $n expects.
+        So the $n is $a, which explains the $a $n in the $n.
+        $i returns the $a $n, not the $n that the $n expects.
         That $n belongs in $p, next to the other $n code.
         Maybe $A $n would be enough here, since the $n is never $d.
         The simplest $n is to $v the $n inside $i.
         Nothing else in $p uses the $n.
         The $n test fails because the $n is $d twice.
         Both versions $v the $n, but only one of them is $a.
-        When the $n is $a, $i falls back to the $$N.
+        When the $n is $a, $i falls back to the $a $n.
         Line $k of $p is where the $n gets $d.
         The user wants the $n to be $a without $g the $n.
-        First the $n is $d, then the $n, and the $$N comes last.
+        First the $n is $d, then the $n, and the $a $n comes last.
         I should not touch the $n: it is $d from $p.
         This only matters for $N with more than $k entries.
         The $n holds $A $n and a list of $n names.
         After $g the $n, the $n went from $k ms to $k ms.
-        With the $$N in place, the $n can be $d $b.
+        With the $a $n in place, the $n can be $d $b.
         Why is the $n $d here at all?
         If the $n is $a, we $v it; otherwise the $n decides.
         Someone has $b $d the $n, so the $n is $a now.
-        The $n and the $n share one $$N.
+        The $n and the $n share one $a $n.
         I'll $v $i so that the $n stays $a.
         Next comes the $n: it must $v every $n exactly once.
         The docs say "$n", but the code says "$n".
         Two things are $a: the $n, and how $i can $v it.
         It is $b $a to $v $N while the $n is $d.
         My guess is $A $n between $i and $i.
-        Now the $n has to $v the $$N in $p too.
+        Now the $n has to $v the $a $n in $p too.
         The $n count is $k, one more than the $n allows.
         Let me look at how $p is $d by the $n.
         Removing the $n makes the $n $a again.
@@ -195,7 +195,7 @@ ENGLISH = Grammar(
         The $n is $a on purpose, see the comment in $p.
         None of this is $d until the $n is $a.
         The $n now $d $A $n; the old $n is gone.
-        What remains is the $n of the $$N.
+        What remains is the $n of the $a $n.
     """),
     clauses=lines("""
         because the $n is $a
@@ -212,7 +212,7 @@ ENGLISH = Grammar(
         since $i cannot $v $A $n
         instead of $g the $n
         just like the $n in $p
-        without $g the $$N
+        without $g the $a $n
         which the $n $b ignores
         after the $n has been $d
         and nothing is $d twice
@@ -222,7 +222,7 @@ ENGLISH = Grammar(
         the $n test is failing again, please find out why
         please $v $i so that the $n is no longer $d
         how does the $n work? I don't understand why it is $d $b
-        let's $v the $$N first, then the $n
+        let's $v the $a $n first, then the $n
         add $N for the $a case and $v the docs
         there is a bug: the $n shows $A $n when the $n is empty
         why do we $v the $n in $i at all?
@@ -230,7 +230,7 @@ ENGLISH = Grammar(
         yes, go ahead
         looks good, commit it please
         hmm, that broke the $n. can you revert the $n part and try $A $n?
-        I get "$$N" when I start the $n, what does that mean?
+        I get "$a $n" when I start the $n, what does that mean?
         write tests for $p, at least for the $n and the $n
         review the changes on this branch, I'm mostly concerned about the $n
         make the $n $a. Don't touch $p for now.
@@ -273,20 +273,20 @@ ENGLISH = Grammar(
         How it works
         The $n
         Open questions
-        The $$N
+        The $a $n
         Results
         Trade-offs
     """),
     titles=lines("""
-        Fix the $$N
+        Fix the $a $n
         Make the $n $a
         $n and $n in the $n
         Move the $n out of the $n
-        Debug $$N failures
+        Debug $a $n failures
         Add $N to the $n
         Review the $n branch
         Speed up the $n
         Plan the $n migration
-        Clean up $$N code
+        Clean up $a $n code
     """),
 )

@@ -64,6 +64,7 @@ class Tail:
         inline_backlog_bytes: int,
         reconcile_secs: int,
         on_stored: Callable[[Batch], None],
+        on_children: Callable[[], None],
         log: JsonLog,
     ) -> None:
         self._journal = journal
@@ -73,6 +74,7 @@ class Tail:
         self._inline_backlog = inline_backlog_bytes
         self._reconcile_secs = reconcile_secs
         self._on_stored = on_stored
+        self._on_children = on_children
         self._log = log
         self._hot: OrderedDict[str, _Hot] = OrderedDict()
         self._marked: dict[str, None] = {}
@@ -109,6 +111,10 @@ class Tail:
     @property
     def importing(self) -> bool:
         return self._import is not None and not self._import.done()
+
+    @property
+    def has_children(self) -> bool:
+        return bool(self._importers)
 
     def child_pids(self) -> list[int]:
         return [pid for importer in self._importers for pid in importer.child_pids()]
@@ -152,10 +158,12 @@ class Tail:
             on_progress=self._progressed,
         )
         self._importers.add(importer)
+        self._on_children()
         try:
             yield importer
         finally:
             self._importers.discard(importer)
+            self._on_children()
 
     def _progressed(self, progress: Progress) -> None:
         self.progress = progress

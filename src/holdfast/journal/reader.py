@@ -77,9 +77,10 @@ class SqliteReader:
         self._connection.close()
 
     def sessions(self, wanted: SessionFilter = SessionFilter()) -> list[SessionRow]:  # noqa: B008  # frozen
+        limit = wanted.limit if wanted.limit is not None and not wanted.text else -1
         with plain_errors(self.path):
             cursor = self._connection.execute(
-                self._q.list_sessions, (wanted.agent, wanted.project, wanted.since)
+                self._q.list_sessions, (wanted.agent, wanted.project, wanted.since, limit)
             )
             rows = _session_rows(cursor)
         if wanted.text:

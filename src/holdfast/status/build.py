@@ -13,7 +13,7 @@ from holdfast.governor.governor import Governor
 from holdfast.governor.protocol import Level
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail
-from holdfast.journal.model import SessionFilter
+from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
 from holdfast.library import Residency
@@ -37,6 +37,7 @@ from holdfast.status.model import (
 )
 
 NEWEST_SESSIONS: Final = 100
+NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Running(Protocol):
@@ -70,9 +71,10 @@ class StatusBuilder:
         store = daemon.store.status()
         with daemon.journal.reader() as reader:
             sources = source_statuses(daemon.sources.values(), reader, tail.lag_bytes)
-            sessions = sessions_status(reader, daemon.residency)
+            totals = reader.totals()
+            sessions = sessions_status(reader, totals, daemon.residency)
             journal = journal_status(
-                reader,
+                totals,
                 daemon.paths.journal,
                 waiting=daemon.journal.waiting,
                 last_problem=daemon.last_journal_problem,
@@ -141,7 +143,7 @@ def offline_status(
     last_run: LastRun | None,
 ) -> Status:
     """What can be said without a daemon."""
-    nothing = SessionsStatus(0, 0, 0, 0, [])
+    totals = reader.totals() if reader else NOTHING
     return Status(
         schema_version=SCHEMA_VERSION,
         daemon=DaemonStatus(
@@ -157,12 +159,8 @@ def offline_status(
         ),
         memory=None,
         sources=source_statuses(sources, reader, 0) if reader else [],
-        sessions=sessions_status(reader, lambda _session: None) if reader else nothing,
-        journal=(
-            journal_status(reader, journal_path, waiting=0, last_problem="")
-            if reader
-            else JournalStatus(journal_path, 0, 0, 0, 0, 0, "")
-        ),
+        sessions=sessions_status(reader, totals, lambda _session: None),
+        journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
         problems=[],
     )
@@ -191,10 +189,11 @@ def source_statuses(
     return statuses
 
 
-def sessions_status(reader: JournalReader, residency: Residency) -> SessionsStatus:
-    totals = reader.totals()
+def sessions_status(
+    reader: JournalReader | None, totals: Totals, residency: Residency
+) -> SessionsStatus:
     briefs = []
-    for row in reader.sessions(SessionFilter(limit=NEWEST_SESSIONS)):
+    for row in reader.sessions(SessionFilter(limit=NEWEST_SESSIONS)) if reader else ():
         resident_bytes = residency(row.id)
         briefs.append(
             SessionBrief(
@@ -212,10 +211,7 @@ def sessions_status(reader: JournalReader, residency: Residency) -> SessionsStat
     )
 
 
-def journal_status(
-    reader: JournalReader, path: str, *, waiting: int, last_problem: str
-) -> JournalStatus:
-    totals = reader.totals()
+def journal_status(totals: Totals, path: str, *, waiting: int, last_problem: str) -> JournalStatus:
     size = sum(os.path.getsize(path + end) for end in ("", "-wal") if os.path.exists(path + end))
     return JournalStatus(
         path=path,

@@ -104,7 +104,7 @@ DELETE FROM audit WHERE no <= (SELECT max(no) FROM audit) - ?;
 SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 
 -- name: list_sessions
--- All, newest first; ?1 agent, ?2 part of the project, ?3 since; empty matches all.
+-- Newest first; ?1 agent, ?2 part of the project, ?3 since, empty matches all; ?4 at most, -1 all.
 SELECT s.*, coalesce((
     SELECT o.id FROM sessions AS o
     WHERE s.first_uuid <> '' AND o.first_uuid = s.first_uuid AND o.no <> s.no
@@ -115,7 +115,8 @@ FROM sessions AS s
 WHERE (?1 = '' OR s.agent = ?1)
   AND (?2 = '' OR instr(lower(s.project), lower(?2)))
   AND (?3 = '' OR s.updated_at >= ?3)
-ORDER BY s.updated_at DESC, s.id;
+ORDER BY s.updated_at DESC, s.id
+LIMIT ?4;
 
 -- name: get_session
 -- One, by id.

@@ -1,0 +1,1 @@
+"""Every figure that the docs quote: `python -m bench [NAME ...]`, one module per bar."""

@@ -1,0 +1,102 @@
+"""What /proc says of a process and its descendants. Linux only, like the ceiling it checks.
+
+Read here anew and not through `holdfast.governor.readings`: a program that measures itself wrongly
+must not be found right by its own ruler.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+_PSS_AND_SWAP: Final = re.compile(r"^(?:Pss|Swap):\s+(\d+) kB", re.MULTILINE)
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+INTERVAL_S: Final = 0.02
+
+
+def tree(pid: int) -> Iterator[int]:
+    """A process and all below it that live now."""
+    waiting = [pid]
+    while waiting:
+        process = waiting.pop()
+        yield process
+        try:
+            for task in os.listdir(f"/proc/{process}/task"):
+                children = _read(f"/proc/{process}/task/{task}/children")
+                waiting += map(int, children.split())
+        except OSError:
+            continue
+
+
+def footprint_bytes(pid: int) -> int:
+    """PSS + swap of one process; 0 when it is gone."""
+    sizes = _PSS_AND_SWAP.findall(_read(f"/proc/{pid}/smaps_rollup"))
+    return sum(map(int, sizes)) * 1024
+
+
+def tree_footprint_bytes(pid: int) -> int:
+    return sum(map(footprint_bytes, tree(pid)))
+
+
+def tree_cpu_s(pid: int) -> float:
+    """CPU seconds of the tree, ended children included; counted in ticks of 10 ms."""
+    ticks = 0
+    for process in tree(pid):
+        # The name of a program, in parentheses, may itself hold some and spaces.
+        after_name = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
+        ticks += sum(map(int, after_name[11:15]))
+    return ticks / _TICKS_PER_S
+
+
+class Samples:
+    """The footprint of a tree over time."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[float, int]] = []
+        self._since_s = 0.0
+
+    def start_phase(self) -> None:
+        self._since_s = time.monotonic()
+
+    @property
+    def phase_peak_bytes(self) -> int:
+        return max((size for at, size in self.taken if at >= self._since_s), default=0)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max((size for _at, size in self.taken), default=0)
+
+
+@contextmanager
+def sampling(find: Callable[[], int | None]) -> Iterator[Samples]:
+    """Samples the tree of the process that `find` names, as soon as it names one."""
+    samples = Samples()
+    ending = threading.Event()
+
+    def sample() -> None:
+        while not ending.wait(INTERVAL_S):
+            pid = find()
+            size = tree_footprint_bytes(pid) if pid is not None else 0
+            if size:
+                samples.taken.append((time.monotonic(), size))
+
+    thread = threading.Thread(target=sample, name="sampler", daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ending.set()
+        thread.join()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:  # gone meanwhile
+        return ""
