@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "only a bench that cannot run makes the exit code 1.",
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which (all): {', '.join(BENCHES)}"
+        "names", nargs="*", type=_name, metavar="NAME", help=f"which (all): {', '.join(BENCHES)}"
     )
     parser.add_argument(
         "--scale", type=_scale, default=1.0, help="sizes, rounds and times, as a share (1)"
@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=HERE / "out", help="where results are kept")
     parser.add_argument("--docs", type=Path, default=DOCS, help=argparse.SUPPRESS)
     return parser
+
+
+def _name(text: str) -> str:
+    if text not in BENCHES:
+        raise argparse.ArgumentTypeError(f"{text} is none of: {', '.join(BENCHES)}")
+    return text
 
 
 def _scale(text: str) -> float:

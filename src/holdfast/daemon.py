@@ -15,11 +15,12 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +32,8 @@ from holdfast.governor import libc
 from holdfast.governor.governor import Governor, Thresholds, next_delay_s
 from holdfast.governor.protocol import Level
 from holdfast.governor.readings import Readings
+from holdfast.ingest.children import ImportChildren
+from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
 from holdfast.journal.model import AuditRecord, Batch
@@ -108,7 +111,7 @@ class Daemon:
             self._look.set()
 
     async def status(self) -> Status:
-        return await asyncio.to_thread(self._status_builder.build)
+        return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
 
     # The way up.
 
@@ -143,8 +146,10 @@ class Daemon:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unhandled)
         loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="holdfast"))
         self._evictions: list[Eviction] = []
+        self._workers = self.settings.import_workers(os.cpu_count() or 1)
         self.journal = open_journal(self.settings, self.paths, self._journal_failed)
         BlobStore(self.paths.blobs).sweep_partial()
         self.library = Library(self.journal.reader, self.residency)
@@ -152,7 +157,7 @@ class Daemon:
             self.journal,
             self.sources,
             setup=make_setup(self.settings, self.paths),
-            workers=self.settings.import_workers(os.cpu_count() or 1),
+            workers=self._workers,
             inline_backlog_bytes=self.settings.ingest.inline_backlog_bytes,
             reconcile_secs=self.settings.ingest.reconcile_secs,
             on_stored=self._stored,
@@ -168,6 +173,13 @@ class Daemon:
         self.governor.register(self.store)
         self.governor.register(
             JournalFootprint(self.journal, readers=self.settings.journal.readers)
+        )
+        self.governor.register(
+            ImportChildren(
+                self.tail.child_pids,
+                self.tail.shed_child,
+                limit_bytes=self._workers * child_limit_bytes(self.settings),
+            )
         )
         await self._listener.start()
         await self.tail.start()
@@ -264,7 +276,7 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
-            await asyncio.to_thread(self._write_status)
+            self._write_status(await self._status_or_none())
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
@@ -288,12 +300,19 @@ class Daemon:
             ]
             self.journal.audit(records)
 
-    def _write_status(self) -> None:
+    async def _status_or_none(self) -> Status | None:
         try:
-            content = msgspec.json.encode(self._status_builder.build())
-            write_atomically(self.paths.status_file, content)
-        except (HoldfastError, OSError) as error:
-            self.logs.operational.warning("status.not_written", error=str(error))
+            return await self.status()
+        except HoldfastError as error:
+            self.logs.operational.warning("status.not_gathered", error=str(error))
+            return None
+
+    def _write_status(self, status: Status | None) -> None:
+        if status is not None:
+            try:
+                write_atomically(self.paths.status_file, msgspec.json.encode(status))
+            except OSError as error:
+                self.logs.operational.warning("status.not_written", error=str(error))
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -313,6 +332,12 @@ class Daemon:
             self.logs.operational.error("daemon.failed", error=repr(error))
             self.stop(f"an internal task failed ({error!r}): please report it", Exit.FAILURE)
 
+    def _unhandled(self, _loop: object, about: dict[str, Any]) -> None:
+        """A callback failed: nobody waits for it, so it is written down here."""
+        error = about.get("exception")
+        trace = "".join(traceback.format_exception(error)) if error is not None else ""
+        self.logs.operational.error("daemon.unhandled", error=str(about["message"]), trace=trace)
+
     # The way down.
 
     async def shutdown_all(self) -> None:
@@ -324,7 +349,9 @@ class Daemon:
             ("server", self._listener.close),
             ("tail", self.tail.close),
             ("heartbeat", self._end_background),
-            ("journal", lambda: asyncio.to_thread(self._close_journal)),
+            ("journal", lambda: asyncio.to_thread(self._settle_journal)),
+            ("status", self._write_last_status),
+            ("readers", lambda: asyncio.to_thread(self.journal.close)),
         ]
         late = []
         share_s = self.settings.daemon.stop_deadline_ms / 1000 / len(steps)
@@ -344,13 +371,15 @@ class Daemon:
         if self._background:
             await asyncio.wait(set(self._background))
 
-    def _close_journal(self) -> None:
+    def _settle_journal(self) -> None:
+        """Store and index what waits, then bring the write-ahead log home."""
         self._store_audit()
         self.journal.settle()
         self.journal.call(lambda writer: writer.checkpoint()).result()
+
+    async def _write_last_status(self) -> None:
         self.state = "stopped"
-        self._write_status()
-        self.journal.close()
+        self._write_status(await self.status())
 
 
 def main() -> int:

@@ -89,13 +89,33 @@ class Library:
             return reader.search(query)
 
     def lines(self, session: str, from_seq: int = 0, to_seq: int | None = None) -> Iterator[bytes]:
-        """Canonical lines in pieces; a damaged block is replaced by an event that says so."""
+        """Canonical lines in pieces; a damaged block is replaced by an event that says so.
+
+        A reader is held for one piece at a time: somebody who takes an export slowly must not keep
+        others from reading. Events never change, so the pieces fit.
+        """
+        with self._readers() as reader:
+            row = reader.session(session)
+        stop = row.events if row is not None else 0
+        seq, stop = from_seq, stop if to_seq is None else min(to_seq, stop)
+        while seq < stop:
+            piece, seq = self._piece(session, seq, stop)
+            yield piece
+
+    def _piece(self, session: str, seq: int, stop: int) -> tuple[bytes, int]:
+        """About a block of lines, and the number of the event behind it."""
+        behind = 0
 
         def instead(first: int, count: int, error: DamagedBlock) -> bytes:
+            nonlocal behind
+            behind = first + count
             return encode(_damage(session, first, count, error)) + b"\n"
 
         with self._readers() as reader:
-            yield from reader.read(session, from_seq, to_seq, on_damage=instead)
+            pieces = reader.read(session, seq, stop, on_damage=instead)
+            piece = next(pieces, b"")
+            pieces.close()
+        return piece, behind or (seq + piece.count(b"\n") if piece else stop)
 
     def export(
         self,

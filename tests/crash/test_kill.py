@@ -117,3 +117,65 @@ def test_killed_at_random_moments_the_journal_is_as_if_undisturbed(
     print(f"killed: {dict(killed)}; {author.bytes:,} bytes of logs")
     until(lambda: not any(map(processes.is_alive, orphans)), "no child outlives its daemon")
     compare(home, undisturbed, tuple(author.needles[::11]))
+
+
+@pytest.mark.slow
+def test_an_import_without_a_daemon_goes_on_where_it_was_killed(
+    small: Home, undisturbed: Home
+) -> None:
+    home, throw, author = small, Random(SEED), Author(small, SEED)
+    kills = max(6, KILLS // 8)
+    killed = 0
+    while killed < kills:
+        author.bulk(3, 200)
+        importing = home.spawn("import", "--quiet")
+        try:
+            importing.wait(0.1 + throw.random() * 0.4)
+        except subprocess.TimeoutExpired:
+            killed += 1
+        children = processes.children(importing.pid)
+        importing.kill()
+        importing.communicate()
+        until(lambda pids=children: not any(map(processes.is_alive, pids)), "its children end")
+    report = home.ok("import", "--json", "--quiet").json
+    assert report["bytes"]["seen"] == author.bytes
+    assert report["problems"] == []
+    compare(home, undisturbed, tuple(author.needles[::11]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [1, 2])
+def test_sigterm_in_the_middle_of_an_import_stops_in_order_and_the_next_run_goes_on(
+    small: Home, undisturbed: Home, signals: int
+) -> None:
+    home = small
+    home.env["HOLDFAST_INGEST__WORKERS"] = "1"
+    content = b"".join(talk(4_000, words="kelp " * 60))
+    total = 0
+    for number in range(40):
+        home.write_log(f"session-{number}", content)
+        total += len(content)
+    with home.daemon() as daemon:
+        until(lambda: daemon.status()["importing"]["events"] > 4_000, "the import is under way")
+        for _ in range(signals):
+            daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(10) == 0, "within daemon.stop_deadline_ms"
+    report = home.ok("status", "--json").json
+    last_run = report["daemon"]["last_run"]
+    assert (last_run["ending"], last_run["detail"]) == ("stopped", "SIGTERM")
+    assert 4_000 <= report["sessions"]["events"] < 160_000
+    assert home.ok("import", "--json", "--quiet").json["bytes"]["parsed"] == total
+    compare(home, undisturbed)
+
+
+def test_a_session_that_goes_on_after_a_kill_continues_its_numbers(home: Home) -> None:
+    home.write_log("a", *talk(3))
+    with home.daemon() as daemon:
+        daemon.wait_for("a", 3)
+        daemon.kill()
+    home.append_log("a", *talk(2, start=3))
+    with home.daemon() as daemon:
+        daemon.wait_for("a", 5)
+        ids = [line.split(b'"')[3] for line in home.export("a").splitlines()]
+    assert len(set(ids)) == 5
+    assert all(each.startswith(sid("a").encode()) for each in ids)

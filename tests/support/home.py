@@ -137,6 +137,8 @@ class Home:
         self,
         env: Mapping[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
+        *,
+        wait: bool = True,
     ) -> RunningDaemon:
         """The real daemon as a child of the test, which answers when this returns."""
         process = subprocess.Popen(
@@ -150,7 +152,8 @@ class Home:
         )
         daemon = RunningDaemon(self, process)
         try:
-            until(daemon.answers, "the daemon answers")
+            if wait:
+                until(daemon.answers, "the daemon answers")
         except BaseException:
             daemon.kill()
             raise

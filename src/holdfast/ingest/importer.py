@@ -102,6 +102,7 @@ class Importer:
         self._sessions: set[str] = set()
         self._problems: list[str] = []
         self._stopping = False
+        self._shed: set[int] = set()  # children that were ended to save memory
         self._children: list[subprocess.Popen[bytes]] = []
 
     def run(self) -> ImportReport:
@@ -148,6 +149,16 @@ class Importer:
     def child_pids(self) -> list[int]:
         return [child.pid for child in self._children if child.poll() is None]
 
+    def shed(self) -> bool:
+        """End one child when several run; what it was reading goes back to the others."""
+        with self._lock:
+            running = [child for child in self._children if child.poll() is None]
+            if len(running) < 2:  # the last one is the import itself
+                return False
+            self._shed.add(running[-1].pid)
+        running[-1].terminate()
+        return True
+
     def _mark_gone(self, paths: list[tuple[str, str]]) -> None:
         with self._journal.reader() as reader:
             found = [reader.cursor(agent, path) for agent, path in paths]
@@ -158,26 +169,43 @@ class Importer:
             with _Child(self._setup) as child:
                 with self._lock:
                     self._children.append(child.process)
-                while (log := self._take()) is not None:
-                    try:
-                        self._read(child, log)
-                    finally:
-                        self._release(log)
+                while (pending := self._take()) is not None:
+                    if not self._read_pending(child, pending):
+                        return
         except (HoldfastError, OSError) as error:
             if not self._stopping:
                 self._problem(str(error))
 
-    def _take(self) -> Log | None:
-        """The next log whose session no other child reads."""
+    def _read_pending(self, child: _Child, pending: Pending) -> bool:
+        """Read one log; False when the child was ended and the log waits for another one."""
+        log = self._identify(pending)
+        try:
+            self._read(child, log)
+        except (ImportFailed, OSError):
+            if child.process.pid not in self._shed:
+                raise
+            with self._lock:
+                self._pending.appendleft(pending)
+            return False
+        finally:
+            self._release(log)
+        return True
+
+    def _identify(self, pending: Pending) -> Log:
+        log = self._sources[pending.agent].identify(pending.path)
+        assert log is not None, pending  # the plan holds logs only
+        return log
+
+    def _take(self) -> Pending | None:
+        """The next log, of a session that no other child reads."""
         with self._lock:
             while self._pending and not self._stopping:
                 for number, pending in enumerate(self._pending):
-                    log = self._sources[pending.agent].identify(pending.path)
-                    assert log is not None  # the plan holds logs only
-                    if log.agent_session_id not in self._busy:
+                    session = self._identify(pending).agent_session_id
+                    if session not in self._busy:
                         del self._pending[number]
-                        self._busy.add(log.agent_session_id)
-                        return log
+                        self._busy.add(session)
+                        return pending
                 self._lock.wait()
         return None
 

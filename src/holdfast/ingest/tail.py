@@ -14,13 +14,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from holdfast.blobstore import BlobStore
 from holdfast.errors import HoldfastError
-from holdfast.ingest.child import Setup
+from holdfast.ingest.child import Job, Setup
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.plan import Pending, Plan, make_job, make_plan, unreadable
 from holdfast.ingest.reading import Reading, was_rewritten
@@ -31,6 +32,8 @@ from holdfast.sources.base import Log, Source
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
+READINGS_MAX: Final = 8  # logs that are open at the same time
+PENDING_MAX: Final = 64  # more changed logs than this are read by children
 RETRY_S: Final = 1.0
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
 
@@ -119,6 +122,9 @@ class Tail:
     def child_pids(self) -> list[int]:
         return [pid for importer in self._importers for pid in importer.child_pids()]
 
+    def shed_child(self) -> bool:
+        return any(importer.shed() for importer in self._importers)
+
     def status(self) -> TailStatus:
         progress = self.progress
         lag = progress.total_bytes - progress.done_bytes if self.importing else 0
@@ -189,7 +195,9 @@ class Tail:
     def _pump_marked(self) -> None:
         if self.importing or self._closing:
             return
-        for path in list(self._marked):
+        for path in list(islice(self._marked, 2 * READINGS_MAX)):
+            if len(self._reading) >= READINGS_MAX:
+                return
             log = self._identify(path)
             if log is None:
                 del self._marked[path]
@@ -223,7 +231,7 @@ class Tail:
             await self._unreadable(log, error)
             return
         try:
-            hot = self._hot_log(log)
+            hot = await self._hot_log(log)
             size = os.fstat(fd).st_size
             backlog = size - hot.cursor.offset
             compare = hot.cursor.must_compare or was_rewritten(fd, hot.cursor, size)
@@ -250,16 +258,19 @@ class Tail:
             hot.next_seq += batch.count
             self._on_stored(batch)
 
-    def _hot_log(self, log: Log) -> _Hot:
+    async def _hot_log(self, log: Log) -> _Hot:
         hot = self._hot.get(log.path)
         if hot is None:
-            with self._journal.reader() as reader:
-                job = make_job(log, reader)
+            job = await asyncio.to_thread(self._make_job, log)
             hot = self._hot[log.path] = _Hot(log, job.cursor, job.first_seq)
             if len(self._hot) > HOT_LOGS_MAX:
                 self._hot.popitem(last=False)
         self._hot.move_to_end(log.path)
         return hot
+
+    def _make_job(self, log: Log) -> Job:
+        with self._journal.reader() as reader:
+            return make_job(log, reader)
 
     async def _read_in_child(self, log: Log) -> None:
         self._hot.pop(log.path, None)
@@ -278,10 +289,13 @@ class Tail:
         self._hot.pop(log.path, None)
         problem = error.strerror or str(error)
         self._last_problem = f"{log.path}: {problem}"
-        with self._journal.reader() as reader:
-            cursor = unreadable(log, reader, problem)
+        cursor = await asyncio.to_thread(self._unreadable_cursor, log, problem)
         await asyncio.wrap_future(self._journal.save_cursors([cursor]))
         self._log.warning("tail.unreadable", path=log.path, error=problem)
+
+    def _unreadable_cursor(self, log: Log, problem: str) -> Cursor:
+        with self._journal.reader() as reader:
+            return unreadable(log, reader, problem)
 
     # What notifications missed.
 
@@ -306,7 +320,7 @@ class Tail:
             return
         for path, problem in plan.problems.items():
             self._last_problem = f"{path}: {problem}"
-        if plan.unread_bytes > self._inline_backlog:
+        if plan.unread_bytes > self._inline_backlog or len(plan.pending) > PENDING_MAX:
             await self.import_all()
             return
         for _agent, path in plan.gone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol
 
 from holdfast.blocks import DamagedBlock
@@ -53,7 +53,7 @@ class JournalReader(Protocol):
         to_seq: int | None = None,
         *,
         on_damage: Callable[[int, int, DamagedBlock], bytes] | None = None,
-    ) -> Iterator[bytes]: ...
+    ) -> Generator[bytes, None, None]: ...
     def events(
         self, session: str, from_seq: int = 0, to_seq: int | None = None
     ) -> Iterator[Event]: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, Self
 
 import apsw
@@ -112,7 +112,7 @@ class SqliteReader:
         to_seq: int | None = None,
         *,
         on_damage: OnDamage | None = None,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """The canonical lines of a range of events, in pieces of about a block.
 
         One read transaction covers the whole, so that a run that is sealed meanwhile is seen once.
@@ -134,8 +134,10 @@ class SqliteReader:
                     yield on_damage(first, count, error)
                 else:
                     yield blocks.cut(lines, first, from_seq, end)
-            for first, lines in self._connection.execute(self._q.read_tail, wanted):
-                yield blocks.cut(lines, first, from_seq, None if to_seq is None else stop)
+            tail = self._connection.execute(self._q.read_tail, wanted).fetchall()
+            if tail:  # many small runs, together no more than a block
+                lines = b"".join(run[1] for run in tail)
+                yield blocks.cut(lines, tail[0][0], from_seq, None if to_seq is None else stop)
 
     def events(self, session: str, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Event]:
         for lines in self.read(session, from_seq, to_seq):

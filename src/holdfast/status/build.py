@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
 from holdfast.clock import instant
 from holdfast.governor.governor import Governor
 from holdfast.governor.protocol import Level
 from holdfast.ingest.importer import Progress, byte_counts
-from holdfast.ingest.tail import Tail
+from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
@@ -59,16 +59,25 @@ class Running(Protocol):
     def residency(self, session: str) -> int | None: ...
 
 
+class Live(NamedTuple):
+    tail: TailStatus
+    memory: MemoryStatus
+
+
 class StatusBuilder:
     """The status of a running daemon, fresh at each call."""
 
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
-    def build(self) -> Status:
+    def now(self) -> Live:
+        """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        tail = daemon.tail.status()
-        store = daemon.store.status()
+        return Live(daemon.tail.status(), self._memory(daemon.store.status()))
+
+    def build(self, live: Live) -> Status:
+        """The rest, which waits for the journal: on a thread."""
+        daemon, tail = self._daemon, live.tail
         with daemon.journal.reader() as reader:
             sources = source_statuses(daemon.sources.values(), reader, tail.lag_bytes)
             totals = reader.totals()
@@ -86,7 +95,7 @@ class StatusBuilder:
         return Status(
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
-            memory=self._memory(store),
+            memory=live.memory,
             sources=sources,
             sessions=sessions,
             journal=journal,

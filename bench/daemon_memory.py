@@ -1,0 +1,110 @@
+"""The ceiling on memory: the whole tree of a daemon while it imports, afterwards, and with nothing held.
+
+Two daemons. One keeps what its default budget allows, for the ceiling; the other evicts whatever is
+not being written, for the floor. PSS + swap comes from /proc, sampled from outside; the split by name
+is the daemon's own, from `status --json`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from bench.kit.corpora import described
+from bench.kit.figures import Bar, Ceiling, Outcome, row
+from bench.kit.homes import RunningDaemon, fresh_home, running_daemon
+from bench.kit.proc import Samples, sampling
+from bench.kit.setting import Setting
+from holdfast.demo import Manifest
+
+TITLE: Final = "Memory of the daemon's process tree (PSS + swap), daemon.max_memory_mb = 200"
+
+MAX_MEMORY_MB: Final = 200
+AIM_MB: Final = 120
+IDLE_MB: Final = 50
+HEARTBEAT_MS: Final = 1_000  # ten times as often as by default, to settle soon
+SETTLE_S: Final = 6.0
+WATCH_S: Final = 10.0
+
+_CEILING: Final = {"daemon.max_memory_mb": MAX_MEMORY_MB, "daemon.heartbeat_ms": HEARTBEAT_MS}
+_HOLD_NOTHING: Final = {
+    **_CEILING,
+    "snapshots.max_memory_mb": 1,
+    "snapshots.max_sessions": 1,
+    "snapshots.idle_eviction_ms": 1,
+    "snapshots.idle_eviction_mode": "enforce",
+}
+
+
+def run(setting: Setting) -> Outcome:
+    corpus = setting.corpora.full
+    holding, held = _measure(setting, corpus, _CEILING)
+    empty, idle = _measure(setting, corpus, _HOLD_NOTHING)
+    assert idle["memory"]["snapshots"]["resident_sessions"] == 0, idle["memory"]["snapshots"]
+    snapshots = held["memory"]["snapshots"]
+    return Outcome(
+        rows=[
+            row(
+                "during import and after, highest",
+                max(holding.peak_bytes, empty.peak_bytes) / 1e6,
+                "MB",
+                ceiling=Ceiling(AIM_MB, "the aim"),
+                bar=Bar(MAX_MEMORY_MB),
+            ),
+            row(
+                f"after import, {snapshots['resident_sessions']:,} sessions resident",
+                holding.phase_peak_bytes / 1e6,
+                "MB",
+            ),
+            row(
+                "idle after import, nothing resident",
+                empty.phase_peak_bytes / 1e6,
+                "MB",
+                bar=Bar(IDLE_MB),
+            ),
+        ],
+        corpus=described(corpus),
+        notes=[
+            f"With sessions resident: {_by_name(held)}",
+            f"With nothing resident: {_by_name(idle)}",
+            f"Sampled every 20 ms: {len(holding.taken):,} and {len(empty.taken):,} times; "
+            f"evictions of the first daemon: {_counts(snapshots['evictions'])}.",
+        ],
+    )
+
+
+def _measure(
+    setting: Setting, corpus: Manifest, settings: dict[str, object]
+) -> tuple[Samples, Any]:
+    """The samples, whose last phase is the one after the import, and the status at its end."""
+    with fresh_home(setting, corpus.root, settings) as home, sampling(home.daemon_pid) as samples:
+        with running_daemon(home) as daemon:
+            daemon.wait_until_imported(corpus.bytes)
+            _settle(setting, daemon, hold_nothing=settings is _HOLD_NOTHING)
+            samples.start_phase()
+            time.sleep(setting.seconds(WATCH_S))
+            status = home.call("status", "--json")
+    return samples, status
+
+
+def _settle(setting: Setting, daemon: RunningDaemon, *, hold_nothing: bool) -> None:
+    """Until the heartbeats after the import gave back what it needed."""
+    time.sleep(setting.seconds(SETTLE_S, least=2.5 * HEARTBEAT_MS / 1_000))
+    if hold_nothing:
+        daemon.wait_for(
+            lambda status: status["memory"]["snapshots"]["resident_sessions"] == 0,
+            "the last session to leave memory",
+        )
+
+
+def _by_name(status: Any) -> str:
+    memory = status["memory"]
+    parts = [("the program itself", memory["baseline_bytes"])]
+    parts += [(each["name"], each["bytes"]) for each in memory["components"]]
+    parts += [("unaccounted", memory["unaccounted_bytes"])]
+    named = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in parts)
+    return f"{memory['process']['tree_bytes'] / 1e6:.1f} MB = {named}."
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} by {reason}" for reason, count in counts.items() if count) or "none"
