@@ -23,7 +23,6 @@ from bench.kit.figures import Bar, Ceiling, Outcome, p50, p99, row
 from bench.kit.homes import fresh_home
 from bench.kit.setting import Setting
 from holdfast import blocks
-from holdfast.daemon_parts import open_journal
 from holdfast.errors import HoldfastError
 from holdfast.events import Event, encode_onto, event_id, session_id
 from holdfast.journal.index import text_of
@@ -31,6 +30,7 @@ from holdfast.journal.model import Batch, Cursor, Facts
 from holdfast.journal.service import JournalService
 from holdfast.settings import load
 from holdfast.snapshots import SessionStore, StoreLimits
+from holdfast.wiring import open_journal
 
 TITLE: Final = "Ten events appended to a session: in the journal, then in memory"
 
@@ -114,8 +114,8 @@ def run(setting: Setting) -> Outcome:
             f"{len(times.long):,} appends of each, {times.bytes_each:,.0f} B on average"
         ),
         notes=[
-            "The time is from ten event objects to their bytes in the journal's commit "
-            "(`synchronous=NORMAL`, as for whatever a log can give again) and in the session store."
+            "The time is from ten event objects to their bytes in the journal's commit and in the "
+            "session store. `synchronous=NORMAL`, as for whatever a log can give again.",
         ],
     )
 

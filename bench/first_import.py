@@ -1,8 +1,8 @@
 """First import against the least that any reader of these logs must do: read, split, decode.
 
 The ceiling decodes with the fastest decoder that we know into a struct of what a reader of messages
-needs and skips the rest; it keeps nothing. Ceiling and import take turns. Memory is sampled in runs of
-its own: reading it takes time from the cores that are measured.
+needs and skips the rest; it keeps nothing. Ceiling and import take turns. Memory is sampled in runs
+of its own: reading it takes time from the cores that are measured.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the benches share: rows and bars, temporary homes, corpora, readings of /proc, the report."""
+"""What benches share: rows and bars, temporary homes, corpora, readings of /proc, the report."""

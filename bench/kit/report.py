@@ -13,7 +13,9 @@ import msgspec
 
 from bench.kit.figures import Outcome, Row
 
-HAND_WRITTEN: Final = "<!-- Below this line: written by hand, kept when the figures are renewed. -->"
+HAND_WRITTEN: Final = (
+    "<!-- Below this line: written by hand, kept when the figures are renewed. -->"
+)
 
 _HEAD: Final = """\
 # Performance
@@ -131,9 +133,7 @@ def save(result: Result, folder: Path) -> None:
 def load(folder: Path, names: Sequence[str]) -> list[Result]:
     """The latest result of each bench that was ever run, in the order of `names`."""
     files = [folder / f"{name}.json" for name in names]
-    return [
-        msgspec.json.decode(file.read_bytes(), type=Result) for file in files if file.exists()
-    ]
+    return [msgspec.json.decode(file.read_bytes(), type=Result) for file in files if file.exists()]
 
 
 def write_docs(results: Sequence[Result], path: Path) -> None:

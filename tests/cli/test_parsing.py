@@ -40,7 +40,7 @@ def test_a_time_with_a_zone_is_written_as_events_write_it(text: str, at: str) ->
 
 
 def test_a_day_begins_at_midnight_here() -> None:
-    midnight = datetime(2026, 11, 20).astimezone(UTC)  # noqa: DTZ001  # the local zone is meant
+    midnight = datetime(2026, 11, 20).astimezone(UTC)  # the local zone is meant
     assert datetime.fromisoformat(moment("2026-11-20")) == midnight
 
 

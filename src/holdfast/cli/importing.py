@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import put_json, say, size
+from holdfast.cli.output import counted, put_json, say, size
 from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.errors import Exit, HoldfastError
 
@@ -103,8 +103,8 @@ def describe(report: dict[str, Any]) -> str:
     counts = report["bytes"]
     lines = [
         (
-            f"{report['sessions']:,} sessions, {report['events']:,} events from "
-            f"{report['files']:,} files, {size(counts['seen'])}"
+            f"{counted(report['sessions'], 'session')}, {counted(report['events'], 'event')} from "
+            f"{counted(report['files'], 'file')}, {size(counts['seen'])}"
             f" ({report['imported_events']:,} events new in {report['seconds']:.1f} s)."
         )
     ]

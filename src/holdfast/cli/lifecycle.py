@@ -147,7 +147,12 @@ def launch(context: Context) -> int:
             stderr=stderr,
             start_new_session=True,
             cwd="/",
-            env={**_with_absolute_folders(context.environ), "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},
+            env={
+                **_with_absolute_folders(context.environ),
+                "MALLOC_ARENA_MAX": "1",
+                "MALLOC_MMAP_THRESHOLD_": "65536",
+                "MALLOC_TRIM_THRESHOLD_": "65536",
+            },
         )
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s:

@@ -68,6 +68,10 @@ def size(count: float) -> str:
     return f"{count:,.0f} B" if unit == "B" else f"{count:,.1f} {unit}"
 
 
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def ago(at: str, now_s: float | None = None) -> str:
     """A time as people say it: "12 min ago"."""
     if not at:

@@ -103,7 +103,13 @@ def _add_export(commands: Commands) -> None:
         "written only below recording.allowed_write_roots.",
     )
     parser.add_argument("session", metavar="SESSION")
-    parser.add_argument("-f", "--format", choices=("markdown", "jsonl"), default="markdown")
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=("markdown", "jsonl"),
+        default="markdown",
+        help="to read (default), or one canonical event a line",
+    )
     parser.add_argument(
         "-o",
         "--output",

@@ -7,7 +7,7 @@ import time
 from typing import Any, Final
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import ago, bold, cut, dim, plain, put, put_json, size
+from holdfast.cli.output import ago, bold, counted, cut, dim, plain, put, put_json, size
 from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.errors import Exit
 
@@ -161,7 +161,7 @@ def _source(source: dict[str, Any]) -> str:
     missing = [root["path"] for root in source["roots"] if not root["exists"]]
     lines = [
         (
-            f"{bold('Source')}    {source['agent']}: {source['files']:,} files, "
+            f"{bold('Source')}    {source['agent']}: {counted(source['files'], 'file')}, "
             f"{size(counts['seen'])} seen = {size(counts['parsed'])} parsed + "
             f"{size(counts['skipped'])} skipped + {size(counts['unknown'])} unknown + "
             f"{size(counts['bad'])} bad"
@@ -175,7 +175,7 @@ def _source(source: dict[str, Any]) -> str:
         )
     lines += [f"  {path} does not exist yet" for path in missing]
     lines += [
-        f"  unknown type {plain(each['type'])}: {_count(each['records'], 'record')}, kept raw"
+        f"  unknown type {plain(each['type'])}: {counted(each['records'], 'record')}, kept raw"
         for each in source["unknown_types"]
     ]
     return "\n".join(lines)
@@ -185,9 +185,10 @@ def _journal(status: dict[str, Any]) -> str:
     journal, sessions = status["journal"], status["sessions"]
     lag = journal["index_lag_events"]
     return (
-        f"{bold('Journal')}   {sessions['total']:,} sessions, {sessions['events']:,} events, "
+        f"{bold('Journal')}   {counted(sessions['total'], 'session')}, "
+        f"{counted(sessions['events'], 'event')}, "
         f"{size(journal['file_bytes'])} on disk"
-        + (f", {_count(journal['blobs'], 'payload')} beside it" if journal["blobs"] else "")
+        + (f", {counted(journal['blobs'], 'payload')} beside it" if journal["blobs"] else "")
         + (f", {lag:,} events not searchable yet" if lag else "")
     )
 
@@ -204,10 +205,6 @@ def _sessions(sessions: dict[str, Any]) -> str:
     if more > 0:
         lines.append(dim(f"  and {more:,} more: holdfast sessions"))
     return "\n".join(lines)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _bar(share: float) -> str:

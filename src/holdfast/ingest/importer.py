@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from holdfast.errors import HoldfastError
 from holdfast.ingest.child import Frame, Job, Setup, read_frame, write_frame
+from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.plan import Pending, Plan, gone, make_job, make_plan, unreadable
 from holdfast.journal.model import Batch, FilesLedger
 from holdfast.journal.protocol import JournalReader
@@ -33,6 +34,7 @@ from holdfast.sources.base import Log, Source
 UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
 CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
 CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
+CLAIM_POLL_S: Final = 0.05  # the tail gives sessions back without a word
 END_TIMEOUT_S: Final = 5.0
 _PIPE_BYTES: Final = 1 << 20
 
@@ -86,6 +88,7 @@ class Importer:
         *,
         workers: int,
         setup: Setup,
+        claims: SessionClaims | None = None,
         on_stored: Callable[[Batch], None] = lambda _batch: None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
     ) -> None:
@@ -97,7 +100,7 @@ class Importer:
         self._on_progress = on_progress
         self._lock = threading.Condition()
         self._pending: deque[Pending] = deque()
-        self._busy: set[str] = set()  # sessions that a child reads now
+        self._claims = claims if claims is not None else SessionClaims()
         self._progress = Progress()
         self._sessions: set[str] = set()
         self._problems: list[str] = []
@@ -197,21 +200,19 @@ class Importer:
         return log
 
     def _take(self) -> Pending | None:
-        """The next log, of a session that no other child reads."""
+        """The next log, of a session that nobody else reads."""
         with self._lock:
             while self._pending and not self._stopping:
                 for number, pending in enumerate(self._pending):
-                    session = self._identify(pending).agent_session_id
-                    if session not in self._busy:
+                    if self._claims.take(self._identify(pending).agent_session_id):
                         del self._pending[number]
-                        self._busy.add(session)
                         return pending
-                self._lock.wait()
+                self._lock.wait(CLAIM_POLL_S)
         return None
 
     def _release(self, log: Log) -> None:
+        self._claims.release(log.agent_session_id, stale=True)
         with self._lock:
-            self._busy.discard(log.agent_session_id)
             self._lock.notify_all()
 
     def _read(self, child: _Child, log: Log) -> None:

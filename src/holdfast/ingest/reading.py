@@ -94,6 +94,7 @@ class Reading:
         self._sealed = sealed
         self._parser: Parser = source.parser(log, cursor.state, blobs)
         self._offset = cursor.offset
+        self._seen = 0  # up to here the file was looked at; behind `_offset` is a torn line
         self._ledger: Ledger = cursor.ledger
         self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
         self._open_verdict = cursor.open_verdict
@@ -114,11 +115,13 @@ class Reading:
                     if self._is_full():
                         yield self._batch(fd)
             elif isinstance(found, Torn):
+                self._seen = found.offset + len(found.content)
                 self._torn(found)
             elif found.whole:
                 self._oversized(fd, found.offset, found.length)
                 yield self._batch(fd)
             else:
+                self._seen = found.offset + found.length
                 break
         yield self._batch(fd)
 
@@ -252,7 +255,8 @@ class Reading:
         self._cursor = replace(
             before,
             offset=self._offset,
-            size=max(about.st_size, self._offset),
+            # Not what the file has now: what nobody has looked at yet must show as a change.
+            size=max(self._seen, self._offset),
             mtime_ns=about.st_mtime_ns,
             ledger=self._ledger,
             open_verdict=self._open_verdict,

@@ -9,7 +9,9 @@ read by one reader at a time, so sequence numbers need no negotiation.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -22,6 +24,7 @@ import msgspec
 from holdfast.blobstore import BlobStore
 from holdfast.errors import HoldfastError
 from holdfast.ingest.child import Job, Setup
+from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.plan import Pending, Plan, make_job, make_plan, unreadable
 from holdfast.ingest.reading import Reading, was_rewritten
@@ -32,6 +35,7 @@ from holdfast.sources.base import Log, Source
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
+CLAIM_POLL_S: Final = 0.02
 READINGS_MAX: Final = 8  # logs that are open at the same time
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
 RETRY_S: Final = 1.0
@@ -79,9 +83,11 @@ class Tail:
         self._on_stored = on_stored
         self._on_children = on_children
         self._log = log
-        self._hot: OrderedDict[str, _Hot] = OrderedDict()
+        self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by the agent's session id
         self._marked: dict[str, None] = {}
-        self._reading: set[str] = set()  # sessions
+        self._claims = SessionClaims()
+        self._readings = 0
+        self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._import: asyncio.Task[ImportReport] | None = None
         self._importers: set[Importer] = set()
@@ -139,17 +145,14 @@ class Tail:
         return await asyncio.shield(self._import)
 
     async def _run_import(self) -> ImportReport:
-        while self._reading:
-            await asyncio.wait(set(self._tasks), timeout=0.05)
         try:
-            with self._new_importer() as importer:
+            with self._new_importer(self._claims) as importer:
                 return await asyncio.to_thread(importer.run)
         finally:
-            self._hot.clear()
             asyncio.get_running_loop().call_soon(self._pump_marked)
 
     @contextmanager
-    def _new_importer(self) -> Iterator[Importer]:
+    def _new_importer(self, claims: SessionClaims) -> Iterator[Importer]:
         loop = asyncio.get_running_loop()
 
         def show(batch: Batch) -> None:
@@ -160,6 +163,7 @@ class Tail:
             self._sources,
             workers=self._workers,
             setup=self._setup,
+            claims=claims,
             on_stored=show,
             on_progress=self._progressed,
         )
@@ -193,24 +197,31 @@ class Tail:
         return None
 
     def _pump_marked(self) -> None:
-        if self.importing or self._closing:
-            return
         for path in list(islice(self._marked, 2 * READINGS_MAX)):
-            if len(self._reading) >= READINGS_MAX:
+            if self._closing or self._readings >= READINGS_MAX:
                 return
             log = self._identify(path)
             if log is None:
                 del self._marked[path]
-            elif log.agent_session_id not in self._reading:
+            elif self._claims.take(log.agent_session_id):
                 del self._marked[path]
-                self._reading.add(log.agent_session_id)
+                self._readings += 1
                 self._spawn(self._pump(log))
+            elif self.has_children and self._poll is None:  # until a child gives the session back
+                loop = asyncio.get_running_loop()
+                self._poll = loop.call_later(CLAIM_POLL_S, self._poll_marked)
+
+    def _poll_marked(self) -> None:
+        self._poll = None
+        self._pump_marked()
 
     async def _pump(self, log: Log) -> None:
+        if self._claims.take_stale(log.agent_session_id):
+            self._hot.pop(log.agent_session_id, None)
         try:
             await self._read(log)
         except (HoldfastError, OSError) as error:
-            self._hot.pop(log.path, None)
+            self._hot.pop(log.agent_session_id, None)
             self._last_problem = f"{log.path}: {error}"
             self._log.warning("tail.failed", path=log.path, error=str(error))
             if not self._closing:
@@ -218,7 +229,8 @@ class Tail:
                 asyncio.get_running_loop().call_later(RETRY_S, self._pump_marked)
                 return
         finally:
-            self._reading.discard(log.agent_session_id)
+            self._readings -= 1
+            self._claims.release(log.agent_session_id)
         self._pump_marked()
 
     async def _read(self, log: Log) -> None:
@@ -231,6 +243,9 @@ class Tail:
             await self._unreadable(log, error)
             return
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                await self._unreadable(log, OSError(errno.EINVAL, "is not a regular file"))
+                return
             hot = await self._hot_log(log)
             size = os.fstat(fd).st_size
             backlog = size - hot.cursor.offset
@@ -259,13 +274,13 @@ class Tail:
             self._on_stored(batch)
 
     async def _hot_log(self, log: Log) -> _Hot:
-        hot = self._hot.get(log.path)
-        if hot is None:
+        hot = self._hot.get(log.agent_session_id)
+        if hot is None or hot.log.path != log.path:
             job = await asyncio.to_thread(self._make_job, log)
-            hot = self._hot[log.path] = _Hot(log, job.cursor, job.first_seq)
+            hot = self._hot[log.agent_session_id] = _Hot(log, job.cursor, job.first_seq)
             if len(self._hot) > HOT_LOGS_MAX:
                 self._hot.popitem(last=False)
-        self._hot.move_to_end(log.path)
+        self._hot.move_to_end(log.agent_session_id)
         return hot
 
     def _make_job(self, log: Log) -> Job:
@@ -273,20 +288,21 @@ class Tail:
             return make_job(log, reader)
 
     async def _read_in_child(self, log: Log) -> None:
-        self._hot.pop(log.path, None)
+        self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.path, log.agent)], about.st_size)
-        with self._new_importer() as importer:
+        # The session is claimed for this log already, so the importer has claims of its own.
+        with self._new_importer(SessionClaims()) as importer:
             await asyncio.to_thread(importer.read, plan)
 
     async def _gone(self, log: Log) -> None:
-        self._hot.pop(log.path, None)
-        with self._new_importer() as importer:
+        self._hot.pop(log.agent_session_id, None)
+        with self._new_importer(SessionClaims()) as importer:
             await asyncio.to_thread(importer.read, Plan(gone=[(log.agent, log.path)]))
         self._log.info("tail.gone", path=log.path)
 
     async def _unreadable(self, log: Log, error: OSError) -> None:
-        self._hot.pop(log.path, None)
+        self._hot.pop(log.agent_session_id, None)
         problem = error.strerror or str(error)
         self._last_problem = f"{log.path}: {problem}"
         cursor = await asyncio.to_thread(self._unreadable_cursor, log, problem)

@@ -4,7 +4,7 @@ Only conversation is indexed: what people and agents said and thought, what they
 titles. Tool output is not: it is most of the bytes and little of what people look for.
 
 The index splits text at spaces and punctuation, which leaves Chinese, Japanese and Korean text as
-one long word. So each such character is made a word of its own, here for texts and in search.py for
+one long word. So each such character is made a word of its own, here for texts and in words.py for
 queries, where neighbours then become a phrase. Trigrams were rejected: three times the size, and
 two-character words, the most common kind, are not found.
 """
@@ -43,6 +43,16 @@ _CJK_RANGES: Final = (
 def _cjk() -> re.Pattern[str]:
     """Before and behind each such character: replacing nothing by a constant is what is fast."""
     return re.compile(f"(?=[{_CJK_RANGES}])|(?<=[{_CJK_RANGES}])")
+
+
+@cache
+def _one_cjk() -> re.Pattern[str]:
+    return re.compile(f"[{_CJK_RANGES}]")
+
+
+def is_cjk(char: str) -> bool:
+    """Whether a character is a word of its own."""
+    return not char.isascii() and _one_cjk().match(char) is not None
 
 
 def spread(text: str) -> str:

@@ -6,11 +6,14 @@ all measured: lists of `bytes` (malloc keeps slack behind each: 917 B per event 
 `bytearray` (realloc doubles while it copies, and malloc keeps what it was given), and dicts
 (4,147 B per event, 1 % returned on eviction).
 
-    0            dead            sealed                     used     pages
-    | given up   | block | block | tail: lines, uncompressed |       |
+    0      hollow  dead            sealed                     used     pages
+    | hole |       | block | block | tail: lines, uncompressed |       |
 
 Appending writes behind `used`. When the tail has grown to a block's size it is sealed in place.
-Dropping the oldest block moves `dead` forward; when the dead part is worth it, the rest moves down.
+Dropping the oldest block moves `dead` forward, and Linux takes the whole pages before it back where
+they are: a drop costs what is dropped. Only when the hole has become larger than what lives does
+the rest move down, so that no byte is moved more than once for each that was dropped. Systems that
+cannot punch holes move earlier, and pay for it.
 """
 
 from __future__ import annotations
@@ -18,20 +21,32 @@ from __future__ import annotations
 import mmap
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 from holdfast import blocks
 from holdfast.blocks import Block
+from holdfast.errors import Exit, HoldfastError
 
 PAGE_BYTES: Final = mmap.PAGESIZE
 GROW_BYTES: Final = 16 * PAGE_BYTES
-DEAD_SHARE: Final = 16  # the dead part may be one sixteenth of what is sealed
 
-# Python objects of one resident session: measured by bench/accounting.py, not summed by hand.
-OVERHEAD_BYTES: Final = 1_500
+# Python objects of one resident session: what 2,000 sessions of one event each added to the PSS
+# beyond their pages (tests/snapshots/test_accounting.py), not summed by hand.
+OVERHEAD_BYTES: Final = 640
 
-_CAN_REMAP: Final = sys.platform == "linux"
+_ON_LINUX: Final = sys.platform == "linux"
+_CAN_REMAP: Final = _ON_LINUX
+_CAN_PUNCH: Final = _ON_LINUX  # elsewhere MADV_DONTNEED may keep the pages
+# The dead part may be this many times smaller than what is sealed before the rest moves down.
+DEAD_SHARE: Final = 1 if _CAN_PUNCH else 16
+
+
+class LeftMemory(HoldfastError):
+    """Events were dropped from memory while they were read."""
+
+    exit: ClassVar[Exit] = Exit.NOT_FOUND
 
 
 def _pages(size: int) -> int:
@@ -51,6 +66,7 @@ class Arena:
 
     __slots__ = (
         "_dead",
+        "_hollow",
         "_mapping",
         "_offsets",
         "_seal_at",
@@ -71,6 +87,7 @@ class Arena:
         self._seal_at = seal_at_bytes
         self._seqs = array("Q")  # first event of each sealed block
         self._offsets = array("Q")  # where each sealed block starts
+        self._hollow = 0  # whole pages before it were given back
         self._dead = 0
         self._sealed = 0
         self._used = 0
@@ -81,7 +98,7 @@ class Arena:
     @property
     def resident_bytes(self) -> int:
         index_bytes = (len(self._seqs) + len(self._offsets)) * 8
-        return _pages(self._touched) + index_bytes + OVERHEAD_BYTES
+        return _pages(self._touched) - self._hollow + index_bytes + OVERHEAD_BYTES
 
     @property
     def events(self) -> int:
@@ -148,24 +165,34 @@ class Arena:
         return self.first_seq - before
 
     def read(self, from_seq: int = 0, to_seq: int | None = None) -> Iterator[bytes]:
-        """The lines of `from_seq` up to `to_seq`, in pieces of about a block."""
+        """The lines of `from_seq` up to `to_seq`, in pieces of about a block.
+
+        Appending meanwhile is harmless; what is dropped meanwhile ends the reading with an error,
+        so that nobody takes a part for the whole.
+        """
         start = max(from_seq, self.first_seq)
         stop = self.next_seq if to_seq is None else min(to_seq, self.next_seq)
-        for number, first in enumerate(self._seqs):
-            if start >= stop:
-                return
-            end = self._block_end(number)
-            if end <= start:
-                continue
-            lines = blocks.unseal(self._block(number))
-            yield blocks.cut(lines, first, start, stop if stop < end else None)
-            start = min(end, stop)
-        if start < stop:
-            tail = self._mapping[self._sealed : self._used]
-            yield blocks.cut(tail, self._tail_seq, start, stop if stop < self.next_seq else None)
+        return self._pieces(start, stop)
 
     def close(self) -> None:
         self._mapping.close()
+        self.first_seq = self.next_seq
+
+    def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        while start < stop:
+            if start < self.first_seq:
+                raise LeftMemory(
+                    f"event {start} left memory while it was read: read it from the journal"
+                )
+            if start < self._tail_seq:
+                number = bisect_right(self._seqs, start) - 1
+                first, end = self._seqs[number], self._block_end(number)
+                lines = blocks.unseal(self._block(number))
+            else:
+                first, end = self._tail_seq, self.next_seq
+                lines = self._mapping[self._sealed : self._used]
+            yield blocks.cut(lines, first, start, stop if stop < end else None)
+            start = end
 
     def _block_end(self, number: int) -> int:
         following = number + 1
@@ -193,15 +220,23 @@ class Arena:
         self._touched = max(self._touched, end)
 
     def _compact(self) -> None:
-        if self._dead < max(PAGE_BYTES, self.sealed_bytes // DEAD_SHARE):
-            return
         dead = self._dead
+        if dead < max(PAGE_BYTES, self.sealed_bytes // DEAD_SHARE):
+            self._punch()
+            return
         self._mapping.move(0, dead, self._used - dead)
         self._offsets = array("Q", [offset - dead for offset in self._offsets])
-        self._dead = 0
+        self._dead = self._hollow = 0
         self._sealed -= dead
         self._used -= dead
         self._shrink()
+
+    def _punch(self) -> None:
+        """Give the whole pages of the dead part back, and leave their addresses empty."""
+        end = self._dead - self._dead % PAGE_BYTES
+        if _CAN_PUNCH and end > self._hollow:
+            self._mapping.madvise(mmap.MADV_DONTNEED, self._hollow, end - self._hollow)
+            self._hollow = end
 
     def _shrink(self) -> None:
         """Give whole pages behind `used` back to the system."""

@@ -1,0 +1,154 @@
+"""What a person typed, as terms; and where a text holds them. No index, no journal: only text.
+
+Every implementation of the journal searches with these terms, so that all of them agree on what a
+query means. Nothing that is typed is an error, and nothing that is typed is unbounded: a pasted
+page is cut to its first words, and the beginning of a word needs two letters, because one letter
+begins every tenth word there is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from holdfast.journal.index import MAX_TEXT_CHARS, is_cjk, spread
+
+TERMS_MAX: Final = 32
+PREFIX_CHARS_MIN: Final = 2
+STEM_CHARS_MIN: Final = 4
+SNIPPET_CHARS: Final = 160
+MARKS: Final = ("**", "**")
+
+STOPWORDS: Final = frozenset(
+    "a about all am an and any are as at be been but by can could did do does doing done for from get "
+    "got had has have how i if in into is it its just like make me my no not of on or our out over "
+    "please should so some than that the their them then there these they this those to too up us "
+    "use using was we were what when where which who why will with would you your".split()
+)
+_SUFFIXES: Final = tuple("ations ation ings ing ies ied ers ed es er ly s".split())
+_FOLDED_CHARS_MAX: Final = 4_096
+
+
+class Term(msgspec.Struct, frozen=True):
+    """A word, the beginning of one (`prefix`), or a phrase. Its tokens are folded."""
+
+    tokens: tuple[str, ...]
+    prefix: bool = False
+
+    @property
+    def word(self) -> str:
+        """The word, where the term is no more than one."""
+        return "" if self.prefix or len(self.tokens) > 1 else self.tokens[0]
+
+    @property
+    def is_telling(self) -> bool:
+        return self.word not in STOPWORDS
+
+    @property
+    def relaxed(self) -> Term:
+        """The same, or all that begins like it: `failures` also finds `failed`."""
+        stem = stemmed(self.word) if self.word.isascii() else ""
+        return Term((stem,), prefix=True) if len(stem) >= STEM_CHARS_MIN else self
+
+
+def parse(words: str) -> list[Term]:
+    """`"a phrase"`, `begin*` and plain words, each once."""
+    terms: dict[Term, None] = {}
+    for number, part in enumerate(words.split('"')):
+        for piece in [part] if number % 2 else part.split():
+            term = _term(piece)
+            if term is not None:
+                terms[term] = None
+            if len(terms) == TERMS_MAX:
+                return list(terms)
+    return list(terms)
+
+
+def _term(piece: str) -> Term | None:
+    found = tuple(tokens(piece))
+    if not found:
+        return None
+    prefix = piece.rstrip().endswith("*") and len(found[-1]) >= PREFIX_CHARS_MIN
+    return Term(found, prefix)
+
+
+def tokens(text: str) -> list[str]:
+    """As the index splits text: letters and digits hold together, all else parts them."""
+    spaced = "".join(char if _holds(char) else " " for char in spread(fold(text)))
+    return [token for token in spaced.split() if any(map(str.isalnum, token))]
+
+
+def _holds(char: str) -> bool:
+    return char.isalnum() or (not char.isascii() and unicodedata.category(char)[0] == "M")
+
+
+def fold(text: str) -> str:
+    """Lower case, Latin letters without accents; each character stays one."""
+    return text.lower() if text.isascii() else "".join(map(_fold_char, text))
+
+
+@lru_cache(_FOLDED_CHARS_MAX)
+def _fold_char(char: str) -> str:
+    base = unicodedata.normalize("NFD", char)[0]
+    lower = (base if base.isascii() else char).lower()
+    return lower if len(lower) == 1 else char
+
+
+def stemmed(word: str) -> str:
+    """A word without its English ending; what remains may be too short to use."""
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= STEM_CHARS_MIN:
+            return word[: -len(suffix)]
+    return word
+
+
+class Highlighter:
+    """Cuts from a text the part where a query's terms stand, and marks them."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        shown = [term for term in terms if term.is_telling] or terms
+        patterns = sorted(map(_pattern, shown), key=len, reverse=True)
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
+
+    def snippet(self, text: str) -> str:
+        """On one line."""
+        flat = " ".join(text[:MAX_TEXT_CHARS].split())
+        places = self._places(flat)
+        middle = places[0][0] if places else 0
+        end = min(len(flat), max(0, middle - SNIPPET_CHARS // 3) + SNIPPET_CHARS)
+        position = max(0, end - SNIPPET_CHARS)
+        pieces = ["…"] if position else []
+        for first, last in places:
+            if position <= first and last <= end:
+                pieces += [flat[position:first], MARKS[0], flat[first:last], MARKS[1]]
+                position = last
+        pieces.append(flat[position:end])
+        if end < len(flat):
+            pieces.append("…")
+        return "".join(pieces)
+
+    def _places(self, flat: str) -> list[tuple[int, int]]:
+        if self._pattern is None:
+            return []
+        return [match.span() for match in self._pattern.finditer(fold(flat))]
+
+
+_LETTER: Final = r"[^\W_]"
+
+
+def _pattern(term: Term) -> str:
+    """Words are marked whole, and where the search would also find what begins like them, so too."""
+    relaxed = term.relaxed
+    parts = [re.escape(token) for token in relaxed.tokens]
+    pattern = parts[0] if is_cjk(relaxed.tokens[0][0]) else f"(?<!{_LETTER}){parts[0]}"
+    for before, token, part in zip(relaxed.tokens, relaxed.tokens[1:], parts[1:], strict=False):
+        glued = is_cjk(before[-1]) or is_cjk(token[0])
+        pattern += rf"[\W_]{'*' if glued else '+'}{part}"
+    if is_cjk(relaxed.tokens[-1][-1]):
+        return pattern
+    return f"{pattern}{_LETTER}*" if relaxed.prefix else f"{pattern}(?!{_LETTER})"

@@ -1,0 +1,85 @@
+"""`up`, `start`, `stop` and `restart` as a person runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.home import Home, talk
+
+from holdfast.errors import Exit
+from holdfast.lock import holder
+
+
+@contextmanager
+def stopping(home: Home, **how: object) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        home.run("stop", **how)  # type: ignore[arg-type]  # the same arguments as `run`
+
+
+def test_up_sets_up_starts_imports_and_says_what_to_try(home: Home) -> None:
+    home.write_log("alpha", *talk(3, session="alpha"))
+    with stopping(home):
+        said = home.ok("up")
+        assert not said.out
+        for told in (
+            "Wrote",
+            "holdfast started (pid",
+            "1 session, 3 events from 1 file",
+            "Try next:",
+        ):
+            assert told in said.err
+        assert os.path.exists(home.paths.config_file)
+        again = home.ok("up").err
+        assert "running already" in again
+        assert "0 events new" in again
+
+
+def test_up_without_any_logs_says_where_it_looked_and_points_to_the_demo(home: Home) -> None:
+    with stopping(home):
+        said = home.ok("up").err
+    assert f"  {home.projects}" in said
+    assert "holdfast demo" in said
+
+
+def test_the_daemon_answers_when_start_returns_and_is_gone_when_stop_does(home: Home) -> None:
+    with stopping(home):
+        started = home.ok("start").err
+        held = holder(home.paths.lock)
+        assert held is not None
+        assert f"(pid {held[1]})" in started
+        assert home.ok("status", "--json").json["daemon"]["pid"] == held[1]
+        assert home.run("start").code == Exit.ALREADY_RUNNING
+        home.ok("stop")
+        assert holder(home.paths.lock) is None
+        assert home.run("stop").code == Exit.NOT_RUNNING
+
+
+def test_restart_starts_anew_and_starts_what_does_not_run(home: Home) -> None:
+    with stopping(home):
+        assert "stopped" not in home.ok("restart").err
+        before = holder(home.paths.lock)
+        assert "holdfast stopped." in home.ok("restart").err
+        assert holder(home.paths.lock) != before
+
+
+def test_a_wrong_config_does_not_take_a_running_daemon_down(home: Home) -> None:
+    with stopping(home):
+        home.ok("start")
+        home.config("[daemon]\nmax_memory_mb = 0\n")
+        assert home.run("restart").code == Exit.CONFIG
+        assert holder(home.paths.lock) is not None
+        home.config("")
+
+
+def test_folders_may_be_named_relative_to_where_the_command_runs(home: Home) -> None:
+    """The daemon runs in `/`: a relative name must not become another folder there."""
+    home.write_log("alpha", *talk(2, session="alpha"))
+    env = {"HOLDFAST_HOME": "home", "CLAUDE_CONFIG_DIR": "claude"}
+    with stopping(home, env=env):
+        home.ok("up", env=env)
+        assert holder(home.paths.lock) is not None
+    assert home.export("alpha").count(b"\n") == 2
