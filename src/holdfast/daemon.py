@@ -334,9 +334,12 @@ class Daemon:
 
     def _unhandled(self, _loop: object, about: dict[str, Any]) -> None:
         """A callback failed: nobody waits for it, so it is written down here."""
-        error = about.get("exception")
-        trace = "".join(traceback.format_exception(error)) if error is not None else ""
-        self.logs.operational.error("daemon.unhandled", error=str(about["message"]), trace=trace)
+        self.report(about.get("exception") or RuntimeError(about["message"]), about["message"])
+
+    def report(self, error: BaseException, doing: str) -> None:
+        """An error that nobody foresaw: with its trace, so that it can be mended."""
+        trace = "".join(traceback.format_exception(error))
+        self.logs.operational.error("daemon.unhandled", doing=doing, trace=trace)
 
     # The way down.
 

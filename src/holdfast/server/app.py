@@ -45,6 +45,7 @@ class Served(Protocol):
     governor: Governor
     tail: Tail
 
+    def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
 
 
@@ -66,7 +67,7 @@ def make_app(daemon: Served) -> Starlette:
         routes=[
             Route(path, handler, methods=[method]) for method, path, handler in _routes(daemon)
         ],
-        exception_handlers={HoldfastError: _explain},
+        exception_handlers={HoldfastError: _explain, Exception: _report(daemon)},
     )
 
 
@@ -180,6 +181,20 @@ async def _on_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Pull a blocking iterator a piece at a time; nothing is read ahead of a slow client."""
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
+
+
+def _report(daemon: Served) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What nobody foresaw is written down with its trace, and told without it."""
+
+    async def report(request: Request, error: Exception) -> Response:
+        daemon.report(error, f"{request.method} {request.url.path}")
+        problem = Problem(
+            f"holdfast failed inside ({error!r}): the trace is in its log; please report it",
+            int(Exit.FAILURE),
+        )
+        return Response(msgspec.json.encode(problem), 500, media_type="application/json")
+
+    return report
 
 
 async def _explain(_request: Request, error: Exception) -> Response:
