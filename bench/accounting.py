@@ -25,10 +25,13 @@ from holdfast.snapshots.arena import OVERHEAD_BYTES, PAGE_BYTES
 
 TITLE: Final = "Accounted bytes of resident sessions against the real growth of the process"
 
-FULL_MB: Final = 48  # accounted, about
+FULL_MB: Final = 24  # accounted, about
 SESSIONS: Final = 150
 SMALL_SESSIONS: Final = 4_000
 BATCH_EVENTS: Final = 10
+POOL_CHARS: Final = 3_000_000  # texts are cut from it: more than one block holds
+WARM_SESSIONS: Final = 4
+WARM_BYTES: Final = 4_000_000
 WITHIN: Final = 0.05
 BUDGET_BYTES: Final = 1 << 30
 
@@ -111,7 +114,11 @@ class _Fill:
         from random import Random
 
         self._throw = Random(_SEED)
-        self._letters, self._chars = KINDS.get(kind, KINDS["tiny"])
+        (first, last), self._chars = KINDS.get(kind, KINDS["tiny"])
+        # Some letters are frequent and most are not, so that it compresses about as text does.
+        letters = [chr(first + (last - first) * number // 63) for number in range(64)]
+        weights = [1 / (number + 2) for number in range(64)]
+        self._pool = "".join(self._throw.choices(letters, weights, k=POOL_CHARS))
 
     def fill(self, store: SessionStore, sessions: int, most_bytes: int) -> None:
         """Some sessions get many batches and others few, until all of them are large enough."""
@@ -133,10 +140,8 @@ class _Fill:
         seqs[session] = first + count
 
     def _event(self, session: str, seq: int) -> Event:
-        first, last = self._letters
-        # Drawn with a falling share, so that it compresses about as text does.
-        draws = self._throw.choices(range(64), _FALLING, k=self._chars)
-        text = "".join([chr(first + draw * (last - first) // 63) for draw in draws])
+        start = int(self._throw.random() * (len(self._pool) - self._chars))
+        text = self._pool[start : start + self._chars]
         return Event(
             id=event_id(session, 0, seq * 1_000, 0),
             session=session,
@@ -149,9 +154,6 @@ class _Fill:
         )
 
 
-_FALLING: Final = [1 / (rank + 2) for rank in range(64)]
-
-
 def _measure(kind: str, scale: float) -> dict[str, int]:
     # A budget that is never reached, and retention that drops nothing: growth only.
     limits = StoreLimits(
@@ -159,7 +161,7 @@ def _measure(kind: str, scale: float) -> dict[str, int]:
     )
     fill = _Fill(kind)
     warm = SessionStore(limits)
-    fill.fill(warm, 20, 2_000_000)
+    fill.fill(warm, WARM_SESSIONS, WARM_BYTES)
     warm.close()
     del warm
     sessions = max(20, round((SMALL_SESSIONS if kind == SMALL else SESSIONS) * scale))

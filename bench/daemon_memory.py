@@ -72,8 +72,10 @@ def run(setting: Setting) -> Outcome:
             f"The aim during import is {AIM_MB} MB.",
             f"With sessions resident: {_by_name(held)}",
             f"With nothing resident: {_by_name(idle)}",
-            f"Sampled every 20 ms: {len(holding.taken):,} and {len(empty.taken):,} times; "
-            f"evictions of the first daemon: {_counts(snapshots['evictions'])}.",
+            (
+                f"Sampled every 20 ms: {len(holding.taken):,} and {len(empty.taken):,} times; "
+                f"evictions of the first daemon: {_counts(snapshots['evictions'])}."
+            ),
         ],
     )
 

@@ -93,10 +93,14 @@ def run(setting: Setting) -> Outcome:
         ],
         corpus=described(corpus),
         notes=[
-            f"Medians of {len(imports)} imports into an empty home on {cores} cores, files warm in "
-            f"the page cache; wall in s: {seconds}. {found[-1]}",
-            "The ceiling is on one core and keeps nothing: no identity, no order, no compression, "
-            "no index, no disk.",
+            (
+                f"Medians of {len(imports)} imports into an empty home on {cores} cores, files "
+                f"warm in the page cache; wall in s: {seconds}. {found[-1]}"
+            ),
+            (
+                "The ceiling is on one core and keeps nothing: no identity, no order, no "
+                "compression, no index, no disk."
+            ),
         ],
     )
 

@@ -73,9 +73,11 @@ def run(setting: Setting) -> Outcome:
         ],
         corpus=described(corpus),
         notes=[
-            f"{events:,} events in {sealed:,} blocks of {len(corpus.files):,} sessions "
-            "(files of sub-agents are sessions of their own). Images are not in it: they lie "
-            "beside the journal and are never resident."
+            (
+                f"{events:,} events in {sealed:,} blocks of {len(corpus.files):,} sessions "
+                "(files of sub-agents are sessions of their own). Images are not in it: they lie "
+                "beside the journal and are never resident."
+            )
         ],
     )
 

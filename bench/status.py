@@ -53,8 +53,11 @@ def run(setting: Setting) -> Outcome:
         ],
         corpus=described(known),
         notes=[
-            f"Medians of {len(ours)} pairs; the answer is {len(json.dumps(answer)) / 1e3:,.0f} KB "
-            f"of JSON about {answer['sessions']['total']:,} sessions."
+            (
+                f"Medians of {len(ours)} pairs; the answer is "
+                f"{len(json.dumps(answer)) / 1e3:,.0f} KB of JSON "
+                f"about {answer['sessions']['total']:,} sessions."
+            )
         ],
     )
 

@@ -82,15 +82,17 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Api:
-    """A connection to a daemon that stays open."""
+    """A connection that stays open, and is made anew when the daemon closed it for idleness."""
 
     def __init__(self, socket_path: str) -> None:
         self._connection = _UnixConnection(socket_path)
 
     def get(self, path: str) -> bytes:
-        self._connection.request("GET", path)
-        response = self._connection.getresponse()
-        body = response.read()
+        try:
+            response, body = self._ask(path)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            self._connection.close()
+            response, body = self._ask(path)
         assert response.status == http.client.OK, f"GET {path}: {response.status} {body[:300]!r}"
         return body
 
@@ -99,6 +101,11 @@ class Api:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _ask(self, path: str) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        return response, response.read()
 
 
 class RunningDaemon:

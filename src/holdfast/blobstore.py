@@ -1,7 +1,8 @@
 """Large payloads, each stored once under the digest of its content, compressed, beside the journal.
 
-A payload is streamed to a temporary file and takes its name when it is whole and on disk, so a
-crash leaves no half of one. The journal refers to it only after that.
+A payload is streamed to a temporary file and takes its name when it is whole and on disk, and the
+name is on disk before anybody hears of it: a crash leaves no half of one, and the journal never
+refers to one that is not there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import ClassVar, Final
 
 import zstandard
@@ -20,12 +22,20 @@ from holdfast.journal.model import Blob
 DIGEST_BYTES: Final = 20
 COMPRESSION_LEVEL: Final = 3
 WINDOW_LOG: Final = 20  # at most 1 MB to unpack, whatever the size
+PARTIAL: Final = ".partial-"
+_CHUNK_BYTES: Final = 65_536
 
 
 class MissingBlob(HoldfastError):
     """A payload that an event refers to is not there."""
 
     exit: ClassVar[Exit] = Exit.NOT_FOUND
+
+
+class DamagedBlob(HoldfastError):
+    """The bytes of a payload are not what was stored; only this payload is lost."""
+
+    exit: ClassVar[Exit] = Exit.JOURNAL
 
 
 class BlobStore:
@@ -37,16 +47,18 @@ class BlobStore:
 
     def put(self, payload: bytes) -> Blob:
         digest = hashlib.blake2b(payload, digest_size=DIGEST_BYTES).hexdigest()
-        if os.path.exists(self.path(digest)):
-            return self._note(Blob(digest, len(payload), os.path.getsize(self.path(digest))))
-        return self.put_stream([payload])
+        try:
+            stored = os.path.getsize(self.path(digest))
+        except FileNotFoundError:
+            return self.put_stream([payload])
+        return self._note(Blob(digest, len(payload), stored))
 
     def put_stream(self, chunks: Iterable[bytes]) -> Blob:
         """Store what comes, never holding more than a chunk of it."""
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        _make_folder(self._folder)
         hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
         size = 0
-        descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=self._folder)
+        descriptor, partial = tempfile.mkstemp(prefix=PARTIAL, dir=self._folder)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 with _compressor().stream_writer(file, closefd=False) as packed:
@@ -59,23 +71,30 @@ class BlobStore:
                 stored = file.tell()
             digest = hasher.hexdigest()
             target = self.path(digest)
-            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            _make_folder(os.path.dirname(target))
             os.replace(partial, target)
+            _sync_folder(os.path.dirname(target))
         except BaseException:
-            os.unlink(partial)
+            with suppress(FileNotFoundError):
+                os.unlink(partial)
             raise
         return self._note(Blob(digest, size, stored))
 
     def get(self, digest: str) -> Iterator[bytes]:
+        """The payload in pieces; raises at its end at the latest when it is not what was stored."""
         try:
             file = open(self.path(digest), "rb")  # noqa: SIM115  # closed when the reader is
         except FileNotFoundError:
             raise MissingBlob(
                 f"payload {digest} is not in {self._folder}: it was removed by hand or by `clean`"
             ) from None
+        hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
         with file, zstandard.ZstdDecompressor().stream_reader(file) as unpacked:
-            while chunk := unpacked.read(65_536):
+            while chunk := _next(unpacked, digest):
+                hasher.update(chunk)
                 yield chunk
+        if hasher.hexdigest() != digest:
+            raise _damaged(digest)
 
     def path(self, digest: str) -> str:
         return os.path.join(self._folder, digest[:2], f"{digest}.zst")
@@ -90,7 +109,7 @@ class BlobStore:
         removed = 0
         if os.path.isdir(self._folder):
             for name in os.listdir(self._folder):
-                if name.startswith(".partial-"):
+                if name.startswith(PARTIAL):
                     os.unlink(os.path.join(self._folder, name))
                     removed += 1
         return removed
@@ -105,3 +124,29 @@ def _compressor() -> zstandard.ZstdCompressor:
         COMPRESSION_LEVEL, window_log=WINDOW_LOG
     )
     return zstandard.ZstdCompressor(compression_params=parameters)
+
+
+def _next(unpacked: zstandard.ZstdDecompressionReader, digest: str) -> bytes:
+    try:
+        return unpacked.read(_CHUNK_BYTES)
+    except zstandard.ZstdError as error:
+        raise _damaged(digest) from error
+
+
+def _damaged(digest: str) -> DamagedBlob:
+    return DamagedBlob(f"payload {digest} is damaged: put it back from a backup of its folder")
+
+
+def _make_folder(folder: str) -> None:
+    if not os.path.isdir(folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        _sync_folder(os.path.dirname(folder))
+
+
+def _sync_folder(folder: str) -> None:
+    """Names are on disk only when their folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -101,6 +101,8 @@ def parse(data: bytes) -> Block:
         raise NewerBlock(
             f"a block has format {version}, this holdfast reads up to {VERSION}: upgrade holdfast"
         )
+    if version < 1:
+        raise DamagedBlock("a block has no version")
     if crc32(memoryview(data)[_CHECKED_FROM:]) != crc:
         raise DamagedBlock(f"the block of events {first_seq}.. fails its checksum")
     return Block(first_seq, count, raw_bytes, data)
@@ -119,23 +121,20 @@ def unseal(data: bytes) -> bytes:
 
 
 def skip_lines(lines: bytes, count: int) -> int:
-    """Where line number `count` starts."""
+    """Where line number `count` starts; behind the last one when there are not so many."""
     position = 0
     for _ in range(count):
-        position = lines.index(b"\n", position) + 1
+        newline = lines.find(b"\n", position)
+        if newline < 0:
+            return len(lines)
+        position = newline + 1
     return position
 
 
 def cut(lines: bytes, first_seq: int, from_seq: int, to_seq: int | None) -> bytes:
     """Of lines that start at `first_seq`, those of `from_seq` up to, not including, `to_seq`."""
-    start = skip_lines(lines, from_seq - first_seq) if from_seq > first_seq else 0
+    start = skip_lines(lines, from_seq - first_seq)
     if to_seq is None:
-        return lines[start:] if start else lines
-    wanted = to_seq - max(first_seq, from_seq)
-    end = start
-    for _ in range(wanted):
-        newline = lines.find(b"\n", end)
-        if newline < 0:
-            break
-        end = newline + 1
-    return lines[start:end]
+        return lines[start:]
+    end = skip_lines(lines[start:], to_seq - max(first_seq, from_seq))
+    return lines[start : start + end]

@@ -16,22 +16,22 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import uvloop
 
 from holdfast import __version__
 from holdfast.blobstore import BlobStore
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
-from holdfast.governor.governor import Governor, Thresholds, next_delay_s
+from holdfast.governor.governor import next_delay_s
 from holdfast.governor.protocol import Level
-from holdfast.governor.readings import Readings
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
@@ -47,16 +47,18 @@ from holdfast.paths import Paths
 from holdfast.server.app import make_app
 from holdfast.server.listen import Listener
 from holdfast.settings import Settings
-from holdfast.snapshots import Eviction, OversizedSession, SessionStore, StoreLimits
+from holdfast.shutdown import run_steps
+from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import enabled_sources
 from holdfast.status import LastRun, Status
 from holdfast.status.build import StatusBuilder
 from holdfast.status.lastrun import RunFile, write_atomically
-from holdfast.wiring import make_setup, open_journal
+from holdfast.wiring import make_governor, make_setup, make_store, open_journal
 
 MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 48 * MIB
 THREADS_MAX: Final = 4
+EVICTIONS_WAITING_MAX: Final = 256
 
 
 class Daemon:
@@ -81,12 +83,17 @@ class Daemon:
         self._look = asyncio.Event()  # the governor is to look before its time
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
+        self._evictions: list[Eviction] = []  # not in the journal's audit yet
+        self.store = make_store(settings, self._evicted)
+        self.governor = make_governor(settings, self._level_changed, self.logs.operational)
 
     async def run(self) -> Exit:
         """Until somebody asks it to stop."""
         log = self.logs.operational
         with JournalLock(self.paths.lock).acquire("daemon"):
-            self._start_memory()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop = asyncio.get_running_loop()
+                loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
             self.last_run = self.run_file.begin()
             log.info(
                 "daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run
@@ -115,40 +122,10 @@ class Daemon:
 
     # The way up.
 
-    def _start_memory(self) -> None:
-        settings = self.settings
-        resources = settings.resources
-        self.readings = Readings()
-        self.governor = Governor(
-            settings.daemon.max_memory_mb * MIB,
-            Thresholds(
-                resources.budget_moderate_pct,
-                resources.budget_high_pct,
-                resources.budget_critical_pct,
-            ),
-            readings=self.readings,
-            on_change=self._level_changed,
-            log=self.logs.operational,
-        )
-        snapshots = settings.snapshots
-        self.store = SessionStore(
-            StoreLimits(
-                budget_bytes=settings.snapshots_budget_bytes,
-                max_sessions=snapshots.max_sessions,
-                max_events_per_session=snapshots.max_events_per_session,
-                oversized=snapshots.oversized,
-                idle_eviction_ms=snapshots.idle_eviction_ms,
-                idle_eviction_mode=snapshots.idle_eviction_mode,
-                block_bytes=snapshots.block_bytes,
-            ),
-            on_evicted=self._evicted,
-        )
-
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
         loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="holdfast"))
-        self._evictions: list[Eviction] = []
         self._workers = self.settings.import_workers(os.cpu_count() or 1)
         self.journal = open_journal(self.settings, self.paths, self._journal_failed)
         BlobStore(self.paths.blobs).sweep_partial()
@@ -183,8 +160,6 @@ class Daemon:
         )
         await self._listener.start()
         await self.tail.start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
         self.state = "running"
         self._warn_about_budget()
         self._spawn(self._govern())
@@ -231,6 +206,8 @@ class Daemon:
         self.logs.operational.info("snapshots.evicted", **fields)
         self.logs.audit.info("session.evicted", **fields)
         self._evictions.append(eviction)
+        if len(self._evictions) >= EVICTIONS_WAITING_MAX:
+            self._store_audit()
 
     def _level_changed(self, level: Level, previous: Level, cause: str, footprint: int) -> None:
         self.logs.audit.info(
@@ -348,23 +325,17 @@ class Daemon:
         self.state = "stopping"
         log = self.logs.operational
         log.info("daemon.stopping", reason=self._stop_reason)
-        steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
-            ("server", self._listener.close),
-            ("tail", self.tail.close),
-            ("heartbeat", self._end_background),
-            ("journal", lambda: asyncio.to_thread(self._settle_journal)),
-            ("status", self._write_last_status),
-            ("readers", lambda: asyncio.to_thread(self.journal.close)),
-        ]
-        late = []
-        share_s = self.settings.daemon.stop_deadline_ms / 1000 / len(steps)
-        for name, step in steps:
-            try:
-                await asyncio.wait_for(step(), share_s)
-            except TimeoutError:
-                late.append(f"{name} did not stop within {share_s:.1f} s")
-            except Exception as error:  # noqa: BLE001  # the rest must still stop
-                late.append(f"{name} failed: {error!r}")
+        late = await run_steps(
+            [
+                ("server", self._listener.close),
+                ("tail", self.tail.close),
+                ("heartbeat", self._end_background),
+                ("journal", lambda: asyncio.to_thread(self._settle_journal)),
+                ("status", self._write_last_status),
+                ("readers", lambda: asyncio.to_thread(self.journal.close)),
+            ],
+            deadline_s=self.settings.daemon.stop_deadline_ms / 1000,
+        )
         self.store.close()
         detail = "; ".join([self._stop_reason, *late])
         self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
@@ -394,11 +365,7 @@ def main() -> int:
     try:
         settings = load(paths.config_file, environ).settings
         paths.ensure_dirs()
-        if sys.platform != "win32":
-            import uvloop
-
-            loop_factory = uvloop.new_event_loop
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return int(runner.run(_run(settings, paths, environ)))
     except HoldfastError as error:
         print(f"holdfast: {error}", file=sys.stderr)

@@ -1,9 +1,12 @@
-"""What the daemon and an import without a daemon are both built from."""
+"""Settings become parts: what the daemon, and an import without a daemon, are built from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+from holdfast.governor.governor import Governor, OnChange, Thresholds
+from holdfast.governor.readings import Readings
 from holdfast.ingest.child import Setup
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.reading import ReadingLimits
@@ -11,8 +14,12 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SqliteWriter
+from holdfast.observe import EventLog
 from holdfast.paths import Paths
 from holdfast.settings import Settings
+from holdfast.snapshots import Eviction, SessionStore, StoreLimits
+
+MIB: Final = 1 << 20
 
 
 def make_setup(settings: Settings, paths: Paths) -> Setup:
@@ -35,3 +42,26 @@ def open_journal(
         readers=settings.journal.readers,
         on_failure=on_failure,
     )
+
+
+def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> SessionStore:
+    snapshots = settings.snapshots
+    limits = StoreLimits(
+        budget_bytes=settings.snapshots_budget_bytes,
+        max_sessions=snapshots.max_sessions,
+        max_events_per_session=snapshots.max_events_per_session,
+        oversized=snapshots.oversized,
+        idle_eviction_ms=snapshots.idle_eviction_ms,
+        idle_eviction_mode=snapshots.idle_eviction_mode,
+        block_bytes=snapshots.block_bytes,
+    )
+    return SessionStore(limits, on_evicted=on_evicted)
+
+
+def make_governor(settings: Settings, on_change: OnChange, log: EventLog) -> Governor:
+    resources = settings.resources
+    thresholds = Thresholds(
+        resources.budget_moderate_pct, resources.budget_high_pct, resources.budget_critical_pct
+    )
+    budget_bytes = settings.daemon.max_memory_mb * MIB
+    return Governor(budget_bytes, thresholds, readings=Readings(), on_change=on_change, log=log)

@@ -113,9 +113,11 @@ def test_a_healthy_daemon_is_said_in_a_few_lines() -> None:
         "Memory    ████████░░░░░░░░░░░░░░░░░░░░░░ 50.0 MiB of 200.0 MiB, normal, peak 80.0 MiB",
         "  program 30.0 MiB, snapshots 0 B, other 20.0 MiB",
         "Resident  0 of at most 200 sessions, 0 events, 0 B of 60.0 MiB",
-        "Source    claude: 3 files, 3.0 KiB seen = 2.0 KiB parsed + 1.0 KiB skipped + "
-        "0 B unknown + 0 B bad",
-        "Journal   1 sessions, 12 events, 2.0 MiB on disk",
+        (
+            "Source    claude: 3 files, 3.0 KiB seen = 2.0 KiB parsed + 1.0 KiB skipped + "
+            "0 B unknown + 0 B bad"
+        ),
+        "Journal   1 session, 12 events, 2.0 MiB on disk",
     ]
 
 
@@ -124,7 +126,7 @@ def test_without_a_daemon_it_says_so_and_what_is_kept() -> None:
     text = render(status)
     assert "not running (start it with: holdfast start)" in text
     assert "Memory" not in text
-    assert "Journal   1 sessions" in text
+    assert "Journal   1 session" in text
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def size(count: float) -> str:
     """In the units of the settings: `daemon.max_memory_mb = 200` is shown as 200.0 MiB."""
     unit = "B"
     for larger in ("KiB", "MiB", "GiB"):
-        if abs(count) < KIB - 0.05:  # what would be rounded to 1,024.0 is one of the next unit
+        if abs(count) < 999.95:  # four digits would not fit the columns
             break
         count, unit = count / KIB, larger
     return f"{count:,.0f} B" if unit == "B" else f"{count:,.1f} {unit}"

@@ -24,6 +24,7 @@ from holdfast.errors import Exit, HoldfastError
 MAX_MEMORY_MB: Final = 120
 SNAPSHOTS_MB: Final = 1
 BYTES_PER_SESSION: Final = 500_000
+BYTES_MIN: Final = 16_000_000  # less would fit into the budget, and nothing be evicted
 LIVE_TURNS: Final = 3
 SEEN_TIMEOUT_S: Final = 10.0
 
@@ -64,7 +65,7 @@ class _Demo:
             seed=seed,
             now=datetime.now(UTC),
             sessions=sessions,
-            total_bytes=sessions * BYTES_PER_SESSION,
+            total_bytes=max(sessions * BYTES_PER_SESSION, BYTES_MIN),
         )
         out(f"  {len(manifest.files)} files, {manifest.lines:,} lines, {manifest.bytes:,} bytes")
         self._step(

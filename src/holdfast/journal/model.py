@@ -204,7 +204,7 @@ class Hit(msgspec.Struct, frozen=True):
     kind: str
     at: str
     score: float
-    snippet: str  # the words found stand between the two marks of `search.MARKS`
+    snippet: str  # the words found stand between the two marks of `words.MARKS`
 
 
 class UnknownType(msgspec.Struct, frozen=True):

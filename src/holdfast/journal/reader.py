@@ -6,9 +6,10 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, Self
 
 import apsw
+import msgspec
 
 from holdfast import blocks
-from holdfast.blocks import DamagedBlock
+from holdfast.blocks import DamagedBlock, NewerBlock
 from holdfast.events import Event, Usage, decode_lines
 from holdfast.journal import search, sqlite
 from holdfast.journal.model import (
@@ -27,9 +28,10 @@ from holdfast.journal.model import (
     UnknownType,
 )
 from holdfast.journal.sql import queries
-from holdfast.journal.sqlite import plain_errors
+from holdfast.journal.sqlite import JournalDamaged, plain_errors
 
-END: Final = 2**62
+MARKS_PAGE_ROWS: Final = 1_000
+PROBLEMS_MAX: Final = 20  # of one sort
 
 OnDamage = Callable[[int, int, DamagedBlock], bytes]
 
@@ -74,24 +76,23 @@ class SqliteReader:
         self.path = path
 
     def close(self) -> None:
-        self._connection.close()
+        with plain_errors(self.path):
+            self._connection.close()
 
     def sessions(self, wanted: SessionFilter = SessionFilter()) -> list[SessionRow]:  # noqa: B008  # frozen
-        limit = wanted.limit if wanted.limit is not None and not wanted.text else -1
-        with plain_errors(self.path):
-            cursor = self._connection.execute(
-                self._q.list_sessions, (wanted.agent, wanted.project, wanted.since, limit)
-            )
-            rows = _session_rows(cursor)
-        if wanted.text:
-            found = self._with_text(wanted.text)
-            folded = wanted.text.casefold()
+        project, text = wanted.project.casefold(), wanted.text.casefold()
+        sifted = bool(project or text)  # here, because SQLite folds the case of ASCII only
+        limit = -1 if sifted or wanted.limit is None else wanted.limit
+        asked = (wanted.agent, wanted.since, limit)
+        with plain_errors(self.path), self._snapshot():
+            rows = _session_rows(self._connection.execute(self._q.list_sessions, asked))
+            found = search.sessions_with(self._connection, text)
+        if sifted:
             rows = [
                 row
                 for row in rows
-                if row.id in found
-                or folded in row.title.casefold()
-                or folded in row.project.casefold()
+                if project in row.project.casefold()
+                and (row.id in found or text in row.title.casefold() + "\n" + row.project.casefold())
             ]
         return rows[: wanted.limit]
 
@@ -115,29 +116,39 @@ class SqliteReader:
     ) -> Generator[bytes, None, None]:
         """The canonical lines of a range of events, in pieces of about a block.
 
-        One read transaction covers the whole, so that a run that is sealed meanwhile is seen once.
-        A damaged block raises, or is replaced by what `on_damage` gives for it.
+        Each piece is read on its own: what is stored never changes, so the pieces fit together
+        whoever writes meanwhile, and a reading that is slow or left unfinished holds nothing open.
+        It ends where the session ended when it began. A damaged block raises, or is replaced by
+        what `on_damage` gives for it.
         """
-        stop = END if to_seq is None else to_seq
+        with plain_errors(self.path):
+            row = self._connection.execute(self._q.session_length, (session,)).fetchone()
+        number, events = row or (0, 0)
+        seq = max(0, from_seq)
+        stop = events if to_seq is None else min(to_seq, events)
+        while seq < stop and (piece := self._piece(number, seq)):
+            first, count, data, sealed = piece
+            end = stop if stop < first + count else None
+            try:
+                lines = _unsealed(data, first, count) if sealed else data
+            except DamagedBlock as error:
+                if on_damage is None:
+                    raise _explained(error, session) from error
+                yield on_damage(first, count, error)
+            else:
+                yield blocks.cut(lines, first, seq, end)
+            seq = first + count
+
+    def _piece(self, number: int, seq: int) -> tuple[int, int, bytes, bool] | None:
+        """The run of events that holds `seq`: first, count, data, and whether that is a block."""
         with plain_errors(self.path), self._snapshot():
-            number = self._connection.execute(self._q.get_session_no, (session,)).get
-            if number is None:
-                return
-            wanted = (number, from_seq, stop)
-            for first, count, data in self._connection.execute(self._q.read_blocks, wanted):
-                end = stop if stop < first + count else None
-                try:
-                    lines = blocks.unseal(data)
-                except DamagedBlock as error:
-                    if on_damage is None:
-                        raise _explained(error, session) from error
-                    yield on_damage(first, count, error)
-                else:
-                    yield blocks.cut(lines, first, from_seq, end)
-            tail = self._connection.execute(self._q.read_tail, wanted).fetchall()
-            if tail:  # many small runs, together no more than a block
-                lines = b"".join(run[1] for run in tail)
-                yield blocks.cut(lines, tail[0][0], from_seq, None if to_seq is None else stop)
+            row = self._connection.execute(self._q.read_block, (number, seq)).fetchone()
+            if row is not None:
+                return (*row, True)
+            rows = self._connection.execute(self._q.read_tail, (number, seq)).fetchall()
+        if not rows:
+            return None
+        return rows[0][0], sum(row[1] for row in rows), b"".join(row[2] for row in rows), False
 
     def events(self, session: str, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Event]:
         for lines in self.read(session, from_seq, to_seq):
@@ -163,9 +174,17 @@ class SqliteReader:
         return found[0] if found else None
 
     def marks(self) -> Iterator[Mark]:
-        with plain_errors(self.path), self._snapshot():
-            for row in self._connection.execute(self._q.list_marks):
-                yield Mark(*row)
+        """In pages, so that no transaction is open while somebody looks at the files."""
+        after = 0
+        while True:
+            with plain_errors(self.path):
+                page = self._connection.execute(self._q.list_marks, (after, MARKS_PAGE_ROWS))
+                rows = page.fetchall()
+            for row in rows:
+                yield Mark(*row[1:])
+            if len(rows) < MARKS_PAGE_ROWS:
+                return
+            after = rows[-1][0]
 
     def ledger(self, agent: str = "") -> FilesLedger:
         with plain_errors(self.path):
@@ -178,7 +197,8 @@ class SqliteReader:
             return {path for (path,) in rows}
 
     def next_origin(self, session: str) -> int:
-        value = self._connection.execute(self._q.next_origin, (session,)).get
+        with plain_errors(self.path):
+            value = self._connection.execute(self._q.next_origin, (session,)).get
         assert isinstance(value, int)
         return value
 
@@ -192,8 +212,6 @@ class SqliteReader:
             return [Blob(*row) for row in self._connection.execute(self._q.list_blobs)]
 
     def audit(self, limit: int = 100) -> list[AuditRecord]:
-        import msgspec
-
         with plain_errors(self.path):
             rows = self._connection.execute(self._q.list_audit, (limit,))
             return [AuditRecord(at, act, msgspec.Raw(detail.encode())) for at, act, detail in rows]
@@ -204,23 +222,28 @@ class SqliteReader:
 
     def check(self) -> list[str]:
         """Everything that is wrong with the journal, one sentence each; empty when sound."""
-        problems = []
-        with plain_errors(self.path), self._snapshot():
-            for (line,) in self._connection.execute("PRAGMA quick_check(20)"):
-                if line != "ok":
-                    problems.append(f"SQLite: {line}")
-            for position, session, first, count, data in self._connection.execute(
-                self._q.all_blocks
-            ):
-                problem = _check_block(data, first, count)
-                if problem:
-                    problems.append(f"session {session}, position {position}: {problem}")
-            for (session,) in self._connection.execute(self._q.session_gaps):
-                problems.append(f"session {session}: its runs do not add up to its events")
+        problems: list[str] = []
+        try:
+            with plain_errors(self.path), self._snapshot():
+                problems += self._problems()
+        except JournalDamaged as error:
+            problems.append(str(error))
         return problems
 
-    def _with_text(self, words: str) -> set[str]:
-        return {hit.session for hit in self.search(SearchQuery(words=words, limit=500))}
+    def _problems(self) -> Iterator[str]:
+        execute = self._connection.execute
+        for (line,) in execute(f"PRAGMA quick_check({PROBLEMS_MAX})"):
+            if line != "ok":
+                yield f"SQLite: {line}"
+        for position, session, first, count, data in execute(self._q.all_blocks):
+            try:
+                _unsealed(data, first, count)
+            except (DamagedBlock, NewerBlock) as error:
+                yield f"session {session}, position {position}: {error}"
+        for (session,) in execute(self._q.session_gaps, (PROBLEMS_MAX,)):
+            yield f"session {session}: its events do not stand end to end"
+        for (position,) in execute(self._q.order_gaps, (PROBLEMS_MAX,)):
+            yield f"position {position}: the run does not reach to the next one"
 
     def _snapshot(self) -> _Snapshot:
         return _Snapshot(self._connection)
@@ -249,15 +272,12 @@ def _explained(error: DamagedBlock, session: str) -> DamagedBlock:
     )
 
 
-def _check_block(data: bytes, first_seq: int, count: int) -> str:
-    try:
-        lines = blocks.unseal(data)
-    except DamagedBlock as error:
-        return str(error)
-    block = blocks.parse(data)
-    if (block.first_seq, block.count) != (first_seq, count) or lines.count(b"\n") != count:
-        return f"the block of events {first_seq}.. holds other events than its row says"
-    return ""
+def _unsealed(data: bytes, first_seq: int, count: int) -> bytes:
+    """The lines of a block, which must be the events that its row says."""
+    lines = blocks.unseal(data)
+    if blocks.HEADER.unpack_from(data)[5:7] != (first_seq, count):
+        raise DamagedBlock(f"the block of events {first_seq}.. holds others than its row says")
+    return lines
 
 
 def _session_rows(cursor: apsw.Cursor) -> list[SessionRow]:

@@ -1,119 +1,91 @@
-"""Words to events: what a person typed, in two stages, always in bounded time.
+"""Words to events: what a person typed, in two stages, always in bounded work.
 
 Stage one wants all words in one event and ranks by BM25 with recency. Stage two, for what stage one
 did not find, takes the question apart: each telling word votes for the sessions it stands in, words
 are matched by their beginning, and the session with the most telling words wins. So a sentence
 finds its session even when no single event holds all of it.
 
-BM25 counts every event that holds a word before it ranks one: 287 ms for a common word in a
-million. So words are counted first, no further than `COMMON_EVENTS`; a word beyond that ranks
-nothing, it only filters, and a query of nothing else is answered newest first.
+Ranking by BM25 looks at every event that holds a word (287 ms for a common word in a million), so
+words are counted first, no further than `COMMON_EVENTS`. A word beyond that is common: it says little
+about an event, so it ranks nothing, it only filters. What is asked in common words alone is answered
+newest first, because that costs the answer and not the word; under a filter, session by session, so
+that an old project is found behind a million newer events.
+
+Rejected: counts from `fts5vocab` (it walks a word's whole list too), positions in bm25's own order
+with `LIMIT` (the walk comes before the limit), filters inside the index (a fifth more bytes).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import apsw
 import msgspec
 
 from holdfast.blocks import DamagedBlock
-from holdfast.journal.index import COLUMN_OF_KIND, COLUMNS, spread
-from holdfast.journal.model import Hit, SearchQuery, SessionRow
+from holdfast.journal.index import COLUMN_OF_KIND, COLUMNS
+from holdfast.journal.model import Hit, SearchQuery
 from holdfast.journal.sql import queries
+from holdfast.journal.words import Highlighter, Term, apart, parse
 
 if TYPE_CHECKING:
     from holdfast.journal.reader import SqliteReader
 
-COMMON_EVENTS: Final = 12_000
+COMMON_EVENTS: Final = 4_000
 CANDIDATES: Final = 400
-FILTERED_CANDIDATES: Final = 4_000
-VOTES_PER_WORD: Final = 400
+SCANNED_ROWS_MAX: Final = 10_000  # of a common word, under a filter
+SCANNED_SESSIONS_MAX: Final = 200
+SCAN_PAGE_ROWS: Final = 200
+VOTES_PER_WORD: Final = 1_000
 VOTING_WORDS: Final = 8
+READS_MAX: Final = 200  # events looked at, where `since` and `kind` refuse some
+SESSION_ROWS_MAX: Final = 50_000
 HITS_PER_SESSION: Final = 3
 ENOUGH_HITS: Final = 3
 RECENCY_HALF_LIFE_DAYS: Final = 30.0
-SNIPPET_CHARS: Final = 160
-MARKS: Final = ("**", "**")
-
-_STOPWORDS: Final = frozenset(
-    ["a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does", "doing", "done", "for", "from", "get", "got", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "just", "like", "make", "me", "my", "no", "not", "of", "on", "or", "our", "out", "over", "please", "should", "so", "some", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "too", "up", "us", "use", "using", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your"]
-)
-_SUFFIXES: Final = (
-    "ations",
-    "ation",
-    "ings",
-    "ing",
-    "ies",
-    "ied",
-    "ers",
-    "ed",
-    "es",
-    "er",
-    "ly",
-    "s",
-)
-_STEM_CHARS_MIN: Final = 4
+RANKED_RECENCY: Final = 0.5  # what the newest session gains over one of long ago
+VOTED_RECENCY: Final = 0.1  # less: votes of many words lie close together
 
 
-class Term(msgspec.Struct, frozen=True):
-    """A word, a beginning of one, or a phrase."""
-
-    text: str  # as it stands in a text, folded, for highlighting
-    match: str  # as the index wants it
-
-    @property
-    def is_word(self) -> bool:
-        return not self.match.endswith("*") and " " not in self.match
-
-
-class Found(msgspec.Struct):
-    """An event that a query reached, before it is read."""
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where in the journal an event stands."""
 
     position: int
-    score: float
+    session_no: int
+    seq: int
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """What a search needs of a session."""
+
+    no: int
+    id: str
+    updated_at: str
 
 
 def search(connection: apsw.Connection, reader: SqliteReader, query: SearchQuery) -> list[Hit]:
     return _Search(connection, reader, query).hits()
 
 
-def parse(words: str) -> list[Term]:
-    """`"a phrase"`, `begin*` and plain words; nothing that is typed is an error."""
-    terms = []
-    for number, part in enumerate(words.split('"')):
-        pieces = [part] if number % 2 else part.split()
-        terms += [term for piece in pieces if (term := _term(piece))]
-    return list(dict.fromkeys(terms))
+def sessions_with(connection: apsw.Connection, words: str) -> set[str]:
+    """The sessions that have an event with all the words; of common words, in the newest events."""
+    terms = parse(words)
+    if not terms:
+        return set()
+    rows = connection.execute(queries().word_sessions, (_all_of(terms), SESSION_ROWS_MAX))
+    return {session for (session,) in rows}
 
 
-def _term(piece: str) -> Term | None:
-    prefix = piece.endswith("*")
-    tokens = _tokens(piece)
-    if not tokens:
-        return None
-    literal = '"' + " ".join(tokens) + '"'
-    text = piece.strip().strip("*").strip(".,;:!?()[]{}<>'`").casefold()
-    return Term(text or tokens[0], literal + ("*" if prefix else ""))
+def _match(term: Term) -> str:
+    """A term as the index wants it."""
+    return '"' + " ".join(term.tokens) + '"' + ("*" if term.prefix else "")
 
 
-def _tokens(piece: str) -> list[str]:
-    """As the index splits text: letters and digits hold together, all else parts them."""
-    spaced = "".join(char if char.isalnum() or _is_mark(char) else " " for char in spread(piece))
-    return spaced.split()
-
-
-def _is_mark(char: str) -> bool:
-    return ord(char) > 0x2FF and char.isprintable() and not char.isspace() and not char.isascii()
-
-
-def _stem(word: str) -> str:
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= _STEM_CHARS_MIN:
-            return word[: -len(suffix)]
-    return word
+def _all_of(terms: Sequence[Term]) -> str:
+    return "(" + " AND ".join(map(_match, terms)) + ")"
 
 
 class _Search:
@@ -125,192 +97,190 @@ class _Search:
         self._query = query
         self._q = queries()
         self._terms = parse(query.words)
-        self._rows: dict[str, SessionRow | None] = {}
-        self._newest = max((row.updated_at for row in reader.sessions()), default="")
+        self._highlighter = Highlighter(self._terms)
+        self._sessions: dict[int, Brief] = {}
+        self._newest = str(connection.execute(self._q.newest_update).get or "")
         column = COLUMN_OF_KIND.get(query.kind)
         self._column = f"{{{COLUMNS[column]}}} : " if column is not None else ""
-        self._filtered = bool(query.agent or query.project or query.since)
+        self._wanted = self._wanted_sessions()
+        self._reads_left = READS_MAX
 
     def hits(self) -> list[Hit]:
-        if not self._terms or (self._query.kind and not self._column):
+        if not self._terms or (self._query.kind and not self._column) or self._wanted == {}:
             return []
-        hits = self._read(self._together(), per_session=HITS_PER_SESSION)
-        if len(hits) < min(ENOUGH_HITS, self._query.limit):
+        limit = self._query.limit
+        hits = self._read(self._together(), RANKED_RECENCY)
+        if len(hits) < min(ENOUGH_HITS, limit):
             known = {(hit.session, hit.seq) for hit in hits}
             lowest = min((hit.score for hit in hits), default=1.0)
-            votes = self._read(self._apart(), per_session=1)
+            votes = self._read(self._apart(), VOTED_RECENCY)
             top = max((hit.score for hit in votes), default=1.0)
             hits += [
                 msgspec.structs.replace(hit, score=round(lowest * hit.score / top * 0.99, 4))
                 for hit in votes
                 if (hit.session, hit.seq) not in known
             ]
-        return hits[: self._query.limit]
+        return hits[:limit]
 
     # Stage one: all words in one event.
 
-    def _together(self) -> list[Found]:
-        limit = FILTERED_CANDIDATES if self._filtered else CANDIDATES
-        rare = [term for term in self._terms if self._count(term.match) < COMMON_EVENTS]
-        everything = self._all_of(self._terms)
-        if not rare:
-            rows = self._connection.execute(self._q.word_rows, (everything, limit))
-            return [Found(position, 1.0) for (position,) in rows]
-        ranked = self._connection.execute(self._q.word_rows_ranked, (self._all_of(rare), limit))
-        found = [Found(position, -score) for position, score in ranked]
+    def _together(self) -> list[tuple[Place, float]]:
+        rare = [term for term in self._terms if not self._is_common(term)]
+        if rare:
+            return self._ranked(rare)
+        if self._wanted is None:
+            positions = self._newest_rows(self._terms, CANDIDATES)
+            return [(place, 1.0) for place in self._places(positions)]
+        return [(place, 1.0) for place in self._scan(self._wanted)]
+
+    def _ranked(self, rare: Sequence[Term]) -> list[tuple[Place, float]]:
+        """The best events that hold all words, by what the rare ones say of them."""
+        match = self._column + _all_of(rare)
+        rows = self._connection.execute(self._q.word_rows_ranked, (match,)).fetchall()
         if len(rare) < len(self._terms):
-            rows = self._connection.execute(self._q.word_rows, (everything, COMMON_EVENTS))
-            holding = {position for (position,) in rows}
-            found = [each for each in found if each.position in holding]
+            holding = set(self._newest_rows(self._terms, len(rows)))
+            rows = [row for row in rows if row[0] in holding]
+        rows.sort(key=lambda row: row[1])
+        if self._wanted is None:
+            del rows[CANDIDATES:]
+        scores = dict(rows)
+        places = self._places([position for position, _score in rows])
+        return [(place, -scores[place.position]) for place in places]
+
+    def _scan(self, wanted: Iterable[int]) -> list[Place]:
+        """Events that hold all words, session by session, until there are enough."""
+        found: list[Place] = []
+        rows_left, enough = SCANNED_ROWS_MAX, self._query.limit
+        match = self._column + _all_of(self._terms)
+        for number in list(wanted)[:SCANNED_SESSIONS_MAX]:
+            first, last = self._connection.execute(self._q.session_span, (number,)).fetchone()
+            here: list[Place] = []
+            while rows_left > 0 and len(here) < self._query.limit:
+                span = (match, first, last, SCAN_PAGE_ROWS)
+                page = [row[0] for row in self._connection.execute(self._q.word_rows_between, span)]
+                here += [place for place in self._places(page) if place.session_no == number]
+                rows_left -= len(page)
+                if len(page) < SCAN_PAGE_ROWS:
+                    break
+                last = page[-1] - 1
+            found += here
+            enough -= min(len(here), HITS_PER_SESSION)
+            if enough <= 0 or rows_left <= 0:
+                break
         return found
 
-    def _all_of(self, terms: Sequence[Term]) -> str:
-        return self._column + "(" + " AND ".join(term.match for term in terms) + ")"
+    def _newest_rows(self, terms: Sequence[Term], limit: int) -> list[int]:
+        match = self._column + _all_of(terms)
+        return [row[0] for row in self._connection.execute(self._q.word_rows, (match, limit))]
 
-    def _count(self, match: str) -> int:
-        row = self._connection.execute(self._q.word_count, (self._column + match, COMMON_EVENTS))
-        count = row.get
+    def _is_common(self, term: Term) -> bool:
+        """Of a phrase each word is asked, for to look for the whole may take long."""
+        words = [Term((token,)) for token in term.tokens[:-1]]
+        words.append(Term(term.tokens[-1:], prefix=term.prefix))
+        return all(self._count(word) >= COMMON_EVENTS for word in words)
+
+    def _count(self, term: Term) -> int:
+        match = self._column + _match(term)
+        count = self._connection.execute(self._q.word_count, (match, COMMON_EVENTS)).get
         assert isinstance(count, int)
         return count
 
     # Stage two: words vote for sessions.
 
-    def _apart(self) -> list[Found]:
+    def _apart(self) -> list[tuple[Place, float]]:
         """The best event of each session, scored by how telling the session's words are."""
         events: dict[int, float] = {}
-        sessions: dict[str, float] = {}
-        best: dict[str, int] = {}
-        for weight, match in self._voters():
+        sessions: dict[int, float] = {}
+        best: dict[int, Place] = {}
+        for weight, term in self._voters():
             voted = set()
-            rows = self._connection.execute(
-                self._q.word_rows, (self._column + match, VOTES_PER_WORD)
-            )
-            for (position,) in rows.fetchall():
-                session = self._place(position)[0]
-                events[position] = events.get(position, 0.0) + weight
+            for place in self._places(self._newest_rows([term], VOTES_PER_WORD)):
+                session = place.session_no
+                events[place.position] = weighed = events.get(place.position, 0.0) + weight
                 if session not in voted:
                     voted.add(session)
                     sessions[session] = sessions.get(session, 0.0) + weight
-                if events[position] > events.get(best.get(session, -1), 0.0):
-                    best[session] = position
-        return [Found(best[session], weight) for session, weight in sessions.items()]
+                if session not in best or weighed > events[best[session].position]:
+                    best[session] = place
+        return [(best[session], weight) for session, weight in sessions.items()]
 
-    def _voters(self) -> Iterable[tuple[float, str]]:
+    def _voters(self) -> list[tuple[float, Term]]:
         """The most telling words, each with its weight, matched by their beginning."""
-        terms = [term for term in self._terms if term.text not in _STOPWORDS] or self._terms
-        total = max(self._reader.totals().events, 1)
+        total = self._connection.execute(self._q.get_state, ("next_position",)).get
+        assert isinstance(total, int)
         weighed = []
-        for term in terms:
-            match = term.match
-            if term.is_word and term.text.isascii():
-                stem = _stem(match.strip('"').casefold())
-                match = f'"{stem}"*' if len(stem) >= _STEM_CHARS_MIN else match
-            count = self._count(match)
+        for term in apart(self._terms):
+            count = self._count(term)
             if count:
-                weighed.append((math.log(1 + total / count), match))
-        weighed.sort(reverse=True)
+                weighed.append((math.log(1 + total / count), term))
+        weighed.sort(key=lambda each: -each[0])
         return weighed[:VOTING_WORDS]
 
     # Both: from positions to what people see.
 
-    def _read(self, found: list[Found], *, per_session: int) -> list[Hit]:
-        placed = []
-        for each in found:
-            session, seq = self._place(each.position)
-            row = self._session(session)
-            if row is not None and self._wanted(row):
-                placed.append((each.score * self._recency(row), session, seq))
-        placed.sort(key=lambda entry: (-entry[0], entry[1], -entry[2]))
+    def _read(self, found: Sequence[tuple[Place, float]], gain: float) -> list[Hit]:
+        """The best first, a few of each session; more of one only where room is left."""
+        sessions = self._briefs({place.session_no for place, _score in found})
+        recency = {number: 1.0 + gain * self._recency(each) for number, each in sessions.items()}
+        scored = [(score * recency[place.session_no], place) for place, score in found]
+        scored.sort(key=lambda each: (-each[0], -each[1].position))
+        first, rest, taken = [], [], dict.fromkeys(sessions, 0)
+        for score, place in scored:
+            taken[place.session_no] += 1
+            (first if taken[place.session_no] <= HITS_PER_SESSION else rest).append((score, place))
         hits: list[Hit] = []
-        taken: dict[str, int] = {}
-        for score, session, seq in placed:
-            if len(hits) >= self._query.limit:
+        for score, place in first + rest:
+            if len(hits) >= self._query.limit or self._reads_left <= 0:
                 break
-            if taken.get(session, 0) < per_session:
-                hit = self._hit(session, seq, score)
-                if hit is not None:
-                    taken[session] = taken.get(session, 0) + 1
-                    hits.append(hit)
+            hit = self._hit(sessions[place.session_no].id, place.seq, score)
+            if hit is not None:
+                hits.append(hit)
+        hits.sort(key=lambda hit: -hit.score)
         return hits
 
     def _hit(self, session: str, seq: int, score: float) -> Hit | None:
+        self._reads_left -= 1
         try:
-            event = next(self._reader.events(session, seq, seq + 1))
+            event = next(self._reader.events(session, seq, seq + 1), None)
         except DamagedBlock:
-            return None  # `doctor` and `show` name it; a search goes on without it
-        if self._query.since and event.at < self._query.since:
+            return None  # `check` and `show` name it; a search goes on without it
+        if event is None or event.at < self._query.since:
             return None
         if self._query.kind and event.kind != self._query.kind:
             return None
-        cut = snippet(event.text, [term.text for term in self._terms])
-        return Hit(session, seq, event.kind, event.at, round(score, 4), cut)
+        snippet = self._highlighter.snippet(event.text)
+        return Hit(session, seq, event.kind, event.at, round(score, 4), snippet)
 
-    def _place(self, position: int) -> tuple[str, int]:
-        row = self._connection.execute(self._q.session_at_position, (position,)).fetchone()
-        session, seq = row
-        return session, seq
+    def _places(self, positions: Sequence[int]) -> list[Place]:
+        """Where positions are, without those of sessions that are not wanted."""
+        asked = msgspec.json.encode(positions).decode()
+        rows = self._connection.execute(self._q.places, (asked,))
+        wanted = self._wanted
+        return [Place(*row) for row in rows if wanted is None or row[1] in wanted]
 
-    def _session(self, session: str) -> SessionRow | None:
-        if session not in self._rows:
-            self._rows[session] = self._reader.session(session)
-        return self._rows[session]
-
-    def _wanted(self, row: SessionRow) -> bool:
+    def _wanted_sessions(self) -> dict[int, None] | None:
+        """The sessions that the filters let through, the newest first; None is all of them."""
         query = self._query
-        return (
-            (not query.agent or row.agent == query.agent)
-            and (not query.project or query.project.casefold() in row.project.casefold())
-            and (not query.since or row.updated_at >= query.since)
-        )
+        if not (query.agent or query.project or query.since):
+            return None
+        project = query.project.casefold()
+        rows = self._connection.execute(self._q.filtered_sessions, (query.agent, query.since))
+        return {number: None for number, where in rows if project in where.casefold()}
 
-    def _recency(self, row: SessionRow) -> float:
-        """1.5 for the newest session, falling by half towards 1 each `RECENCY_HALF_LIFE_DAYS`."""
-        age_days = _days_between(row.updated_at, self._newest)
-        return 1.0 + 0.5 * 0.5 ** (age_days / RECENCY_HALF_LIFE_DAYS)
+    def _briefs(self, numbers: Iterable[int]) -> dict[int, Brief]:
+        asked = msgspec.json.encode(list(numbers)).decode()
+        rows = self._connection.execute(self._q.sessions_by_number, (asked,))
+        return {row[0]: Brief(*row) for row in rows}
+
+    def _recency(self, session: Brief) -> float:
+        """1 for the newest session, less by half with each `RECENCY_HALF_LIFE_DAYS`."""
+        age_days = _days_between(session.updated_at, self._newest)
+        return math.pow(0.5, age_days / RECENCY_HALF_LIFE_DAYS)
 
 
 def _days_between(earlier: str, later: str) -> float:
-    from datetime import datetime
-
     try:
         span = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
-    except ValueError:
+    except (ValueError, TypeError):
         return 365.0
     return max(0.0, span.total_seconds() / 86_400)
-
-
-def snippet(text: str, words: Sequence[str]) -> str:
-    """The part of a text where the words stand, on one line, each marked."""
-    flat = " ".join(text.split())
-    places = _places(flat, words)
-    middle = places[0][0] if places else 0
-    start = max(0, middle - SNIPPET_CHARS // 3)
-    end = min(len(flat), start + SNIPPET_CHARS)
-    start = max(0, end - SNIPPET_CHARS)
-    pieces = ["…"] if start else []
-    position = start
-    for first, last in places:
-        if first < position or last > end:
-            continue
-        pieces += [flat[position:first], MARKS[0], flat[first:last], MARKS[1]]
-        position = last
-    pieces.append(flat[position:end])
-    if end < len(flat):
-        pieces.append("…")
-    return "".join(pieces)
-
-
-def _places(flat: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where words stand, whole ones first, else those that begin so."""
-    import re
-
-    folded = flat.casefold()
-    if len(folded) != len(flat):
-        folded = flat.lower() if len(flat.lower()) == len(flat) else flat
-    places: list[tuple[int, int]] = []
-    for word in words:
-        if word and word not in _STOPWORDS:
-            stem = _stem(word) if word.isascii() and " " not in word else word
-            pattern = rf"(?<!\w){re.escape(stem)}\w*" if word.isascii() else re.escape(stem)
-            places += [match.span() for match in re.finditer(pattern, folded)]
-    return sorted(places)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar, Final
 
 import apsw
@@ -24,6 +24,7 @@ READER_CACHE_KB: Final = 1_024
 BUSY_TIMEOUT_MS: Final = 5_000
 CHECKPOINT_PAGES: Final = 512  # 8 MB of write-ahead log
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
+BACKUP_STEP_PAGES: Final = 256
 
 
 class JournalError(HoldfastError):
@@ -69,8 +70,8 @@ def plain_errors(path: str) -> Iterator[None]:
         ) from error
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
         raise JournalError(
-            f"cannot open the journal {path} for writing ({error}): check who owns the file and "
-            "its folder, or set HOLDFAST_HOME to a folder that you can write to"
+            f"cannot open the journal {path} ({error}): check who owns the file and its folder, "
+            "or set HOLDFAST_HOME to a folder that you can write to"
         ) from error
     except apsw.BusyError as error:
         raise JournalError(
@@ -80,6 +81,10 @@ def plain_errors(path: str) -> Iterator[None]:
         raise JournalBroken(
             f"the disk failed under the journal {path} ({error}): check the disk and its logs"
         ) from error
+    except apsw.Error as error:
+        raise JournalError(
+            f"the journal {path} refused what holdfast asked ({error!r}): please report this"
+        ) from error
 
 
 def open_writer(path: str, *, vfs: str | None = None) -> apsw.Connection:
@@ -87,18 +92,19 @@ def open_writer(path: str, *, vfs: str | None = None) -> apsw.Connection:
     with plain_errors(path):
         existed = os.path.exists(path) and os.path.getsize(path) > 0
         connection = apsw.Connection(path, vfs=vfs)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        if not existed:
-            os.chmod(path, 0o600)
-            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        _refuse_foreign(connection, path, existed=existed)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KB}")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.wal_autocheckpoint(CHECKPOINT_PAGES)
-        _migrate(connection, path, existed=existed)
+        with _closed_on_failure(connection):
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            if not existed:
+                os.chmod(path, 0o600)
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            _refuse_foreign(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KB}")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+            _migrate(connection, path)
         return connection
 
 
@@ -110,17 +116,27 @@ def open_reader(path: str, *, vfs: str | None = None) -> apsw.Connection:
         )
     with plain_errors(path):
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA query_only = 1")
-        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KB}")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        _refuse_foreign(connection, path, existed=True)
-        if _schema_version(connection) < len(migrations()):
-            raise JournalError(
-                f"the journal {path} is from an older holdfast: run `holdfast start` or "
-                "`holdfast import` once to bring it up to date"
-            )
+        with _closed_on_failure(connection):
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection.execute("PRAGMA query_only = 1")
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KB}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            _refuse_foreign(connection, path)
+            if _schema_version(connection) < len(migrations()):
+                raise JournalError(
+                    f"the journal {path} is from an older holdfast: run `holdfast start` or "
+                    "`holdfast import` once to bring it up to date"
+                )
         return connection
+
+
+@contextmanager
+def _closed_on_failure(connection: apsw.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _pragma(connection: apsw.Connection, name: str) -> int:
@@ -133,9 +149,10 @@ def _schema_version(connection: apsw.Connection) -> int:
     return _pragma(connection, "user_version")
 
 
-def _refuse_foreign(connection: apsw.Connection, path: str, *, existed: bool) -> None:
+def _refuse_foreign(connection: apsw.Connection, path: str) -> None:
     version = _schema_version(connection)
-    if existed and version and _pragma(connection, "application_id") != APPLICATION_ID:
+    ours = _pragma(connection, "application_id") == APPLICATION_ID
+    if not ours and (version or connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get):
         raise JournalError(f"{path} is a database of another program: move it away")
     if version > len(migrations()):
         raise JournalTooNew(
@@ -144,12 +161,10 @@ def _refuse_foreign(connection: apsw.Connection, path: str, *, existed: bool) ->
         )
 
 
-def _migrate(connection: apsw.Connection, path: str, *, existed: bool) -> None:
+def _migrate(connection: apsw.Connection, path: str) -> None:
     version = _schema_version(connection)
     pending = migrations()[version:]
-    if not pending:
-        return
-    if existed and version:
+    if pending and version:
         backup(connection, f"{path}.schema-{version}.backup")
     for script in pending:
         version += 1
@@ -158,22 +173,47 @@ def _migrate(connection: apsw.Connection, path: str, *, existed: bool) -> None:
             connection.execute(script)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
+
+
+def checkpoint(connection: apsw.Connection) -> None:
+    """Move the write-ahead log into the database and sync it, as far as readers let it."""
+    connection.set_busy_timeout(0)
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        pass  # a reader still needs the log; what it does not need is in the database
+    finally:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
 
 
 def backup(connection: apsw.Connection, target: str) -> None:
-    """A copy of the whole journal, taken while others read and write."""
+    """A copy of the whole journal, complete or not there, while others read."""
     partial = f"{target}.partial"
-    if os.path.exists(partial):
-        os.unlink(partial)
     with plain_errors(target):
+        for leftover in (partial, f"{partial}-journal", f"{partial}-wal", f"{partial}-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(leftover)
         copy = apsw.Connection(partial)
-        os.chmod(partial, 0o600)
-        with copy.backup("main", connection, "main") as progress:
-            while not progress.done:
-                progress.step(256)
-        copy.close()
+        try:
+            os.chmod(partial, 0o600)
+            with copy.backup("main", connection, "main") as progress:
+                while not progress.done:
+                    progress.step(BACKUP_STEP_PAGES)
+        finally:
+            copy.close()
     os.replace(partial, target)
+    _sync_folder(os.path.dirname(target) or ".")
+
+
+def _sync_folder(path: str) -> None:
+    """A file that was renamed is there after a power loss only once its folder is on disk."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -2,8 +2,8 @@
 
 Every implementation of the journal searches with these terms, so that all of them agree on what a
 query means. Nothing that is typed is an error, and nothing that is typed is unbounded: a pasted
-page is cut to its first words, and the beginning of a word needs two letters, because one letter
-begins every tenth word there is.
+page is cut to its first `TOKENS_MAX` words, and the beginning of a word needs two letters, because
+one letter begins every tenth word there is.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby, pairwise
 from typing import Final
 
 import msgspec
 
 from holdfast.journal.index import MAX_TEXT_CHARS, is_cjk, spread
 
-TERMS_MAX: Final = 32
+TOKENS_MAX: Final = 64
+QUERY_CHARS_MAX: Final = 4_096
 PREFIX_CHARS_MIN: Final = 2
 STEM_CHARS_MIN: Final = 4
 SNIPPET_CHARS: Final = 160
@@ -59,22 +61,46 @@ class Term(msgspec.Struct, frozen=True):
 def parse(words: str) -> list[Term]:
     """`"a phrase"`, `begin*` and plain words, each once."""
     terms: dict[Term, None] = {}
-    for number, part in enumerate(words.split('"')):
+    room = TOKENS_MAX
+    for number, part in enumerate(words[:QUERY_CHARS_MAX].split('"')):
         for piece in [part] if number % 2 else part.split():
-            term = _term(piece)
-            if term is not None:
+            term = _term(piece, room)
+            if term is not None and term not in terms:
                 terms[term] = None
-            if len(terms) == TERMS_MAX:
+                room -= len(term.tokens)
+            if not room:
                 return list(terms)
     return list(terms)
 
 
-def _term(piece: str) -> Term | None:
+def _term(piece: str, room: int) -> Term | None:
     found = tuple(tokens(piece))
     if not found:
         return None
-    prefix = piece.rstrip().endswith("*") and len(found[-1]) >= PREFIX_CHARS_MIN
-    return Term(found, prefix)
+    ends_open = piece.rstrip().endswith("*") and len(found) <= room
+    return Term(found[:room], ends_open and len(found[-1]) >= PREFIX_CHARS_MIN)
+
+
+def apart(terms: Sequence[Term]) -> list[Term]:
+    """The telling words of a question, each once, phrases opened.
+
+    Of text without spaces every two neighbours are a word: that is what most of its words are.
+    """
+    telling = [part for term in terms for part in _parts(term) if part.is_telling]
+    return list(dict.fromkeys(part.relaxed for part in telling or terms))
+
+
+def _parts(term: Term) -> list[Term]:
+    if len(term.tokens) == 1:
+        return [term]
+    parts = []
+    for glued, group in groupby(term.tokens, lambda token: is_cjk(token[0])):
+        run = tuple(group)
+        if glued and len(run) > 1:
+            parts += [Term(pair) for pair in pairwise(run)]
+        else:
+            parts += [Term((token,)) for token in run]
+    return parts
 
 
 def tokens(text: str) -> list[str]:
@@ -146,7 +172,7 @@ def _pattern(term: Term) -> str:
     relaxed = term.relaxed
     parts = [re.escape(token) for token in relaxed.tokens]
     pattern = parts[0] if is_cjk(relaxed.tokens[0][0]) else f"(?<!{_LETTER}){parts[0]}"
-    for before, token, part in zip(relaxed.tokens, relaxed.tokens[1:], parts[1:], strict=False):
+    for (before, token), part in zip(pairwise(relaxed.tokens), parts[1:], strict=True):
         glued = is_cjk(before[-1]) or is_cjk(token[0])
         pattern += rf"[\W_]{'*' if glued else '+'}{part}"
     if is_cjk(relaxed.tokens[-1][-1]):

@@ -39,7 +39,7 @@ OVERHEAD_BYTES: Final = 640
 _ON_LINUX: Final = sys.platform == "linux"
 _CAN_REMAP: Final = _ON_LINUX
 _CAN_PUNCH: Final = _ON_LINUX  # elsewhere MADV_DONTNEED may keep the pages
-# The dead part may be this many times smaller than what is sealed before the rest moves down.
+# The rest moves down once the dead part is this share of it.
 DEAD_SHARE: Final = 1 if _CAN_PUNCH else 16
 
 
@@ -125,9 +125,7 @@ class Arena:
             raise AssertionError(f"block {block.first_seq} after event {self.next_seq}: report it")
         if self.tail_bytes:
             self.seal_tail()
-        self._index(self._sealed, block.first_seq)
-        self._write(self._sealed, block.data)
-        self._sealed = self._used
+        self._write_block(block)
         self.next_seq = self._tail_seq = block.next_seq
 
     def seal_tail(self) -> None:
@@ -135,10 +133,7 @@ class Arena:
             return
         tail = self._mapping[self._sealed : self._used]
         block = blocks.seal(tail, self._tail_seq, self.next_seq - self._tail_seq)
-        self._index(self._sealed, block.first_seq)
-        self._used = self._sealed
-        self._write(self._sealed, block.data)
-        self._sealed = self._used
+        self._write_block(block)
         self._tail_seq = self.next_seq
         self._shrink()
 
@@ -203,9 +198,12 @@ class Arena:
         end = self._offsets[following] if following < len(self._offsets) else self._sealed
         return self._mapping[self._offsets[number] : end]
 
-    def _index(self, offset: int, first_seq: int) -> None:
-        self._offsets.append(offset)
-        self._seqs.append(first_seq)
+    def _write_block(self, block: Block) -> None:
+        """Behind the blocks, over the tail."""
+        self._write(self._sealed, block.data)  # may fail for want of memory: nothing changed then
+        self._offsets.append(self._sealed)
+        self._seqs.append(block.first_seq)
+        self._sealed = self._used
 
     def _drop_first(self) -> None:
         del self._seqs[0], self._offsets[0]
@@ -220,11 +218,11 @@ class Arena:
         self._touched = max(self._touched, end)
 
     def _compact(self) -> None:
-        dead = self._dead
-        if dead < max(PAGE_BYTES, self.sealed_bytes // DEAD_SHARE):
+        dead, alive = self._dead, self._used - self._dead
+        if dead < max(PAGE_BYTES, alive // DEAD_SHARE):
             self._punch()
             return
-        self._mapping.move(0, dead, self._used - dead)
+        self._mapping.move(0, dead, alive)
         self._offsets = array("Q", [offset - dead for offset in self._offsets])
         self._dead = self._hollow = 0
         self._sealed -= dead
@@ -243,7 +241,7 @@ class Arena:
         wanted = max(_pages(self._used), PAGE_BYTES)
         if wanted < self._size:
             self._resize(wanted)
-        self._touched = self._used
+        self._touched = min(self._touched, wanted)
 
     def _resize(self, size: int) -> None:
         if _CAN_REMAP:

@@ -139,12 +139,10 @@ class SessionStore:
 
     def append(self, session: str, first_seq: int, lines: bytes, count: int) -> None:
         """Add events that were just journalled: `count` canonical lines from `first_seq` on."""
-        entry = self._entry(session, first_seq)
-        self._change(session, entry, lambda: entry.arena.append(lines, count))
+        self._change(session, first_seq, lambda arena: arena.append(lines, count))
 
     def append_block(self, session: str, block: Block) -> None:
-        entry = self._entry(session, block.first_seq)
-        self._change(session, entry, lambda: entry.arena.append_block(block))
+        self._change(session, block.first_seq, lambda arena: arena.append_block(block))
 
     def read(self, session: str, from_seq: int = 0, to_seq: int | None = None) -> Iterator[bytes]:
         """Resident lines of the range; nothing for what is not resident."""
@@ -241,24 +239,41 @@ class SessionStore:
             )
         return entry
 
-    def _change(self, session: str, entry: _Session, append: Callable[[], None]) -> None:
-        arena = entry.arena
-        bytes_before, events_before = arena.resident_bytes, arena.events
-        append()
-        self._retain(entry)
-        self._adjust(arena, bytes_before, events_before)
+    def _change(self, session: str, first_seq: int, append: Callable[[Arena], None]) -> None:
+        """Memory that the system refuses costs the session its place, never the ingestion."""
+        try:
+            entry = self._entry(session, first_seq)
+            self._grow(entry, append)
+        except (MemoryError, OSError):
+            if session in self._sessions:
+                self.evict(session, "memory_pressure")
+            return
         entry.updated_s = self._clock_s()
         self._sessions.move_to_end(session)
         self._make_room(session, entry)
         self._peak_bytes = max(self._peak_bytes, self._bytes)
 
+    def _grow(self, entry: _Session, append: Callable[[Arena], None]) -> None:
+        arena = entry.arena
+        bytes_before, events_before = arena.resident_bytes, arena.events
+        try:
+            append(arena)
+            self._retain(entry)
+            if arena.resident_bytes > self.limits.budget_bytes:
+                arena.seal_tail()
+        finally:
+            self._adjust(arena, bytes_before, events_before)
+
     def _retain(self, entry: _Session) -> None:
         """Keep the newest `max_events_per_session`, to the event (K1)."""
-        retained_from = entry.arena.next_seq - self.limits.max_events_per_session
-        if retained_from > entry.retained_from:
-            self._dropped_events += retained_from - entry.retained_from
-            entry.retained_from = retained_from
-            entry.arena.drop_before(retained_from)
+        self._drop(entry, entry.arena.next_seq - self.limits.max_events_per_session)
+
+    def _drop(self, entry: _Session, before: int) -> None:
+        """These events are no longer part of the view, wherever they were."""
+        if before > entry.retained_from:
+            self._dropped_events += before - entry.retained_from
+            entry.retained_from = before
+            entry.arena.drop_before(before)
 
     def _adjust(self, arena: Arena, bytes_before: int, events_before: int) -> None:
         self._bytes += arena.resident_bytes - bytes_before
@@ -273,26 +288,25 @@ class SessionStore:
             self.evict(next(iter(self._sessions)), "memory_budget")
 
     def _shrink_oversized(self, session: str, entry: _Session) -> None:
-        arena, policy = entry.arena, self.limits.oversized
+        arena, policy, budget = entry.arena, self.limits.oversized, self.limits.budget_bytes
         if policy == "fail":
             raise OversizedSession(
                 f"session {session} takes {arena.resident_bytes:,} bytes, more than the whole "
-                f"snapshot budget of {self.limits.budget_bytes:,}, and snapshots.oversized is "
+                f"snapshot budget of {budget:,}, and snapshots.oversized is "
                 '"fail": raise snapshots.max_memory_mb, or set snapshots.oversized to "spill"'
             )
         bytes_before, events_before = arena.resident_bytes, arena.events
-        arena.seal_tail()
-        while arena.resident_bytes > self.limits.budget_bytes // OVERSIZED_SHARE and arena.events:
+        while arena.resident_bytes > budget // OVERSIZED_SHARE and arena.events:
             arena.drop_oldest()
         self._adjust(arena, bytes_before, events_before)
         gone = events_before - arena.events
+        if not gone:
+            return
         if policy == "truncate":
-            entry.retained_from = arena.first_seq
-            self._dropped_events += gone
+            self._drop(entry, arena.first_seq)
         else:
             self._spilled_events += gone
-        if gone:
-            self._record(session, "oversized", gone, bytes_before - arena.resident_bytes)
+        self._record(session, "oversized", gone, bytes_before - arena.resident_bytes)
 
     def _record(self, session: str, reason: Reason, events: int, freed: int) -> None:
         self._evictions[reason] += 1

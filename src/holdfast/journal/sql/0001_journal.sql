@@ -62,6 +62,8 @@ CREATE TABLE runs (
     count      INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX runs_by_session ON runs (session_no);
+
 CREATE TABLE files (
     no           INTEGER PRIMARY KEY,
     agent        TEXT NOT NULL,

@@ -1,7 +1,7 @@
 -- Every statement of the SQLite journal, by name. The line after the name says what it is for.
 
 -- name: upsert_session
--- Newer facts win, empty ones never do; titles by rank.
+-- Newer facts win, empty ones never do; titles by rank; project and first_uuid are where it began.
 INSERT INTO sessions (
     id, agent, agent_session_id, parent, first_uuid, project, title, title_rank,
     started_at, updated_at, model, cwd, branch, agent_version
@@ -104,7 +104,7 @@ DELETE FROM audit WHERE no <= (SELECT max(no) FROM audit) - ?;
 SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 
 -- name: list_sessions
--- Newest first; ?1 agent, ?2 part of the project, ?3 since, empty matches all; ?4 at most, -1 all.
+-- Newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
 SELECT s.*, coalesce((
     SELECT o.id FROM sessions AS o
     WHERE s.first_uuid <> '' AND o.first_uuid = s.first_uuid AND o.no <> s.no
@@ -112,11 +112,9 @@ SELECT s.*, coalesce((
     ORDER BY o.started_at, o.id LIMIT 1
 ), '') AS forked_from
 FROM sessions AS s
-WHERE (?1 = '' OR s.agent = ?1)
-  AND (?2 = '' OR instr(lower(s.project), lower(?2)))
-  AND (?3 = '' OR s.updated_at >= ?3)
+WHERE (?1 = '' OR s.agent = ?1) AND s.updated_at >= ?2
 ORDER BY s.updated_at DESC, s.id
-LIMIT ?4;
+LIMIT ?3;
 
 -- name: get_session
 -- One, by id.
@@ -137,21 +135,20 @@ WHERE (?2 = '' OR agent = ?2)
 ORDER BY (id = ?1 OR agent_session_id = ?1) DESC, updated_at DESC
 LIMIT 11;
 
--- name: get_session_no
--- The row of a session.
-SELECT no FROM sessions WHERE id = ?;
+-- name: session_length
+-- The row of a session, and how many events it has.
+SELECT no, events FROM sessions WHERE id = ?;
 
--- name: read_blocks
--- The sealed runs of a session that reach into a range of events.
+-- name: read_block
+-- The sealed run of a session that holds an event, or the next one behind it.
 SELECT first_seq, count, data FROM blocks
-WHERE session_no = ?1 AND first_seq + count > ?2 AND first_seq < ?3
+WHERE session_no = ?1 AND first_seq + count > ?2
   AND first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE session_no = ?1 AND first_seq <= ?2), 0)
-ORDER BY first_seq;
+ORDER BY first_seq LIMIT 1;
 
 -- name: read_tail
--- The open runs of a session that reach into a range of events.
-SELECT first_seq, lines FROM tail
-WHERE session_no = ?1 AND first_seq + count > ?2 AND first_seq < ?3
+-- The open runs of a session from an event on.
+SELECT first_seq, count, lines FROM tail WHERE session_no = ?1 AND first_seq + count > ?2
 ORDER BY first_seq;
 
 -- name: read_runs
@@ -170,7 +167,7 @@ SELECT * FROM files WHERE agent = ? AND path = ?;
 
 -- name: list_marks
 -- What every known log looked like when it was last read; without the parser's state, which is large.
-SELECT agent, path, size, mtime_ns, gone_at, error FROM files ORDER BY no;
+SELECT no, agent, path, size, mtime_ns, gone_at, error FROM files WHERE no > ? ORDER BY no LIMIT ?;
 
 -- name: ledger
 -- Where every byte of an agent's logs went; ?1 agent, '' for all.
@@ -209,29 +206,81 @@ SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM se
 
 -- name: all_blocks
 -- Every sealed run, for the integrity check.
-SELECT b.pos, s.id, b.first_seq, b.count, b.data FROM blocks AS b
-JOIN sessions AS s ON s.no = b.session_no ORDER BY b.pos;
+SELECT b.pos, coalesce(s.id, '(unknown)'), b.first_seq, b.count, b.data FROM blocks AS b
+LEFT JOIN sessions AS s ON s.no = b.session_no ORDER BY b.pos;
 
 -- name: session_gaps
--- Sessions whose runs do not add up to their events.
-SELECT id FROM sessions AS s WHERE events <>
-    (SELECT coalesce(sum(count), 0) FROM blocks WHERE session_no = s.no)
-  + (SELECT coalesce(sum(count), 0) FROM tail WHERE session_no = s.no);
+-- Sessions whose runs do not stand end to end, or do not add up to their events.
+WITH pieces AS (
+    SELECT session_no, first_seq, count FROM blocks
+    UNION ALL SELECT session_no, first_seq, count FROM tail
+), ordered AS (
+    SELECT session_no, first_seq, count,
+           sum(count) OVER (PARTITION BY session_no ORDER BY first_seq) - count AS expected
+    FROM pieces
+)
+SELECT id FROM sessions AS s
+LEFT JOIN (
+    SELECT session_no, sum(count) AS held, sum(first_seq <> expected) AS gaps
+    FROM ordered GROUP BY session_no
+) AS p ON p.session_no = s.no
+WHERE s.events <> coalesce(p.held, 0) OR p.gaps
+   OR s.events <> (SELECT coalesce(sum(count), 0) FROM runs WHERE session_no = s.no)
+LIMIT ?;
+
+-- name: order_gaps
+-- Runs of the global order that do not reach to the next one.
+SELECT pos FROM (
+    SELECT pos, count, lead(pos, 1, (SELECT value FROM state WHERE key = 'next_position'))
+        OVER (ORDER BY pos) AS following
+    FROM runs
+)
+WHERE pos + count <> following LIMIT ?;
 
 -- name: word_rows
 -- Positions of a query in the index, newest first; ?2 at most.
 SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rowid DESC LIMIT ?2;
 
+-- name: word_rows_between
+-- The same within a range of positions.
+SELECT rowid FROM words WHERE words MATCH ?1 AND rowid BETWEEN ?2 AND ?3
+ORDER BY rowid DESC LIMIT ?4;
+
 -- name: word_rows_ranked
--- The same by relevance, for queries with few answers.
-SELECT rowid, bm25(words, 3.0, 2.0, 0.7, 0.5, 1.0) FROM words WHERE words MATCH ?1
-ORDER BY 2 LIMIT ?2;
+-- All positions of a query with their relevance, the lower the better; for queries with few answers.
+SELECT rowid, bm25(words, 3.0, 2.0, 0.7, 0.5, 1.0) FROM words WHERE words MATCH ?;
 
 -- name: word_count
 -- How many events a query has, counting no further than ?2.
 SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ?1 LIMIT ?2);
 
--- name: session_at_position
--- Which event stands at a position.
-SELECT s.id, r.first_seq + ?1 - r.pos FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
-WHERE r.pos = (SELECT max(pos) FROM runs WHERE pos <= ?1);
+-- name: word_sessions
+-- The sessions of a query, looking at its ?2 newest events.
+SELECT DISTINCT s.id
+FROM (SELECT rowid AS pos FROM words WHERE words MATCH ?1 ORDER BY rowid DESC LIMIT ?2) AS w
+JOIN runs AS r ON r.pos = (SELECT max(pos) FROM runs WHERE pos <= w.pos)
+JOIN sessions AS s ON s.no = r.session_no;
+
+-- name: places
+-- Which events stand at the positions of a JSON array, in its order.
+SELECT p.value, r.session_no, r.first_seq + p.value - r.pos FROM json_each(?) AS p
+JOIN runs AS r ON r.pos = (SELECT max(pos) FROM runs WHERE pos <= p.value)
+ORDER BY p.key;
+
+-- name: session_span
+-- The first and the last position of a session.
+SELECT (SELECT min(pos) FROM runs WHERE session_no = ?1),
+       (SELECT pos + count - 1 FROM runs WHERE session_no = ?1 ORDER BY pos DESC LIMIT 1);
+
+-- name: filtered_sessions
+-- The newest first; ?1 agent, ?2 since; empty matches all.
+SELECT no, project FROM sessions WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
+ORDER BY updated_at DESC, no DESC;
+
+-- name: sessions_by_number
+-- What a search needs of the sessions in a JSON array.
+SELECT no, id, updated_at FROM sessions WHERE no IN (SELECT value FROM json_each(?));
+
+-- name: newest_update
+-- When the session that changed last changed.
+SELECT max(updated_at) FROM sessions;

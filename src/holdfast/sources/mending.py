@@ -1,0 +1,125 @@
+"""What can be saved of JSON lines that are not quite JSON.
+
+Agents are killed while they write, and cut texts where it suits them. Seen in real logs: a record
+whose newline never came, so that the next one stands on the same line; half a record with a whole
+one behind it; half of a surrogate pair (JavaScript counts UTF-16 units); bytes that are no UTF-8;
+zeros where a disk lost power; nesting that no other tool reads. Each costs what is damaged and not
+the line: nothing that can still be read is given up.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+SPACE: Final = b" \t\r\n"  # what JSON calls space
+NESTING_MAX: Final = 200  # jq 1.6 stops at 256, and events put data some levels deeper
+RESCUES_MAX: Final = 64
+
+_BOM: Final = b"\xef\xbb\xbf"
+_ESCAPES: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_TOKENS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
+_any_json = msgspec.json.Decoder(Raw).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def mended(line: bytes) -> bytes:
+    """The line with U+FFFD for what no text may hold; the very same object if nothing is wrong."""
+    whole = line.removeprefix(_BOM)
+    if not _is_utf8(whole):
+        whole = whole.decode("utf-8", "replace").encode()
+    if rb"\ud" in whole or rb"\uD" in whole:
+        whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], whole)
+    return line if whole == line else whole
+
+
+def clean(content: bytes) -> Raw:
+    """A part of a record as it may stand in an event: it never makes the event unreadable.
+
+    The decoder passes over what it does not need without looking at its characters, and nests as
+    deep as its stack lets it; whoever reads the event may look closer or have less stack.
+    """
+    if not _is_utf8(content):
+        content = content.decode("utf-8", "replace").encode()
+    if content.count(b"{") + content.count(b"[") > NESTING_MAX and _nesting(content) > NESTING_MAX:
+        return Raw(_encode({"nested": content.decode()}))
+    return Raw(content)
+
+
+def pieces(line: bytes, *, rescue: bool) -> list[bytes]:
+    """A line cut where a record ends; one after the other, the pieces are the line.
+
+    Whole records are taken from the beginning. Of what follows something broken, `rescue` finds the
+    last record, if it reaches to the end of the line.
+    """
+    found = []
+    start = 0
+    while (end := _end_of_object(line, start)) is not None and _is_json(line[start:end]):
+        found.append(line[start:end])
+        start = end
+    rest = line[start:]
+    if not rest.strip(SPACE):
+        return [*found[:-1], found[-1] + rest] if found else [rest]
+    at = _last_record(rest) if rescue else None
+    return [*found, rest] if at is None else [*found, rest[:at], rest[at:]]
+
+
+def _end_of_object(line: bytes, start: int) -> int | None:
+    """Behind the brace that closes the object which starts here."""
+    depth = 0
+    if not line[start:].lstrip(SPACE).startswith(b"{"):
+        return None
+    for token in _TOKENS.finditer(line, start):
+        if token[0] in (b"{", b"["):
+            depth += 1
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    return None
+
+
+def _last_record(line: bytes) -> int | None:
+    at = 0
+    for _ in range(RESCUES_MAX):
+        at = line.find(b'{"', at + 1)
+        if at < 0:
+            return None
+        if _is_json(line[at:]):
+            return at
+    return None
+
+
+def _nesting(content: bytes) -> int:
+    depth = deepest = 0
+    for token in _TOKENS.finditer(content):
+        if token[0] in (b"{", b"["):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+    return deepest
+
+
+def _is_json(piece: bytes) -> bool:
+    try:
+        _any_json(mended(piece))
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _is_utf8(content: bytes) -> bool:
+    if content.isascii():
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
