@@ -58,7 +58,7 @@ def run(setting: Setting) -> Outcome:
         found = _in_clean_process(kind, setting.scale)
         rows.append(
             row(
-                f"{kind} events, {chars:,} characters each",
+                f"{kind} events, {chars:,} character{'s' if chars > 1 else ''} each",
                 found["accounted_bytes"] / 1e6,
                 "MB",
                 ceiling=Ceiling(found["grown_bytes"] / 1e6, "real growth, PSS + swap"),

@@ -45,7 +45,7 @@ class _Record(msgspec.Struct):
     type: str | None = None
     uuid: str | None = None
     parentUuid: str | None = None  # noqa: N815  # the agent's spelling
-    sessionId: str | None = None  # noqa: N815
+    sessionId: str | None = None  # noqa: N815  # as above
     timestamp: str | None = None
     message: _Message | None = None
 

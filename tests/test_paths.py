@@ -87,7 +87,7 @@ def test_without_holdfast_home_the_xdg_folders_hold(unset: dict[str, str]) -> No
     assert paths.config_file == "/c/holdfast/config.toml"
     assert paths.data_dir == "/d/holdfast"
     assert paths.state_dir == "/s/holdfast"
-    assert paths.runtime_dir == "/r/holdfast"
+    assert paths.runtime_dir == "/s/holdfast/run"  # not XDG_RUNTIME_DIR: cron does not know it
 
 
 @pytest.mark.parametrize("value", [None, "", "relative/folder"])

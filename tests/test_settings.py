@@ -128,7 +128,6 @@ def test_every_way_to_write_a_key_is_understood(config: Path, text: str) -> None
     ("key", "text", "value"),
     [
         ("daemon.max_memory_mb", " 300 ", 300),
-        ("journal.commit_interval_ms", "0", 0),
         ("ingest.workers", "3", 3),
         ("ingest.workers", "", None),
         ("ingest.workers", "none", None),
@@ -661,6 +660,6 @@ def test_importing_settings_leaves_the_parsers_out() -> None:
 
 def test_a_section_may_be_built_by_itself() -> None:
     """Other rooms take their section as it is, and tests make one with what matters to them."""
-    assert Journal(readers=3).commit_interval_ms == 20
+    assert Journal(readers=3).audit_max_rows == 100_000
     with pytest.raises(AttributeError):
         Journal().readers = 3  # type: ignore[misc] # settings do not change

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 _PSS_AND_SWAP: Final = re.compile(r"^(?:Pss|Swap):\s+(\d+) kB", re.MULTILINE)
+_RSS: Final = re.compile(r"^Rss:\s+(\d+) kB", re.MULTILINE)
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 INTERVAL_S: Final = 0.02
 
@@ -36,12 +37,20 @@ def tree(pid: int) -> Iterator[int]:
 
 def footprint_bytes(pid: int) -> int:
     """PSS + swap of one process; 0 when it is gone."""
-    sizes = _PSS_AND_SWAP.findall(_read(f"/proc/{pid}/smaps_rollup"))
-    return sum(map(int, sizes)) * 1024
+    return _rollup_bytes(pid, _PSS_AND_SWAP)
 
 
 def tree_footprint_bytes(pid: int) -> int:
     return sum(map(footprint_bytes, tree(pid)))
+
+
+def tree_rss_bytes(pid: int) -> int:
+    """Counts what is shared once for each process: never less than what anybody may blame on us."""
+    return sum(_rollup_bytes(process, _RSS) for process in tree(pid))
+
+
+def _rollup_bytes(pid: int, wanted: re.Pattern[str]) -> int:
+    return sum(map(int, wanted.findall(_read(f"/proc/{pid}/smaps_rollup")))) * 1024
 
 
 def tree_cpu_s(pid: int) -> float:

@@ -70,6 +70,7 @@ class Daemon:
         self.state = "starting"
         self.started_s = time.monotonic()
         self.last_run: LastRun | None = None
+        self.journal_problem = ""  # until something is stored again
         self.last_journal_problem = ""
         self.warnings: list[str] = []
         self.exit = Exit.OK
@@ -184,6 +185,7 @@ class Daemon:
 
     def _stored(self, batch: Batch) -> None:
         """A batch is in the journal: show it in memory."""
+        self.journal_problem = ""
         session = batch.facts.id
         try:
             for block in batch.blocks:
@@ -219,6 +221,7 @@ class Daemon:
         )
 
     def _journal_failed(self, error: JournalError) -> None:
+        self.journal_problem = str(error)
         self.last_journal_problem = f"{instant()} {error}"
         self.logs.operational.error("journal.failed", error=str(error))
 

@@ -13,6 +13,7 @@ rejected: the first repeat events after a crash, the second merge two equal line
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final, Literal
 
 import msgspec
@@ -131,8 +132,36 @@ def encode_onto(event: Event, buffer: bytearray) -> None:
 
 
 def decode(line: bytes | bytearray | memoryview) -> Event:
-    return _decoder.decode(line)
+    try:
+        return _decoder.decode(line)
+    except RecursionError:
+        return _decode_flat(bytes(line))
 
 
 def decode_lines(lines: bytes | bytearray | memoryview) -> list[Event]:
-    return _decoder.decode_lines(lines)
+    try:
+        return _decoder.decode_lines(lines)
+    except RecursionError:
+        return [decode(line) for line in bytes(lines).split(b"\n") if line]
+
+
+# How deep `data` may nest depends on how much stack there is, and who wrote an event had another
+# one. So what is too deep for this reader becomes text, and the events around it stay readable.
+_TOKENS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
+_DATA: Final = b'"data"'
+
+
+def _decode_flat(line: bytes) -> Event:
+    start = end = depth = 0
+    for token in _TOKENS.finditer(line):
+        if token[0] in (b"{", b"["):
+            depth += 1
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+            if start and depth == 1:
+                end = token.end()
+                break
+        elif depth == 1 and token[0] == _DATA and line[token.end() : token.end() + 1] == b":":
+            start = token.end() + 1
+    nested = _encoder.encode({"nested": line[start:end].decode("utf-8", "replace")})
+    return _decoder.decode(line[:start] + nested + line[end:])

@@ -115,7 +115,7 @@ class Library:
             pieces = reader.read(session, seq, stop, on_damage=instead)
             piece = next(pieces, b"")
             pieces.close()
-        return piece, behind or (seq + piece.count(b"\n") if piece else stop)
+        return piece, behind or (_last_seq(piece) + 1 if piece else stop)
 
     def export(
         self,
@@ -197,6 +197,18 @@ def resolve(reader: JournalReader, name: str) -> str:
     raise SessionAmbiguous(
         "\n".join([f"{name!r} fits several sessions; type more of one:", *shown, *more])
     )
+
+
+class _Numbered(msgspec.Struct):
+    seq: int
+
+
+_decode_number = msgspec.json.Decoder(_Numbered).decode
+
+
+def _last_seq(lines: bytes) -> int:
+    """The number of the last event; counting the lines of a block costs as much as reading it."""
+    return _decode_number(lines[lines.rfind(b"\n", 0, -1) + 1 :]).seq
 
 
 def _damage(session: str, first: int, count: int, error: DamagedBlock) -> Event:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 
 from tests.support.home import Home, talk
 
+from holdfast.demo.lines import user_line
 from holdfast.errors import Exit
 from holdfast.lock import holder
 
@@ -35,7 +37,7 @@ def test_up_sets_up_starts_imports_and_says_what_to_try(home: Home) -> None:
         assert os.path.exists(home.paths.config_file)
         again = home.ok("up").err
         assert "running already" in again
-        assert "0 events new" in again
+        assert "nothing left to read" in again
 
 
 def test_up_without_any_logs_says_where_it_looked_and_points_to_the_demo(home: Home) -> None:
@@ -83,3 +85,23 @@ def test_folders_may_be_named_relative_to_where_the_command_runs(home: Home) -> 
         home.ok("up", env=env)
         assert holder(home.paths.lock) is not None
     assert home.export("alpha").count(b"\n") == 2
+
+
+def test_a_session_over_the_budget_ends_the_daemon_with_a_code_of_its_own_if_that_is_set(
+    home: Home,
+) -> None:
+    lines = [  # 60,000 characters each that compress to half
+        user_line(Random(number).randbytes(30_000).hex(), session="giant") for number in range(60)
+    ]
+    daemon = home.start(
+        {"HOLDFAST_SNAPSHOTS__OVERSIZED": "fail", "HOLDFAST_SNAPSHOTS__MAX_MEMORY_MB": "1"}
+    )
+    try:
+        home.write_log("giant", *lines)
+        assert daemon.process.wait(60) == Exit.OVERSIZED
+    finally:
+        daemon.stop()
+    last = home.ok("status", "--json").json["daemon"]["last_run"]
+    assert last["ending"] == "failed"
+    assert "snapshots.oversized" in last["detail"]
+    assert home.export("giant").count(b"\n") == len(lines)

@@ -60,6 +60,7 @@ def test_a_last_line_without_its_end_is_not_lost() -> None:
         ("tool.call", "Bash: ls\nmore", "  → Bash: ls"),
         ("tool.call", "", "  → "),
         ("tool.result", "first\nsecond\nthird", "  ← first (+2 lines)"),
+        ("tool.result", "first\nsecond", "  ← first (+1 line)"),
         ("tool.result", "", "  ← "),
         ("thinking", "a\n  b", "  (a b)"),
         ("message.user", "as it is\n", "as it is\n"),

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -133,16 +133,15 @@ class Home:
 
     # Daemons.
 
-    def start(
+    def spawn_daemon(
         self,
         env: Mapping[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
-        *,
-        wait: bool = True,
-    ) -> RunningDaemon:
-        """The real daemon as a child of the test, which answers when this returns."""
-        process = subprocess.Popen(
-            DAEMON,
+        program: Sequence[str] = DAEMON,
+    ) -> subprocess.Popen[bytes]:
+        """A daemon as a child of the test, which looks after it."""
+        return subprocess.Popen(
+            program,
             env={**self.env, **(env or {})},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -150,7 +149,17 @@ class Home:
             stderr=subprocess.PIPE,
             preexec_fn=preexec_fn,  # noqa: PLW1509  # drops rights, between fork and exec
         )
-        daemon = RunningDaemon(self, process)
+
+    def start(
+        self,
+        env: Mapping[str, str] | None = None,
+        preexec_fn: Callable[[], None] | None = None,
+        program: Sequence[str] = DAEMON,
+        *,
+        wait: bool = True,
+    ) -> RunningDaemon:
+        """The real daemon, which answers when this returns."""
+        daemon = RunningDaemon(self, self.spawn_daemon(env, preexec_fn, program))
         try:
             if wait:
                 until(daemon.answers, "the daemon answers")
@@ -164,8 +173,9 @@ class Home:
         self,
         env: Mapping[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
+        program: Sequence[str] = DAEMON,
     ) -> Iterator[RunningDaemon]:
-        daemon = self.start(env, preexec_fn)
+        daemon = self.start(env, preexec_fn, program)
         try:
             yield daemon
         finally:

@@ -15,7 +15,7 @@ from holdfast.governor.readings import Readings
 _PR_CAPBSET_DROP: Final = 24
 _CAP_DAC_OVERRIDE: Final = 1
 _CAP_DAC_READ_SEARCH: Final = 2
-_SAMPLE_S: Final = 0.02
+_SAMPLE_S: Final = 0.04
 
 
 def obey_modes() -> None:

@@ -51,7 +51,8 @@ def through_daemon(context: Context, *, quiet: bool = False) -> dict[str, Any]:
     with progress_bar(quiet=quiet) as step:
         for line in context.client.lines("POST", "/v1/import"):
             if "progress" in line:
-                step(line["progress"], line["tree_bytes"])
+                if step is not None:
+                    step(line["progress"], line["tree_bytes"])
             elif "problem" in line:
                 raise Refused(line["problem"]["error"], line["problem"]["exit"])
             else:
@@ -78,7 +79,7 @@ def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
 
         def show(progress: Progress) -> None:
             nonlocal shown_s
-            if progress.finished or time.monotonic() - shown_s > 0.1:
+            if step is not None and (progress.finished or time.monotonic() - shown_s > 0.1):
                 shown_s = time.monotonic()
                 step(msgspec.to_builtins(progress), readings.tree().footprint_bytes)
 
@@ -105,7 +106,7 @@ def describe(report: dict[str, Any]) -> str:
         (
             f"{counted(report['sessions'], 'session')}, {counted(report['events'], 'event')} from "
             f"{counted(report['files'], 'file')}, {size(counts['seen'])}"
-            f" ({report['imported_events']:,} events new in {report['seconds']:.1f} s)."
+            f" ({_new(report)})."
         )
     ]
     left = [
@@ -123,11 +124,17 @@ def describe(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _new(report: dict[str, Any]) -> str:
+    if not report["imported_events"]:
+        return "nothing left to read"
+    return f"{counted(report['imported_events'], 'event')} new in {report['seconds']:.1f} s"
+
+
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[OnStep]:
-    """Bytes, sessions, events per second and memory; nothing where nobody looks."""
+def progress_bar(*, quiet: bool) -> Iterator[OnStep | None]:
+    """Bytes, sessions, events per second and memory; None where nobody looks."""
     if quiet or not sys.stderr.isatty():
-        yield lambda _progress, _tree_bytes: None
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -80,7 +80,7 @@ def up(context: Context, _arguments: argparse.Namespace) -> int:
     else:
         say(f"holdfast started (pid {launch(context)}).")
     report = through_daemon(context)
-    if not report["files"]:
+    if not report["files"] and not report["problems"]:
         roots = [root for source in context.sources.values() for root in source.roots()]
         say("No agent logs found. Looked in:")
         for root in roots:
@@ -159,12 +159,10 @@ def launch(context: Context) -> int:
         if process.poll() is not None:
             with open(said, encoding="utf-8", errors="replace") as file:
                 message = file.read().strip().removeprefix("holdfast: ")
-            raise StartFailed(
-                message
-                or f"the daemon ended at once with status {process.returncode}: "
-                f"see {context.paths.logs}",
-                process.returncode if process.returncode > 0 else Exit.FAILURE,
-            )
+            if not message:
+                raise _ended_in_silence(context, process.returncode)
+            code = process.returncode if process.returncode > 0 else Exit.FAILURE
+            raise StartFailed(message, code)
         if os.path.exists(context.paths.socket) and context.client.is_running():
             return process.pid
         time.sleep(POLL_S)
@@ -172,6 +170,19 @@ def launch(context: Context) -> int:
     raise StartFailed(
         f"the daemon did not answer within {START_TIMEOUT_S:.0f} s: see {context.paths.logs}",
         Exit.FAILURE,
+    )
+
+
+def _ended_in_silence(context: Context, status: int) -> StartFailed:
+    """A full disk keeps the daemon from saying that the disk is full."""
+    folder = context.paths.state_dir
+    if not os.statvfs(folder).f_bavail:
+        return StartFailed(
+            f"no room on the disk of {folder}: free some space on it, then start holdfast again",
+            Exit.JOURNAL,
+        )
+    return StartFailed(
+        f"the daemon ended at once with status {status}: see {context.paths.logs}", Exit.FAILURE
     )
 
 

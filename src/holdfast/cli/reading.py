@@ -11,6 +11,7 @@ from holdfast.cli.context import Context
 from holdfast.cli.output import (
     ago,
     bold,
+    counted,
     dim,
     is_styled,
     plain,
@@ -78,7 +79,8 @@ def _add_search(commands: Commands) -> None:
         search,
         "where did we solve that?",
         'Finds conversations by words, "whole phrases" and begin*. A question typed as a sentence\n'
-        "works too. Newer conversations rank a little higher.",
+        "works too. Newer conversations rank a little higher. Single quotes keep the shell from\n"
+        "taking the others away: holdfast search '\"connection pool\" time*'",
     )
     parser.add_argument("words", metavar="WORDS", nargs="+")
     _add_filters(parser)
@@ -239,7 +241,7 @@ def _one_event(kind: str, text: str) -> str:
         return dim(f"  → {(text.splitlines() or [''])[0]}")
     if kind == "tool.result":
         lines = text.splitlines() or [""]
-        more = f" (+{len(lines) - 1} lines)" if len(lines) > 1 else ""
+        more = f" (+{counted(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
         return dim(f"  ← {lines[0][:100]}{more}")
     if kind == "thinking":
         return dim(f"  ({' '.join(text.split())[:200]})")

@@ -7,8 +7,10 @@ its input ends, so it never outlives its parent.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import stat
 import struct
 import sys
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from holdfast.journal.model import Batch, Cursor
 from holdfast.sources.base import Log
 from holdfast.sources.registry import source_by_agent
 
+NO_FILE: Final = "is not a regular file"
 LENGTH: Final = struct.Struct("<I")
 
 
@@ -72,6 +75,7 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
     setup = msgspec.msgpack.decode(first, type=Setup)
     _limit_memory(setup.memory_limit_bytes)
     blobs = BlobStore(setup.blobs)
+    write_frame(replies, Frame(), encoder)  # ready
     jobs = msgspec.msgpack.Decoder(Job)
     while (payload := read_frame(requests)) is not None:
         error = ""
@@ -98,8 +102,10 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         known=_known(setup.journal, job.cursor) if job.cursor.must_compare else None,
         sealed=True,
     )
-    fd = os.open(job.log.path, os.O_RDONLY)
+    fd = os.open(job.log.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, NO_FILE)
         yield from reading.batches(fd)
     finally:
         os.close(fd)

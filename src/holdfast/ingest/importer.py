@@ -28,6 +28,8 @@ from holdfast.ingest.plan import Pending, Plan, gone, make_job, make_plan, unrea
 from holdfast.journal.model import Batch, FilesLedger
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
+from holdfast.journal.sqlite import JournalError
+from holdfast.journal.writer import SequenceConflict
 from holdfast.settings import Settings
 from holdfast.sources.base import Log, Source
 
@@ -36,6 +38,13 @@ CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
 CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
 CLAIM_POLL_S: Final = 0.05  # the tail gives sessions back without a word
 END_TIMEOUT_S: Final = 5.0
+# A child reuses its buffers and then ends: taking them from the system anew for each block, as malloc
+# does with large ones, was a tenth of its time.
+_CHILD_MALLOC: Final = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "16777216",
+    "MALLOC_TRIM_THRESHOLD_": "33554432",
+}
 _PIPE_BYTES: Final = 1 << 20
 
 
@@ -105,6 +114,7 @@ class Importer:
         self._sessions: set[str] = set()
         self._problems: list[str] = []
         self._stopping = False
+        self._failure: JournalError | None = None
         self._shed: set[int] = set()  # children that were ended to save memory
         self._children: list[subprocess.Popen[bytes]] = []
 
@@ -140,6 +150,8 @@ class Importer:
             thread.start()
         for thread in threads:
             thread.join()
+        if self._failure is not None:
+            raise self._failure
         self._progress = replace(self._progress, finished=True)
         self._on_progress(self._progress)
 
@@ -169,26 +181,37 @@ class Importer:
 
     def _work(self) -> None:
         try:
-            with _Child(self._setup) as child:
-                with self._lock:
-                    self._children.append(child.process)
-                while (pending := self._take()) is not None:
-                    if not self._read_pending(child, pending):
-                        return
+            while self._work_with_a_child():
+                pass
+        except JournalError as error:  # of no use to try the next log
+            self._failure = error
         except (HoldfastError, OSError) as error:
             if not self._stopping:
                 self._problem(str(error))
 
+    def _work_with_a_child(self) -> bool:
+        """Read until nothing is left; whether another child is to go on where this one died."""
+        with _Child(self._setup) as child:
+            with self._lock:
+                self._children.append(child.process)
+            child.wait_until_ready()
+            while (pending := self._take()) is not None:
+                if not self._read_pending(child, pending):
+                    return not self._stopping and child.process.pid not in self._shed
+        return False
+
     def _read_pending(self, child: _Child, pending: Pending) -> bool:
-        """Read one log; False when the child was ended and the log waits for another one."""
+        """Read one log; False when that took the child's life, or cost it."""
         log = self._identify(pending)
         try:
             self._read(child, log)
-        except (ImportFailed, OSError):
-            if child.process.pid not in self._shed:
-                raise
-            with self._lock:
-                self._pending.appendleft(pending)
+        except (ImportFailed, OSError, SequenceConflict) as error:
+            child.process.kill()
+            if child.process.pid in self._shed:  # the log waits for another child
+                with self._lock:
+                    self._pending.appendleft(pending)
+            elif not self._stopping:
+                self._refused(log, str(error))
             return False
         finally:
             self._release(log)
@@ -202,7 +225,7 @@ class Importer:
     def _take(self) -> Pending | None:
         """The next log, of a session that nobody else reads."""
         with self._lock:
-            while self._pending and not self._stopping:
+            while self._pending and not self._stopping and self._failure is None:
                 for number, pending in enumerate(self._pending):
                     if self._claims.take(self._identify(pending).agent_session_id):
                         del self._pending[number]
@@ -304,7 +327,7 @@ class _Child:
             [sys.executable, "-I", "-m", "holdfast.ingest.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            env={**os.environ, **_CHILD_MALLOC},
         )
         self._stdin = cast("BinaryIO", self.process.stdin)
         self._stdout = cast("BinaryIO", self.process.stdout)
@@ -314,6 +337,14 @@ class _Child:
     def __enter__(self) -> Self:
         return self
 
+    def wait_until_ready(self) -> None:
+        """One that does not even start would fail every log in turn."""
+        if read_frame(self._stdout) is None:
+            raise ImportFailed(
+                f"the import process ended as it started (status {self.process.wait()}): "
+                "run `holdfast import` again, and report this if it stays so"
+            )
+
     def run(self, job: Job) -> Iterator[Frame]:
         """The frames of one job, its last one without a batch."""
         write_frame(self._stdin, job, self._encoder)
@@ -321,16 +352,17 @@ class _Child:
             payload = read_frame(self._stdout)
             if payload is None:
                 raise ImportFailed(
-                    f"the import process ended while it read {job.log.path} "
-                    f"(status {self.process.wait()}): run `holdfast import` again; "
-                    "what was read before is kept"
+                    f"the import process ended while it read this (status {self.process.wait()}): "
+                    "run `holdfast import` again; what was read before is kept"
                 )
             frame = self._decoder.decode(payload)
             yield frame
             if frame.batch is None:
                 return
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, error: object, *_about: object) -> None:
+        if error is not None:  # it waits for somebody to read what it says
+            self.process.kill()
         with suppress(OSError):
             self._stdin.close()
         try:

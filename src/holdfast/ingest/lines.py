@@ -40,7 +40,7 @@ class Oversized(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_lines(fd: int, offset: int, max_line_bytes: int) -> Iterator[Lines | Torn | Oversized]:
-    """Everything from `offset` to where the file ends now."""
+    """Everything from `offset` to where the file ends now; an unfinished long line ends it too."""
     chunk_bytes = min(CHUNK_BYTES, max_line_bytes)
     carry = b""
     position = offset
@@ -57,7 +57,9 @@ def read_lines(fd: int, offset: int, max_line_bytes: int) -> Iterator[Lines | To
         else:
             oversized = _measure(fd, start, position)
             yield oversized
-            position, carry = start + oversized.length + oversized.whole, b""
+            if not oversized.whole:
+                return
+            position, carry = start + oversized.length + 1, b""
     if carry:
         yield Torn(position - len(carry), carry)
 
@@ -87,4 +89,4 @@ def _measure(fd: int, start: int, scanned: int) -> Oversized:
     newline = find_newline(fd, scanned)
     if newline is not None:
         return Oversized(start, newline - start, whole=True)
-    return Oversized(start, os.fstat(fd).st_size - start, whole=False)
+    return Oversized(start, max(0, os.fstat(fd).st_size - start), whole=False)

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -19,8 +20,10 @@ from holdfast.ingest.child import Job
 from holdfast.ingest.reading import fresh_incarnation, starting_cursor, was_rewritten
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import Log, Source
+from holdfast.sources.base import Log, Source, is_utf8_path
 from holdfast.sources.walk import walk_folders
+
+NOT_UTF8: Final = "its name is not UTF-8: rename it"
 
 
 class Pending(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -46,7 +49,10 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
     for source in sources.values():
         for root in source.roots():
             for folder, names in walk_folders(root, lambda path, error: _note(plan, path, error)):
-                _look_for_new(source, folder, names, reader, plan)
+                if is_utf8_path(folder):
+                    _look_for_new(source, folder, names, reader, plan)
+                else:
+                    plan.problems[_shown(folder)] = NOT_UTF8
     plan.pending.sort()
     return plan
 
@@ -60,6 +66,9 @@ def _look_at_known(mark: Mark, plan: Plan) -> None:
         return
     except OSError as error:
         _note(plan, mark.path, error)
+        return
+    if not stat.S_ISREG(about.st_mode):
+        plan.problems[mark.path] = "is no longer a file"
         return
     if (mark.size, mark.mtime_ns) == (about.st_size, about.st_mtime_ns):
         if not mark.gone_at and not mark.error:
@@ -77,6 +86,9 @@ def _look_for_new(
         return
     known = reader.known_paths(source.agent, folder)
     for path in paths:
+        if not is_utf8_path(path):
+            plan.problems[_shown(path)] = NOT_UTF8
+            continue
         if path in known or source.identify(path) is None:
             continue
         try:
@@ -90,22 +102,32 @@ def _look_for_new(
 
 
 def _note(plan: Plan, path: str, error: OSError) -> None:
-    plan.problems[path] = error.strerror or str(error)
+    plan.problems[_shown(path)] = error.strerror or str(error)
+
+
+def _shown(path: str) -> str:
+    """A path that can be told to people, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def make_job(log: Log, reader: JournalReader) -> Job:
     """How to read a log on from where it was left, or anew when it was rewritten."""
     session = session_id(log.agent, log.agent_session_id)
-    cursor = reader.cursor(log.agent, log.path)
     row = reader.session(session)
     events = row.events if row else 0
-    if cursor is None:
-        cursor = starting_cursor(log, session)
-        if events:  # another log gave this session its events: what both hold is stored once
-            cursor = _anew(log, cursor, reader)
-    elif _is_rewritten(log.path, cursor):
+    cursor = _cursor(log, reader)
+    # Another log may have given this session its events: what both hold is stored once.
+    unread = not cursor.offset and not cursor.compare_until
+    if (events and unread) or _is_rewritten(log.path, cursor):
         cursor = _anew(log, cursor, reader)
     return Job(log, cursor, events)
+
+
+def _cursor(log: Log, reader: JournalReader) -> Cursor:
+    """Where a log was left; every log of a session has an origin of its own."""
+    session = session_id(log.agent, log.agent_session_id)
+    known = reader.cursor(log.agent, log.path)
+    return known or starting_cursor(log, session, reader.next_origin(session))
 
 
 def _anew(log: Log, cursor: Cursor, reader: JournalReader) -> Cursor:
@@ -115,9 +137,7 @@ def _anew(log: Log, cursor: Cursor, reader: JournalReader) -> Cursor:
 
 def unreadable(log: Log, reader: JournalReader, problem: str) -> Cursor:
     """The cursor of a log that cannot be read now: it says why, and moves nowhere."""
-    session = session_id(log.agent, log.agent_session_id)
-    cursor = reader.cursor(log.agent, log.path) or starting_cursor(log, session)
-    return replace(cursor, error=problem)
+    return replace(_cursor(log, reader), error=problem)
 
 
 def gone(cursor: Cursor) -> Cursor:

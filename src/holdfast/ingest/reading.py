@@ -6,7 +6,13 @@ both or neither, and reading resumes after any crash at a byte that it knows.
 
 A log that was rewritten is read again from its beginning as another incarnation (`origin`): events
 whose content the session already has are passed over, the rest is appended. Nothing is removed:
-deletion at the source never deletes here.
+deletion at the source never deletes here. How far it may repeat what is known cannot be told from
+its size now, for whoever rewrites it may not be done: comparing goes on to where the old one ended,
+and then for as long as it finds something.
+
+What is read of a file does not depend on where it happened to end each time it was looked at. So a
+last line without its newline is read only if it is a whole record, and two records on one line are
+two wherever the line was cut.
 """
 
 from __future__ import annotations
@@ -27,11 +33,13 @@ from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
 from holdfast.journal.index import text_of
 from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, Ledger, Text, Verdict
 from holdfast.sources.base import Log, Parser, Source
+from holdfast.sources.mending import SPACE, pieces
 
 HEAD_BYTES: Final = 4_096
 EDGE_BYTES: Final = 256
 DIGEST_BYTES: Final = 12
 PREVIEW_BYTES: Final = 512
+COMPARE_AHEAD_BYTES: Final = 65_536  # behind what was found last: there may be more that is known
 TEXTS_CHARS_MAX: Final = 1_000_000
 OVERSIZED_TYPE: Final = "(line over the cap)"
 
@@ -90,7 +98,9 @@ class Reading:
         self._cursor = cursor
         self._limits = limits
         self._blobs = blobs
-        self._known = known
+        self._known = known or Known()
+        self._known_left = self._known.total()
+        self._compare_until = cursor.compare_until
         self._sealed = sealed
         self._parser: Parser = source.parser(log, cursor.state, blobs)
         self._offset = cursor.offset
@@ -98,7 +108,6 @@ class Reading:
         self._ledger: Ledger = cursor.ledger
         self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
         self._open_verdict = cursor.open_verdict
-        self._verdict: Verdict = "skipped"  # of the line that was taken last
         self._seq = first_seq
         self._first_seq = first_seq
         self._lines = bytearray()
@@ -116,13 +125,12 @@ class Reading:
                         yield self._batch(fd)
             elif isinstance(found, Torn):
                 self._seen = found.offset + len(found.content)
-                self._torn(found)
+                self._torn(found.content)
             elif found.whole:
                 self._oversized(fd, found.offset, found.length)
                 yield self._batch(fd)
             else:
                 self._seen = found.offset + found.length
-                break
         yield self._batch(fd)
 
     def _is_full(self) -> bool:
@@ -132,39 +140,46 @@ class Reading:
         if len(content) > self._limits.max_line_bytes:
             self._oversized(fd, self._offset, len(content))
             return
-        if self._open_verdict is not None:
-            verdict, self._open_verdict = self._open_verdict, None
-            if not content:
-                self._count(verdict, 1)  # the newline that was missing when the line was read
-                return
-        self._take(content)
-        self._count(self._verdict, len(content) + 1)
-
-    def _torn(self, torn: Torn) -> None:
-        """The end of the file without a newline: read now if it is a whole record."""
-        if self._open_verdict is not None or not torn.content.strip():
+        before, self._open_verdict = self._open_verdict, None
+        if before is not None and not content.strip(SPACE):
+            self._count(before, len(content) + 1)  # the end of the line whose record was read
             return
-        self._take(torn.content)
-        if self._verdict != "bad":
-            self._open_verdict = self._verdict
-            self._count(self._verdict, len(torn.content))
+        verdict = self._take(content)
+        if verdict != "bad":
+            self._count(verdict, len(content) + 1)
+            return
+        for piece in pieces(content, rescue=True):
+            verdict = self._take(piece)
+            self._count(verdict, len(piece))
+        self._count(verdict, 1)
 
-    def _take(self, content: bytes) -> None:
+    def _torn(self, content: bytes) -> None:
+        """The end of the file without a newline: whole records are read now, the rest waits."""
+        content = content.rstrip(SPACE)
+        if not content.endswith(b"}"):
+            return
+        for piece in pieces(content, rescue=False):
+            verdict = self._take(piece)
+            if verdict == "bad":
+                return
+            self._count(verdict, len(piece))
+            self._open_verdict = verdict
+
+    def _take(self, content: bytes) -> Verdict:
+        """The events of what may be a record; the caller counts its bytes."""
         offset = self._offset
-        self._verdict, events = self._parser.parse(offset, content)
+        verdict, events = self._parser.parse(offset, content)
         for part, event in enumerate(events):
             self._add(event, offset, part)
+        return verdict
 
     def _count(self, verdict: Verdict, size: int) -> None:
         self._counts[verdict] += size
         self._offset += size
 
     def _add(self, event: Event, offset: int, part: int) -> None:
-        if self._known is not None and offset < self._cursor.compare_until:
-            digest = content_digest(event)
-            if self._known[digest] > 0:
-                self._known[digest] -= 1
-                return
+        if offset < self._compare_until and self._is_known(event, offset):
+            return
         event.seq = self._seq
         event.id = event_id(event.session, self._cursor.origin, offset, part)
         encode_onto(event, self._lines)
@@ -176,6 +191,16 @@ class Reading:
             self._texts.append(text)
             self._text_chars += len(text.text)
 
+    def _is_known(self, event: Event, offset: int) -> bool:
+        digest = content_digest(event)
+        if not self._known[digest]:
+            return False
+        self._known[digest] -= 1
+        self._known_left -= 1
+        going_on = max(self._compare_until, offset + COMPARE_AHEAD_BYTES)
+        self._compare_until = going_on if self._known_left else 0
+        return True
+
     def _add_usage(self, added: Usage) -> None:
         self._usage = Usage(
             self._usage.input + added.input,
@@ -186,7 +211,7 @@ class Reading:
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
         """A line over the cap goes to a blob by streaming; its event says where it is."""
-        preview = os.pread(fd, PREVIEW_BYTES, offset).decode("utf-8", "replace")
+        preview = os.pread(fd, min(PREVIEW_BYTES, length), offset).decode("utf-8", "replace")
         blob = self._blobs.put_stream(read_range(fd, offset, length))
         about = {
             "type": OVERSIZED_TYPE,
@@ -264,6 +289,7 @@ class Reading:
             head=head,
             edge=_edge(fd, self._offset),
             state=self._parser.state(),
+            compare_until=self._compare_until,
             gone_at="",
             error="",
         )
@@ -271,7 +297,7 @@ class Reading:
 
 
 def fresh_incarnation(cursor: Cursor, origin: int, size: int) -> Cursor:
-    """A cursor that reads a rewritten log from its beginning, comparing what stands there now."""
+    """A cursor that reads a rewritten log from its beginning, comparing it with what is known."""
     return replace(
         cursor,
         origin=origin,
@@ -282,7 +308,7 @@ def fresh_incarnation(cursor: Cursor, origin: int, size: int) -> Cursor:
         head=b"",
         edge=b"",
         state=b"",
-        compare_until=size,
+        compare_until=max(size, cursor.offset) + COMPARE_AHEAD_BYTES,
     )
 
 

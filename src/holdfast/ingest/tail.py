@@ -22,8 +22,7 @@ from typing import Final
 import msgspec
 
 from holdfast.blobstore import BlobStore
-from holdfast.errors import HoldfastError
-from holdfast.ingest.child import Job, Setup
+from holdfast.ingest.child import NO_FILE, Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.plan import Pending, Plan, make_job, make_plan, unreadable
@@ -37,6 +36,7 @@ from holdfast.sources.watch import Watcher, make_watcher
 HOT_LOGS_MAX: Final = 256
 CLAIM_POLL_S: Final = 0.02
 READINGS_MAX: Final = 8  # logs that are open at the same time
+PROBLEMS_MAX: Final = 16
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
 RETRY_S: Final = 1.0
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
@@ -55,7 +55,7 @@ class TailStatus(msgspec.Struct, frozen=True):
     waiting_logs: int
     hot_logs: int
     lag_bytes: int
-    last_problem: str
+    problems: list[str]
 
 
 class Tail:
@@ -93,8 +93,9 @@ class Tail:
         self._importers: set[Importer] = set()
         self._watcher: Watcher | None = None
         self._reconcile = asyncio.Event()
+        self._walk_s = 0.0  # what looking at all roots took of a processor
         self._closing = False
-        self._last_problem = ""
+        self._problems: dict[str, str] = {}  # path -> what keeps it from being read now
         self.progress = Progress()
 
     async def start(self) -> None:
@@ -135,7 +136,11 @@ class Tail:
         progress = self.progress
         lag = progress.total_bytes - progress.done_bytes if self.importing else 0
         return TailStatus(
-            self.importing, len(self._marked), len(self._hot), max(0, lag), self._last_problem
+            self.importing,
+            len(self._marked),
+            len(self._hot),
+            max(0, lag),
+            [f"{path}: {problem}" for path, problem in self._problems.items()],
         )
 
     async def import_all(self) -> ImportReport:
@@ -167,6 +172,8 @@ class Tail:
             on_stored=show,
             on_progress=self._progressed,
         )
+        if self._closing:
+            importer.stop()
         self._importers.add(importer)
         self._on_children()
         try:
@@ -220,10 +227,10 @@ class Tail:
             self._hot.pop(log.agent_session_id, None)
         try:
             await self._read(log)
-        except (HoldfastError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it costs this log only
             self._hot.pop(log.agent_session_id, None)
-            self._last_problem = f"{log.path}: {error}"
-            self._log.warning("tail.failed", path=log.path, error=str(error))
+            self._note(log.path, str(error) or repr(error))
+            self._log.warning("tail.failed", path=log.path, error=repr(error))
             if not self._closing:
                 self._marked[log.path] = None
                 asyncio.get_running_loop().call_later(RETRY_S, self._pump_marked)
@@ -244,8 +251,9 @@ class Tail:
             return
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                await self._unreadable(log, OSError(errno.EINVAL, "is not a regular file"))
+                await self._unreadable(log, OSError(errno.EINVAL, NO_FILE))
                 return
+            self._problems.pop(log.path, None)
             hot = await self._hot_log(log)
             size = os.fstat(fd).st_size
             backlog = size - hot.cursor.offset
@@ -295,8 +303,16 @@ class Tail:
         with self._new_importer(SessionClaims()) as importer:
             await asyncio.to_thread(importer.read, plan)
 
+    def _note(self, path: str, problem: str) -> None:
+        """For the status, until the log is read or gone; the newest when there are many."""
+        self._problems.pop(path, None)
+        self._problems[path] = problem
+        if len(self._problems) > PROBLEMS_MAX:
+            del self._problems[next(iter(self._problems))]
+
     async def _gone(self, log: Log) -> None:
         self._hot.pop(log.agent_session_id, None)
+        self._problems.pop(log.path, None)
         with self._new_importer(SessionClaims()) as importer:
             await asyncio.to_thread(importer.read, Plan(gone=[(log.agent, log.path)]))
         self._log.info("tail.gone", path=log.path)
@@ -304,7 +320,7 @@ class Tail:
     async def _unreadable(self, log: Log, error: OSError) -> None:
         self._hot.pop(log.agent_session_id, None)
         problem = error.strerror or str(error)
-        self._last_problem = f"{log.path}: {problem}"
+        self._note(log.path, problem)
         cursor = await asyncio.to_thread(self._unreadable_cursor, log, problem)
         await asyncio.wrap_future(self._journal.save_cursors([cursor]))
         self._log.warning("tail.unreadable", path=log.path, error=problem)
@@ -318,9 +334,11 @@ class Tail:
     async def _reconcile_forever(self) -> None:
         while not self._closing:
             self._reconcile.clear()
-            started = time.monotonic()
-            await self._reconcile_once()
-            pause_s = max(self._reconcile_secs, RECONCILE_COST_SHARE * (time.monotonic() - started))
+            try:
+                await self._reconcile_once()
+            except Exception as error:  # noqa: BLE001  # the next time may be better
+                self._log.warning("tail.reconcile_failed", error=repr(error))
+            pause_s = max(self._reconcile_secs, RECONCILE_COST_SHARE * self._walk_s)
             try:
                 await asyncio.wait_for(self._reconcile.wait(), pause_s)
             except TimeoutError:
@@ -329,15 +347,18 @@ class Tail:
     async def _reconcile_once(self) -> None:
         if self.importing or self._closing:
             return
-        try:
-            plan = await asyncio.to_thread(self._plan)
-        except HoldfastError as error:
-            self._log.warning("tail.reconcile_failed", error=str(error))
+        plan = await asyncio.to_thread(self._plan)
+        if self._closing:
             return
+        unread = {pending.path for pending in plan.pending}
+        self._problems = {path: why for path, why in self._problems.items() if path in unread}
         for path, problem in plan.problems.items():
-            self._last_problem = f"{path}: {problem}"
+            self._note(path, problem)
         if plan.unread_bytes > self._inline_backlog or len(plan.pending) > PENDING_MAX:
-            await self.import_all()
+            for problem in (await self.import_all()).problems:
+                path, _, why = problem.partition(": ")
+                self._note(path, why)
+                self._log.warning("import.problem", problem=problem)
             return
         for _agent, path in plan.gone:
             self._mark(path)
@@ -345,8 +366,11 @@ class Tail:
             self._mark(pending.path)
 
     def _plan(self) -> Plan:
+        started_s = time.thread_time()
         with self._journal.reader() as reader:
-            return make_plan(self._sources, reader)
+            plan = make_plan(self._sources, reader)
+        self._walk_s = time.thread_time() - started_s
+        return plan
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,7 +1,8 @@
 """What SQLite holds in this process, as a component of the governor.
 
 SQLite counts its own allocations, all connections together: page caches, the index's buffers,
-statements. Under pressure the writer gives its cache back between two groups.
+statements. Beside them wait the batches that are not stored yet. Under pressure the writer gives
+its cache back between two groups.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 import apsw
 
 from holdfast.governor.protocol import Level, Usage
+from holdfast.journal.mailbox import WAITING_BYTES_MAX
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import READER_CACHE_KB, WRITER_CACHE_KB
 
@@ -23,11 +25,12 @@ class JournalFootprint:
 
     def __init__(self, journal: JournalService, *, readers: int) -> None:
         self._journal = journal
-        self._limit_bytes = (WRITER_CACHE_KB + READER_CACHE_KB * readers + WORKING_KB) * 1024
+        caches_kb = WRITER_CACHE_KB + READER_CACHE_KB * readers + WORKING_KB
+        self._limit_bytes = caches_kb * 1024 + WAITING_BYTES_MAX
 
     def usage(self) -> Usage:
         return Usage(
-            bytes=apsw.memory_used(),
+            bytes=apsw.memory_used() + self._journal.waiting_bytes,
             items=self._journal.waiting,
             limit_bytes=self._limit_bytes,
         )

@@ -91,8 +91,8 @@ class SqliteReader:
             rows = [
                 row
                 for row in rows
-                if project in row.project.casefold()
-                and (row.id in found or text in row.title.casefold() + "\n" + row.project.casefold())
+                if project in (where := row.project.casefold())
+                and (row.id in found or text in row.title.casefold() or text in where)
             ]
         return rows[: wanted.limit]
 
@@ -122,12 +122,14 @@ class SqliteReader:
         what `on_damage` gives for it.
         """
         with plain_errors(self.path):
-            row = self._connection.execute(self._q.session_length, (session,)).fetchone()
-        number, events = row or (0, 0)
+            found = self._select(self._q.session_length, session)
+        number, events = found[0] if found else (0, 0)
         seq = max(0, from_seq)
         stop = events if to_seq is None else min(to_seq, events)
         while seq < stop and (piece := self._piece(number, seq)):
             first, count, data, sealed = piece
+            if first >= stop:
+                return
             end = stop if stop < first + count else None
             try:
                 lines = _unsealed(data, first, count) if sealed else data
@@ -142,10 +144,9 @@ class SqliteReader:
     def _piece(self, number: int, seq: int) -> tuple[int, int, bytes, bool] | None:
         """The run of events that holds `seq`: first, count, data, and whether that is a block."""
         with plain_errors(self.path), self._snapshot():
-            row = self._connection.execute(self._q.read_block, (number, seq)).fetchone()
-            if row is not None:
-                return (*row, True)
-            rows = self._connection.execute(self._q.read_tail, (number, seq)).fetchall()
+            for first, count, data in self._select(self._q.read_block, number, seq):
+                return first, count, data, True
+            rows = self._select(self._q.read_tail, number, seq)
         if not rows:
             return None
         return rows[0][0], sum(row[1] for row in rows), b"".join(row[2] for row in rows), False
@@ -178,8 +179,7 @@ class SqliteReader:
         after = 0
         while True:
             with plain_errors(self.path):
-                page = self._connection.execute(self._q.list_marks, (after, MARKS_PAGE_ROWS))
-                rows = page.fetchall()
+                rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
             for row in rows:
                 yield Mark(*row[1:])
             if len(rows) < MARKS_PAGE_ROWS:
@@ -188,7 +188,7 @@ class SqliteReader:
 
     def ledger(self, agent: str = "") -> FilesLedger:
         with plain_errors(self.path):
-            return FilesLedger(*self._connection.execute(self._q.ledger, (agent,)).fetchone())
+            return FilesLedger(*self._select(self._q.ledger, agent)[0])
 
     def known_paths(self, agent: str, folder: str) -> set[str]:
         """The logs directly in a folder that have a cursor."""
@@ -218,7 +218,7 @@ class SqliteReader:
 
     def totals(self) -> Totals:
         with plain_errors(self.path):
-            return Totals(*self._connection.execute(self._q.totals).fetchone())
+            return Totals(*self._select(self._q.totals)[0])
 
     def check(self) -> list[str]:
         """Everything that is wrong with the journal, one sentence each; empty when sound."""
@@ -244,6 +244,9 @@ class SqliteReader:
             yield f"session {session}: its events do not stand end to end"
         for (position,) in execute(self._q.order_gaps, (PROBLEMS_MAX,)):
             yield f"position {position}: the run does not reach to the next one"
+
+    def _select(self, query: str, *wanted: object) -> list[Any]:
+        return sqlite.select(self._connection, query, wanted)
 
     def _snapshot(self) -> _Snapshot:
         return _Snapshot(self._connection)

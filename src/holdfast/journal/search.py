@@ -1,15 +1,15 @@
 """Words to events: what a person typed, in two stages, always in bounded work.
 
 Stage one wants all words in one event and ranks by BM25 with recency. Stage two, for what stage one
-did not find, takes the question apart: each telling word votes for the sessions it stands in, words
-are matched by their beginning, and the session with the most telling words wins. So a sentence
-finds its session even when no single event holds all of it.
+did not find, takes the question apart: each telling word votes for the events and the sessions it
+stands in, matched by its beginning, the rarer the louder. So a sentence finds its session even when
+no single event holds all of it.
 
 Ranking by BM25 looks at every event that holds a word (287 ms for a common word in a million), so
-words are counted first, no further than `COMMON_EVENTS`. A word beyond that is common: it says little
-about an event, so it ranks nothing, it only filters. What is asked in common words alone is answered
-newest first, because that costs the answer and not the word; under a filter, session by session, so
-that an old project is found behind a million newer events.
+words are counted first, no further than `COMMON_EVENTS`. A word beyond that is common: it says
+little about an event, so it ranks nothing, it only filters. What is asked in common words alone is
+answered newest first, because that costs the answer and not the word; under a filter, session by
+session, so that an old project is found behind a million newer events.
 
 Rejected: counts from `fts5vocab` (it walks a word's whole list too), positions in bm25's own order
 with `LIMIT` (the walk comes before the limit), filters inside the index (a fifth more bytes).
@@ -20,12 +20,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 import msgspec
 
 from holdfast.blocks import DamagedBlock
+from holdfast.journal import sqlite
 from holdfast.journal.index import COLUMN_OF_KIND, COLUMNS
 from holdfast.journal.model import Hit, SearchQuery
 from holdfast.journal.sql import queries
@@ -39,7 +40,7 @@ CANDIDATES: Final = 400
 SCANNED_ROWS_MAX: Final = 10_000  # of a common word, under a filter
 SCANNED_SESSIONS_MAX: Final = 200
 SCAN_PAGE_ROWS: Final = 200
-VOTES_PER_WORD: Final = 1_000
+VOTES_PER_WORD: Final = 600
 VOTING_WORDS: Final = 8
 READS_MAX: Final = 200  # events looked at, where `since` and `kind` refuse some
 SESSION_ROWS_MAX: Final = 50_000
@@ -75,7 +76,7 @@ def sessions_with(connection: apsw.Connection, words: str) -> set[str]:
     terms = parse(words)
     if not terms:
         return set()
-    rows = connection.execute(queries().word_sessions, (_all_of(terms), SESSION_ROWS_MAX))
+    rows = sqlite.select(connection, queries().word_sessions, (_all_of(terms), SESSION_ROWS_MAX))
     return {session for (session,) in rows}
 
 
@@ -99,11 +100,12 @@ class _Search:
         self._terms = parse(query.words)
         self._highlighter = Highlighter(self._terms)
         self._sessions: dict[int, Brief] = {}
-        self._newest = str(connection.execute(self._q.newest_update).get or "")
+        self._newest = _day(self._one(self._q.newest_update) or "")
         column = COLUMN_OF_KIND.get(query.kind)
         self._column = f"{{{COLUMNS[column]}}} : " if column is not None else ""
         self._wanted = self._wanted_sessions()
-        self._reads_left = READS_MAX
+        self._candidates = max(CANDIDATES, query.limit)
+        self._reads_left = max(READS_MAX, 2 * query.limit)
 
     def hits(self) -> list[Hit]:
         if not self._terms or (self._query.kind and not self._column) or self._wanted == {}:
@@ -129,20 +131,20 @@ class _Search:
         if rare:
             return self._ranked(rare)
         if self._wanted is None:
-            positions = self._newest_rows(self._terms, CANDIDATES)
+            positions = self._newest_rows(self._terms, self._candidates)
             return [(place, 1.0) for place in self._places(positions)]
         return [(place, 1.0) for place in self._scan(self._wanted)]
 
     def _ranked(self, rare: Sequence[Term]) -> list[tuple[Place, float]]:
         """The best events that hold all words, by what the rare ones say of them."""
         match = self._column + _all_of(rare)
-        rows = self._connection.execute(self._q.word_rows_ranked, (match,)).fetchall()
+        rows = self._select(self._q.word_rows_ranked, match)
         if len(rare) < len(self._terms):
             holding = set(self._newest_rows(self._terms, len(rows)))
             rows = [row for row in rows if row[0] in holding]
         rows.sort(key=lambda row: row[1])
         if self._wanted is None:
-            del rows[CANDIDATES:]
+            del rows[self._candidates :]
         scores = dict(rows)
         places = self._places([position for position, _score in rows])
         return [(place, -scores[place.position]) for place in places]
@@ -153,11 +155,11 @@ class _Search:
         rows_left, enough = SCANNED_ROWS_MAX, self._query.limit
         match = self._column + _all_of(self._terms)
         for number in list(wanted)[:SCANNED_SESSIONS_MAX]:
-            first, last = self._connection.execute(self._q.session_span, (number,)).fetchone()
+            ((first, last),) = self._select(self._q.session_span, number)
             here: list[Place] = []
             while rows_left > 0 and len(here) < self._query.limit:
-                span = (match, first, last, SCAN_PAGE_ROWS)
-                page = [row[0] for row in self._connection.execute(self._q.word_rows_between, span)]
+                rows = self._select(self._q.word_rows_between, match, first, last, SCAN_PAGE_ROWS)
+                page = [position for (position,) in rows]
                 here += [place for place in self._places(page) if place.session_no == number]
                 rows_left -= len(page)
                 if len(page) < SCAN_PAGE_ROWS:
@@ -171,7 +173,7 @@ class _Search:
 
     def _newest_rows(self, terms: Sequence[Term], limit: int) -> list[int]:
         match = self._column + _all_of(terms)
-        return [row[0] for row in self._connection.execute(self._q.word_rows, (match, limit))]
+        return [position for (position,) in self._select(self._q.word_rows, match, limit)]
 
     def _is_common(self, term: Term) -> bool:
         """Of a phrase each word is asked, for to look for the whole may take long."""
@@ -181,14 +183,15 @@ class _Search:
 
     def _count(self, term: Term) -> int:
         match = self._column + _match(term)
-        count = self._connection.execute(self._q.word_count, (match, COMMON_EVENTS)).get
-        assert isinstance(count, int)
-        return count
+        return int(self._one(self._q.word_count, match, COMMON_EVENTS))
 
     # Stage two: words vote for sessions.
 
     def _apart(self) -> list[tuple[Place, float]]:
-        """The best event of each session, scored by how telling the session's words are."""
+        """The best event of each session, by how telling the words of both are.
+
+        An event counts twice, in itself and in its session: words that stand together tell more.
+        """
         events: dict[int, float] = {}
         sessions: dict[int, float] = {}
         best: dict[int, Place] = {}
@@ -202,17 +205,18 @@ class _Search:
                     sessions[session] = sessions.get(session, 0.0) + weight
                 if session not in best or weighed > events[best[session].position]:
                     best[session] = place
-        return [(best[session], weight) for session, weight in sessions.items()]
+        return [
+            (place, sessions[session] + events[place.position]) for session, place in best.items()
+        ]
 
     def _voters(self) -> list[tuple[float, Term]]:
         """The most telling words, each with its weight, matched by their beginning."""
-        total = self._connection.execute(self._q.get_state, ("next_position",)).get
-        assert isinstance(total, int)
+        total = self._one(self._q.get_state, "next_position")
         weighed = []
         for term in apart(self._terms):
             count = self._count(term)
             if count:
-                weighed.append((math.log(1 + total / count), term))
+                weighed.append((math.log(1 + total / count) ** 2, term))
         weighed.sort(key=lambda each: -each[0])
         return weighed[:VOTING_WORDS]
 
@@ -224,12 +228,15 @@ class _Search:
         recency = {number: 1.0 + gain * self._recency(each) for number, each in sessions.items()}
         scored = [(score * recency[place.session_no], place) for place, score in found]
         scored.sort(key=lambda each: (-each[0], -each[1].position))
-        first, rest, taken = [], [], dict.fromkeys(sessions, 0)
-        for score, place in scored:
+        taken = dict.fromkeys(sessions, 0)
+        turns = []
+        for order, (score, place) in enumerate(scored):
+            later = taken[place.session_no] >= HITS_PER_SESSION
             taken[place.session_no] += 1
-            (first if taken[place.session_no] <= HITS_PER_SESSION else rest).append((score, place))
+            turns.append((later, order, score, place))
+        turns.sort()
         hits: list[Hit] = []
-        for score, place in first + rest:
+        for _later, _order, score, place in turns:
             if len(hits) >= self._query.limit or self._reads_left <= 0:
                 break
             hit = self._hit(sessions[place.session_no].id, place.seq, score)
@@ -254,9 +261,12 @@ class _Search:
     def _places(self, positions: Sequence[int]) -> list[Place]:
         """Where positions are, without those of sessions that are not wanted."""
         asked = msgspec.json.encode(positions).decode()
-        rows = self._connection.execute(self._q.places, (asked,))
         wanted = self._wanted
-        return [Place(*row) for row in rows if wanted is None or row[1] in wanted]
+        return [
+            Place(*row)
+            for row in self._select(self._q.places, asked)
+            if wanted is None or row[1] in wanted
+        ]
 
     def _wanted_sessions(self) -> dict[int, None] | None:
         """The sessions that the filters let through, the newest first; None is all of them."""
@@ -264,23 +274,28 @@ class _Search:
         if not (query.agent or query.project or query.since):
             return None
         project = query.project.casefold()
-        rows = self._connection.execute(self._q.filtered_sessions, (query.agent, query.since))
+        rows = self._select(self._q.filtered_sessions, query.agent, query.since)
         return {number: None for number, where in rows if project in where.casefold()}
 
     def _briefs(self, numbers: Iterable[int]) -> dict[int, Brief]:
         asked = msgspec.json.encode(list(numbers)).decode()
-        rows = self._connection.execute(self._q.sessions_by_number, (asked,))
-        return {row[0]: Brief(*row) for row in rows}
+        return {row[0]: Brief(*row) for row in self._select(self._q.sessions_by_number, asked)}
+
+    def _select(self, query: str, *wanted: object) -> list[Any]:
+        return sqlite.select(self._connection, query, wanted)
+
+    def _one(self, query: str, *wanted: object) -> Any:
+        ((value,),) = self._select(query, *wanted)
+        return value
 
     def _recency(self, session: Brief) -> float:
         """1 for the newest session, less by half with each `RECENCY_HALF_LIFE_DAYS`."""
-        age_days = _days_between(session.updated_at, self._newest)
-        return math.pow(0.5, age_days / RECENCY_HALF_LIFE_DAYS)
+        return math.pow(0.5, (self._newest - _day(session.updated_at)) / RECENCY_HALF_LIFE_DAYS)
 
 
-def _days_between(earlier: str, later: str) -> float:
+def _day(instant: str) -> float:
+    """Days since 1970, about; what is no date is from then."""
     try:
-        span = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
-    except (ValueError, TypeError):
-        return 365.0
-    return max(0.0, span.total_seconds() / 86_400)
+        return datetime.fromisoformat(instant).timestamp() / 86_400
+    except (ValueError, OverflowError):
+        return 0.0

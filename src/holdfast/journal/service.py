@@ -4,48 +4,33 @@ Whoever has a batch submits it and gets a future. The thread takes everything th
 as one transaction, then resolves the futures; so a hundred callers cost one commit. When nothing
 waits it feeds the index, then sleeps without a timer.
 
-A group that fails is tried again batch by batch, so that one bad batch costs only itself. A full
-disk fails every batch and touches nothing: callers keep their cursors and come again.
+A group that fails is tried again batch by batch, so that one bad batch costs only itself. A full or
+failing disk fails the whole group, touches nothing and is never tried again by itself: callers keep
+their cursors and come again, and after a failure below SQLite they meet a writer opened anew.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
+from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
-from holdfast.journal.sqlite import JournalBroken, JournalError
+from holdfast.journal.sqlite import (
+    JournalBroken,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+)
 
-GROUP_BATCHES_MAX: Final = 64
-GROUP_BYTES_MAX: Final = 4_000_000
-WAITING_BATCHES_MAX: Final = 256
 INDEX_EVERY_EVENTS: Final = 8_192
+INDEX_EVERY_CHARS: Final = 2_000_000
 
-
-class JournalClosed(JournalError):
-    """The journal is closing; what was not stored is read again at the next start."""
-
-
-class _Write:
-    __slots__ = ("batch", "done", "durable")
-
-    def __init__(self, batch: Batch, *, durable: bool) -> None:
-        self.batch = batch
-        self.durable = durable
-        self.done: Future[None] = Future()
-
-
-class _Call:
-    __slots__ = ("done", "work")
-
-    def __init__(self, work: Callable[[JournalWriter], object]) -> None:
-        self.work = work
-        self.done: Future[object] = Future()
+_NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
 
 
 class JournalService:
@@ -62,11 +47,14 @@ class JournalService:
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._on_failure = on_failure
-        self._waiting: queue.Queue[_Write | _Call | None] = queue.Queue(WAITING_BATCHES_MAX)
-        self._idle_readers: queue.LifoQueue[JournalReader] = queue.LifoQueue()
+        self._mailbox = Mailbox()
         self._reader_slots = threading.Semaphore(readers)
+        self._readers_lock = threading.Lock()
+        self._idle_readers: list[JournalReader] = []
         self._closed = False
         self._writer = open_writer()
+        self._broken = False
+        self._unindexed_chars = 0
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -77,18 +65,22 @@ class JournalService:
 
     @property
     def waiting(self) -> int:
-        return self._waiting.qsize()
+        return len(self._mailbox)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._mailbox.bytes
 
     def submit(self, batch: Batch, *, durable: bool = False) -> Future[None]:
-        """Store a batch soon. Blocks while too many wait: that is the back-pressure of ingest."""
-        write = _Write(batch, durable=durable)
-        self._put(write)
+        """Store a batch soon. Blocks while too much waits: that is the back-pressure of ingest."""
+        write = Write(batch, durable=durable)
+        self._mailbox.put(write)
         return write.done
 
     def call(self, work: Callable[[JournalWriter], object]) -> Future[object]:
         """Run something on the writer's thread, between groups."""
-        call = _Call(work)
-        self._put(call)
+        call = Call(work)
+        self._mailbox.put(call)
         return call.done
 
     def audit(self, records: list[AuditRecord]) -> Future[object]:
@@ -105,122 +97,130 @@ class JournalService:
     def reader(self) -> Iterator[JournalReader]:
         """A reader for the time of the block; waits while all are lent."""
         with self._reader_slots:
-            try:
-                reader = self._idle_readers.get_nowait()
-            except queue.Empty:
-                reader = self._open_reader()
+            reader = self._lend()
+            sound = True
             try:
                 yield reader
             except JournalError:
-                reader.close()
+                sound = False
                 raise
-            except BaseException:
-                self._idle_readers.put(reader)
-                raise
-            self._idle_readers.put(reader)
+            finally:
+                self._take_back(reader, sound=sound)
 
     def close(self) -> None:
-        """Store what waits, then close everything."""
-        if self._closed:
-            return
-        self._closed = True
-        self._waiting.put(None)
+        """Store what waits, then close everything; a reader that is lent closes when it is back."""
+        with self._readers_lock:
+            if self._closed:
+                return
+            self._closed = True
+            idle, self._idle_readers = self._idle_readers, []
+        self._mailbox.close()
         self._thread.join()
-        while not self._idle_readers.empty():
-            self._idle_readers.get_nowait().close()
+        for reader in idle:
+            reader.close()
         self._writer.close()
 
-    def _put(self, item: _Write | _Call) -> None:
-        if self._closed:
-            raise JournalClosed("the journal is closing: try again after the restart")
-        self._waiting.put(item)
+    def _lend(self) -> JournalReader:
+        with self._readers_lock:
+            if self._closed:
+                raise JournalClosed("the journal is closing: try again after the restart")
+            if self._idle_readers:
+                return self._idle_readers.pop()
+        return self._open_reader()
+
+    def _take_back(self, reader: JournalReader, *, sound: bool) -> None:
+        with self._readers_lock:
+            if sound and not self._closed:
+                self._idle_readers.append(reader)
+                return
+        with suppress(JournalError):
+            reader.close()
+
+    # On the writer's thread.
 
     def _run(self) -> None:
-        behind = False
-        while True:
-            try:
-                item = self._waiting.get(block=not behind)
-            except queue.Empty:
-                behind = self._feed()
-                continue
-            if item is None:
-                break
-            if isinstance(item, _Call):
-                self._call(item)
-            else:
-                self._write(self._group(item))
-            behind = self._writer.index_lag > 0
-            if self._writer.index_lag >= INDEX_EVERY_EVENTS:
-                behind = self._feed()
-        self._drain()
-
-    def _group(self, first: _Write) -> list[_Write]:
-        group = [first]
-        size = _size(first)
-        while len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX:
-            with self._waiting.mutex:
-                following = self._waiting.queue[0] if self._waiting.queue else None
-            if not isinstance(following, _Write):
-                break
-            group.append(following)
-            size += _size(following)
-            self._waiting.get_nowait()
-        return group
-
-    def _write(self, group: list[_Write]) -> None:
+        behind = self._writer.index_lag > 0  # what was stored and not indexed when we last ended
         try:
-            self._writer.write(
+            while (work := self._mailbox.take(wait=not behind)) is not None:
+                if isinstance(work, Call):
+                    self._call(work)
+                elif work:
+                    self._write(work)
+                behind = self._follow(idle=work == [])
+        finally:  # only an error of our own gets here before the mailbox is empty
+            self._refuse_the_rest()
+
+    def _follow(self, *, idle: bool) -> bool:
+        """Feed the index when there is time, or when it would fall too far behind."""
+        lag = self._writer.index_lag
+        due = lag >= INDEX_EVERY_EVENTS or self._unindexed_chars >= INDEX_EVERY_CHARS
+        if not idle and not due:
+            return lag > 0
+        try:
+            more = self._mended().feed_index()
+        except Exception as error:  # noqa: BLE001  # a search that lags must not stop the writing
+            self._note(error)
+            return False
+        self._unindexed_chars = 0
+        return more
+
+    def _write(self, group: list[Write]) -> None:
+        try:
+            self._mended().write(
                 [write.batch for write in group], durable=any(write.durable for write in group)
             )
         except BaseException as error:  # noqa: BLE001  # it goes to whoever waits for the batch
-            self._recover(error)
-            if len(group) > 1:
+            if len(group) > 1 and not isinstance(error, _NOT_THE_BATCH):
                 for write in group:
                     self._write([write])
-            else:
-                group[0].done.set_exception(error)
+                return
+            self._note(error)
+            for write in group:
+                write.done.set_exception(error)
             return
         for write in group:
+            self._unindexed_chars += write.chars
             write.done.set_result(None)
 
-    def _call(self, call: _Call) -> None:
+    def _call(self, call: Call) -> None:
+        with suppress(JournalError):  # not every call needs the disk; one that does says so itself
+            self._mended()
         try:
             call.done.set_result(call.work(self._writer))
         except BaseException as error:  # noqa: BLE001  # it goes to whoever waits for the call
-            self._recover(error)
+            self._note(error)
             call.done.set_exception(error)
 
-    def _feed(self) -> bool:
-        try:
-            return self._writer.feed_index()
-        except JournalError as error:
-            self._recover(error)
-            return False
-
-    def _recover(self, error: BaseException) -> None:
-        """After the disk failed, nothing the connection remembers can be trusted: open it anew."""
-        if isinstance(error, JournalError):
-            self._on_failure(error)
+    def _note(self, error: BaseException) -> None:
+        if not isinstance(error, JournalError):
+            problem = JournalError(f"the journal's thread met {error!r}: please report this")
+            problem.__cause__ = error
+            error = problem
+        self._on_failure(error)
         if isinstance(error, JournalBroken):
-            try:
+            self._broken = True
+            with suppress(JournalError):  # else the next work tries again
+                self._mended()
+
+    def _mended(self) -> JournalWriter:
+        """The writer; after the disk failed a new one, which trusts nothing that was remembered.
+
+        What a failed sync may have left in memory only is written once more by the checkpoint.
+        """
+        if self._broken:
+            with suppress(JournalError):
                 self._writer.close()
-                self._writer = self._open_writer()
-            except JournalError as again:
-                self._on_failure(again)
+            self._writer = self._open_writer()
+            self._writer.checkpoint()
+            self._broken = False
+        return self._writer
 
-    def _drain(self) -> None:
+    def _refuse_the_rest(self) -> None:
+        self._mailbox.close()
         closed = JournalClosed("the journal was closed: what was not stored is read again")
-        while True:
-            try:
-                item = self._waiting.get_nowait()
-            except queue.Empty:
-                return
-            if item is not None:
+        while work := self._mailbox.take(wait=False):
+            for item in work if isinstance(work, list) else [work]:
                 item.done.set_exception(closed)
-
-
-def _size(write: _Write) -> int:
-    return len(write.batch.lines) + sum(len(block.data) for block in write.batch.blocks)
 
 
 def _feed_all(writer: JournalWriter) -> None:

@@ -8,9 +8,9 @@ mapping stays off: a mapped database turns an I/O error into a killed process.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import apsw
 
@@ -34,7 +34,7 @@ class JournalError(HoldfastError):
 
 
 class JournalFull(JournalError):
-    """No room on the disk; nothing was written, nothing is lost, and it heals when there is room."""
+    """No room on the disk; nothing was written, nothing is lost, and there may be room later."""
 
 
 class JournalDamaged(JournalError):
@@ -80,6 +80,10 @@ def plain_errors(path: str) -> Iterator[None]:
     except apsw.IOError as error:
         raise JournalBroken(
             f"the disk failed under the journal {path} ({error}): check the disk and its logs"
+        ) from error
+    except apsw.ConnectionClosedError as error:
+        raise JournalBroken(
+            f"the journal {path} is closed since its disk failed: the next try opens it again"
         ) from error
     except apsw.Error as error:
         raise JournalError(
@@ -137,6 +141,11 @@ def _closed_on_failure(connection: apsw.Connection) -> Iterator[None]:
     except BaseException:
         connection.close()
         raise
+
+
+def select(connection: apsw.Connection, query: str, wanted: Sequence[Any] = ()) -> list[Any]:
+    """All rows of a query; the schema says of which types they are."""
+    return connection.execute(query, wanted).fetchall()
 
 
 def _pragma(connection: apsw.Connection, name: str) -> int:

@@ -26,13 +26,15 @@ STEM_CHARS_MIN: Final = 4
 SNIPPET_CHARS: Final = 160
 MARKS: Final = ("**", "**")
 
-STOPWORDS: Final = frozenset(
-    "a about all am an and any are as at be been but by can could did do does doing done for from get "
-    "got had has have how i if in into is it its just like make me my no not of on or our out over "
-    "please should so some than that the their them then there these they this those to too up us "
-    "use using was we were what when where which who why will with would you your".split()
-)
-_SUFFIXES: Final = tuple("ations ation ings ing ies ied ers ed es er ly s".split())
+_STOPWORDS: Final = """
+    a about all am an and any are as at be been but by can could did do does doing done for from get
+    got had has have how i if in into is it its just like make me my no not of on or our out over
+    please should so some than that the their them then there these they this those to too up us use
+    using was we were what when where which who why will with would you your
+"""
+STOPWORDS: Final = frozenset(_STOPWORDS.split())
+_ENDINGS: Final = "ations ation ings ing ies ied ers ed es er ly s"
+_SUFFIXES: Final = tuple(_ENDINGS.split())
 _FOLDED_CHARS_MAX: Final = 4_096
 
 
@@ -60,9 +62,11 @@ class Term(msgspec.Struct, frozen=True):
 
 def parse(words: str) -> list[Term]:
     """`"a phrase"`, `begin*` and plain words, each once."""
+    if len(words) > QUERY_CHARS_MAX:
+        words = words[:QUERY_CHARS_MAX].rpartition(" ")[0]
     terms: dict[Term, None] = {}
     room = TOKENS_MAX
-    for number, part in enumerate(words[:QUERY_CHARS_MAX].split('"')):
+    for number, part in enumerate(words.split('"')):
         for piece in [part] if number % 2 else part.split():
             term = _term(piece, room)
             if term is not None and term not in terms:
@@ -168,7 +172,7 @@ _LETTER: Final = r"[^\W_]"
 
 
 def _pattern(term: Term) -> str:
-    """Words are marked whole, and where the search would also find what begins like them, so too."""
+    """Words are marked whole, and those that begin alike too: the relaxed search finds both."""
     relaxed = term.relaxed
     parts = [re.escape(token) for token in relaxed.tokens]
     pattern = parts[0] if is_cjk(relaxed.tokens[0][0]) else f"(?<!{_LETTER}){parts[0]}"

@@ -2,32 +2,31 @@
 
 Nothing else changes the journal, so positions and sequence numbers need no locks, and a crash
 leaves either all of a batch or none. Durability is per commit: what came from a log can be read
-again, so it commits without waiting for the disk; what somebody was told is stored waits (`durable`).
+again, so it commits without waiting for the disk; what somebody was told is stored waits for it
+(`durable`).
 
 The index is fed behind: `write` only remembers the texts, `feed_index` stores them in a transaction
-of their own and moves `indexed_position`. What was remembered and lost in a crash, or was too much to
-remember, `feed_index` reads again from the journal.
+of their own and moves `indexed_position`. What was remembered and lost in a crash, or was too much
+to remember, `feed_index` reads again from the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
-
-import apsw
 
 from holdfast import blocks
 from holdfast.events import decode_lines
 from holdfast.journal import index, sqlite
-from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts
+from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts, Text, TitleRank
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalError, plain_errors
 
-MAX_REMEMBERED_CHARS: Final = 4_000_000
+INDEX_BATCH_CHARS: Final = 4_000_000  # of texts that are remembered, or read again at a time
 INDEX_BATCH_EVENTS: Final = 4_096
 
-_WordRow = tuple[int, str | None, str | None, str | None, str | None, str | None]
+_WordRow = tuple[int | str | None, ...]  # position, then a text in the column it belongs to
 
 
 class SequenceConflict(JournalError):
@@ -51,8 +50,9 @@ class SqliteWriter:
         self._connection = sqlite.open_writer(path, vfs=vfs)
         self._q = queries()
         self._durable = False
-        self._next_position = self._state("next_position")
-        self._indexed_position = self._state("indexed_position")
+        with plain_errors(path):
+            self._next_position = self._state("next_position")
+            self._indexed_position = self._state("indexed_position")
         self._remembered: list[_WordRow] = []
         self._remembered_chars = 0
         self._remembered_from = self._next_position  # texts before it were not remembered
@@ -66,17 +66,19 @@ class SqliteWriter:
         """Store all batches or none of them."""
         position = self._next_position
         words: list[_WordRow] = []
+        chars = 0
 
         def store() -> None:
-            nonlocal position
+            nonlocal position, chars
             for batch in batches:
                 words.extend(_word_rows(batch.texts, position - batch.first_seq))
+                chars += sum(len(text.text) for text in batch.texts)
                 position = self._store(batch, position)
             self._connection.execute(self._q.set_state, (position, "next_position"))
 
         self._transaction(store, durable=durable)
         self._next_position = position
-        self._remember(words)
+        self._remember(words, chars)
 
     def feed_index(self) -> bool:
         """Bring search up to date by one batch; whether more is waiting."""
@@ -85,7 +87,7 @@ class SqliteWriter:
         if self._remembered_from <= self._indexed_position:
             rows, upto = self._remembered, self._next_position
         else:
-            rows, upto = self._read_texts_again()
+            rows, upto = self._read_texts_again(self._remembered_from)
 
         def store() -> None:
             self._connection.executemany(self._q.insert_words, rows)
@@ -113,18 +115,20 @@ class SqliteWriter:
         self._transaction(lambda: self._connection.executemany(self._q.upsert_file, rows))
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database, and sync it."""
+        """Move the write-ahead log into the database and sync it, as far as readers let it."""
         with plain_errors(self.path):
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            sqlite.checkpoint(self._connection)
 
     def release_memory(self) -> None:
-        self._connection.execute("PRAGMA shrink_memory")
+        with plain_errors(self.path):
+            self._connection.execute("PRAGMA shrink_memory")
 
     def backup(self, target: str) -> None:
         sqlite.backup(self._connection, target)
 
     def close(self) -> None:
-        self._connection.close()
+        with plain_errors(self.path):
+            self._connection.close()
 
     def _transaction(self, store: Callable[[], object], *, durable: bool = False) -> None:
         with plain_errors(self.path):
@@ -148,7 +152,7 @@ class SqliteWriter:
     def _store(self, batch: Batch, position: int) -> int:
         """One batch; returns the position behind it."""
         number, events, tail_bytes = self._session(batch.facts)
-        if batch.count and events != batch.first_seq:
+        if (batch.count or batch.cursor is not None) and events != batch.first_seq:
             raise SequenceConflict(
                 f"events {batch.first_seq}.. for session {batch.facts.id}, which has {events}: "
                 "read its cursor again"
@@ -189,13 +193,13 @@ class SqliteWriter:
         return position
 
     def _session(self, facts: Facts) -> tuple[int, int, int]:
-        row = self._connection.execute(self._q.upsert_session, _facts_row(facts)).fetchone()
-        number, events, tail_bytes = row
+        rows = sqlite.select(self._connection, self._q.upsert_session, _facts_row(facts))
+        number, events, tail_bytes = rows[0]
         return number, events, tail_bytes
 
     def _seal_tail(self, number: int) -> int:
         """Make the open tail of a session a block; how many bytes that adds (it is negative)."""
-        runs = self._connection.execute(self._q.select_tail, (number,)).fetchall()
+        runs = sqlite.select(self._connection, self._q.select_tail, (number,))
         lines = b"".join(run[3] for run in runs)
         block = blocks.seal(lines, runs[0][1], sum(run[2] for run in runs))
         self._connection.execute(self._q.delete_tail, (number,))
@@ -209,9 +213,9 @@ class SqliteWriter:
         if not self._connection.changes():
             self._connection.execute(self._q.insert_run, (position, number, first_seq, count))
 
-    def _remember(self, words: list[_WordRow]) -> None:
-        self._remembered_chars += sum(len(text) for row in words for text in row[1:] if text)  # type: ignore[misc, arg-type]  # the rest of a row is texts
-        if self._remembered_chars > MAX_REMEMBERED_CHARS:
+    def _remember(self, words: list[_WordRow], chars: int) -> None:
+        self._remembered_chars += chars
+        if self._remembered_chars > INDEX_BATCH_CHARS:
             self._forget_remembered()
         else:
             self._remembered += words
@@ -221,30 +225,38 @@ class SqliteWriter:
         self._remembered_chars = 0
         self._remembered_from = self._next_position
 
-    def _read_texts_again(self) -> tuple[list[_WordRow], int]:
-        """The texts behind the index, from the journal itself; and where that batch ends."""
+    def _read_texts_again(self, stop: int) -> tuple[list[_WordRow], int]:
+        """Texts behind the index, from the journal itself, up to what is remembered at most.
+
+        Returns them with the position where that batch ends. Damaged events have no texts any more;
+        what stands behind them is found all the same.
+        """
         reader = SqliteReader.on(self._connection, self.path)
         rows: list[_WordRow] = []
-        position = self._indexed_position
+        chars, position = 0, self._indexed_position
+        stop = min(stop, position + INDEX_BATCH_EVENTS)
         for run in reader.runs(position, limit=INDEX_BATCH_EVENTS):
-            skip = max(0, position - run.position)
-            take = min(run.count - skip, INDEX_BATCH_EVENTS - (position - self._indexed_position))
-            first = run.first_seq + skip
-            for lines in reader.read(run.session, first, first + take):
-                texts = [index.text_of(event) for event in decode_lines(lines)]
-                rows += _word_rows(filter(None, texts), run.position - run.first_seq)
-            position += take
-            if position - self._indexed_position >= INDEX_BATCH_EVENTS:
-                break
-        return rows, position
+            shift = run.position - run.first_seq
+            first, end = max(position, run.position), min(run.position + run.count, stop)
+            pieces = reader.read(
+                run.session, first - shift, end - shift, on_damage=lambda *_damage: b""
+            )
+            for lines in pieces:
+                events = decode_lines(lines)
+                texts = [text for text in map(index.text_of, events) if text is not None]
+                rows += _word_rows(texts, shift)
+                chars += sum(len(text.text) for text in texts)
+                if chars > INDEX_BATCH_CHARS:
+                    return rows, events[-1].seq + 1 + shift
+        return rows, stop
 
 
-def _word_rows(texts: object, shift: int) -> list[_WordRow]:
+def _word_rows(texts: Iterable[Text], shift: int) -> list[_WordRow]:
     rows: list[_WordRow] = []
-    for text in texts:  # type: ignore[attr-defined]
+    for text in texts:
         columns: list[str | None] = [None] * len(index.COLUMNS)
         columns[text.column] = text.text
-        rows.append((text.seq + shift, *columns))  # type: ignore[arg-type]
+        rows.append((text.seq + shift, *columns))
     return rows
 
 
@@ -257,7 +269,7 @@ def _facts_row(facts: Facts) -> tuple[str | int, ...]:
         facts.first_uuid,
         facts.project,
         facts.title,
-        facts.title_rank,
+        facts.title_rank if facts.title else TitleRank.NONE,
         facts.started_at,
         facts.updated_at,
         facts.model,

@@ -6,6 +6,7 @@ by itself and complaints are gathered, and nothing is built until there are none
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
@@ -147,9 +148,11 @@ class _Gathered:
         origin = Origin("file", file)
         try:
             raw = Path(file).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # whoever makes the folders says what to do
+                return None
             way_out = "make it a file that you can read, or move it away to use the defaults"
             self._complain(origin, f"cannot be read: {error.strerror}; {way_out}")
             return None

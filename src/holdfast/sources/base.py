@@ -29,6 +29,15 @@ class Log(msgspec.Struct, frozen=True):
         return self.path[len(self.root) :].lstrip("/")
 
 
+def is_utf8_path(path: str) -> bool:
+    """Names that are no text cannot be stored as such, nor be told to anybody."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class BlobSink(Protocol):
     """Where a parser puts a payload that is too large for an event."""
 

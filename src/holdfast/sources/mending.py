@@ -3,8 +3,8 @@
 Agents are killed while they write, and cut texts where it suits them. Seen in real logs: a record
 whose newline never came, so that the next one stands on the same line; half a record with a whole
 one behind it; half of a surrogate pair (JavaScript counts UTF-16 units); bytes that are no UTF-8;
-zeros where a disk lost power; nesting that no other tool reads. Each costs what is damaged and not
-the line: nothing that can still be read is given up.
+zeros where a disk lost power. Each costs what is damaged and not the line: nothing that can still
+be read is given up.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import msgspec
 from msgspec import Raw
 
 SPACE: Final = b" \t\r\n"  # what JSON calls space
-NESTING_MAX: Final = 200  # jq 1.6 stops at 256, and events put data some levels deeper
+PIECES_MAX: Final = 1_000  # of one line
 RESCUES_MAX: Final = 64
+VALUES_MAX: Final = 50_000  # of one record: decoded they take a hundred bytes each
 
 _BOM: Final = b"\xef\xbb\xbf"
 _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_OBJECT: Final = re.compile(rb"[ \t\r\n]*+\{")
 _TOKENS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
 _any_json = msgspec.json.Decoder(Raw).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def mended(line: bytes) -> bytes:
@@ -40,16 +41,28 @@ def mended(line: bytes) -> bytes:
 
 
 def clean(content: bytes) -> Raw:
-    """A part of a record as it may stand in an event: it never makes the event unreadable.
+    """A part of a record as it may stand in an event, which is UTF-8 throughout.
 
-    The decoder passes over what it does not need without looking at its characters, and nests as
-    deep as its stack lets it; whoever reads the event may look closer or have less stack.
+    The decoder passes over what it does not need without looking at its characters.
     """
     if not _is_utf8(content):
         content = content.decode("utf-8", "replace").encode()
-    if content.count(b"{") + content.count(b"[") > NESTING_MAX and _nesting(content) > NESTING_MAX:
-        return Raw(_encode({"nested": content.decode()}))
     return Raw(content)
+
+
+def is_json(piece: bytes) -> bool:
+    try:
+        _any_json(mended(piece))
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def is_dense(line: bytes) -> bool:
+    """Whether a line holds more small things than any record does."""
+    if line.count(b'"') + line.count(b"{") <= VALUES_MAX:
+        return False
+    return sum(1 for _ in _TOKENS.finditer(line)) > 2 * VALUES_MAX
 
 
 def pieces(line: bytes, *, rescue: bool) -> list[bytes]:
@@ -60,7 +73,9 @@ def pieces(line: bytes, *, rescue: bool) -> list[bytes]:
     """
     found = []
     start = 0
-    while (end := _end_of_object(line, start)) is not None and _is_json(line[start:end]):
+    while len(found) < PIECES_MAX and (end := _end_of_object(line, start)) is not None:
+        if not is_json(line[start:end]):
+            break
         found.append(line[start:end])
         start = end
     rest = line[start:]
@@ -73,7 +88,7 @@ def pieces(line: bytes, *, rescue: bool) -> list[bytes]:
 def _end_of_object(line: bytes, start: int) -> int | None:
     """Behind the brace that closes the object which starts here."""
     depth = 0
-    if not line[start:].lstrip(SPACE).startswith(b"{"):
+    if _OBJECT.match(line, start) is None:
         return None
     for token in _TOKENS.finditer(line, start):
         if token[0] in (b"{", b"["):
@@ -91,28 +106,11 @@ def _last_record(line: bytes) -> int | None:
         at = line.find(b'{"', at + 1)
         if at < 0:
             return None
-        if _is_json(line[at:]):
+        before = line[max(0, at - 8) : at].rstrip(SPACE)
+        # Where a value is due it is a part of what is broken, not a record behind it.
+        if before[-1:] not in (b":", b",", b"[") and is_json(line[at:]):
             return at
     return None
-
-
-def _nesting(content: bytes) -> int:
-    depth = deepest = 0
-    for token in _TOKENS.finditer(content):
-        if token[0] in (b"{", b"["):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token[0] in (b"}", b"]"):
-            depth -= 1
-    return deepest
-
-
-def _is_json(piece: bytes) -> bool:
-    try:
-        _any_json(mended(piece))
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
 
 
 def _is_utf8(content: bytes) -> bool:

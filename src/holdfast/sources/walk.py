@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 
 
 def walk_folders(
-    root: str, on_error: Callable[[str, OSError], None] = lambda _path, _error: None
+    root: str,
+    on_error: Callable[[str, OSError], None] = lambda _path, _error: None,
+    before_listing: Callable[[str], None] = lambda _path: None,
 ) -> Iterator[tuple[str, list[str]]]:
     """Each folder at and below `root` with the names of its files.
 
-    A loop of symbolic links ends where it began; a folder that cannot be read costs only itself.
+    A loop of symbolic links ends where it began; a folder that cannot be read costs only itself,
+    and one that goes away meanwhile is no error. `before_listing` is for whoever must not miss what
+    is made in a folder from then on.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [root]
@@ -23,8 +27,9 @@ def walk_folders(
             if identity in seen:
                 continue
             seen.add(identity)
+            before_listing(folder)
             files, folders = _entries(folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             on_error(folder, error)

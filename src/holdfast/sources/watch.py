@@ -5,8 +5,10 @@ runs. watchfiles, which hides the systems behind one interface, looks at its que
 milliseconds: 1 ms cost 2 % of a core on an idle machine, 50 ms half the time a line may take (see
 docs/decisions/0003). It serves where inotify is not.
 
-Roots that do not exist yet are waited for in the nearest folder that does. What a watcher misses
-(a full queue, too many folders, network file systems) the periodic reconciling finds.
+A watch is on a folder, not on its name. So folders on the way to a root are watched for being moved
+or deleted, and while there is no root the nearest one for the next to be made in it. A folder is
+watched before it is listed: what is made in between is told twice, not never. What a watcher misses
+(too many folders, network file systems) the periodic reconciling finds.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from holdfast.sources.walk import walk_folders
+
+MANY_FILES: Final = 64  # that appear at once are better looked for than told one by one
 
 OnChange = Callable[[str], None]
 OnMissed = Callable[[str], None]
@@ -48,105 +52,167 @@ class InotifyWatcher:
         self._on_change = on_change
         self._on_missed = on_missed
         self._flags = flags
-        self._mask = (
-            flags.CREATE
-            | flags.MODIFY
-            | flags.MOVED_TO
-            | flags.MOVED_FROM
-            | flags.DELETE
-            | flags.DELETE_SELF
-            | flags.ONLYDIR
-        )
+        self._staying = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
+        self._coming = self._staying | flags.CREATE | flags.MOVED_TO
+        self._inside = self._coming | flags.MODIFY | flags.MOVED_FROM | flags.DELETE
         self._inotify = INotify(nonblocking=True)
         self._folders: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unwatched = ""
 
     def start(self) -> None:
         for root in self._roots:
             self._watch_root(root)
-        asyncio.get_running_loop().add_reader(self._inotify.fileno(), self._read)
+        self._tell_unwatched()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._inotify.fileno(), self._read)
 
     def close(self) -> None:
-        with suppress(RuntimeError):
-            asyncio.get_running_loop().remove_reader(self._inotify.fileno())
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._inotify.fileno())
+        self._loop = None
         self._inotify.close()
 
     @property
     def folders(self) -> int:
         return len(self._folders)
 
-    def _watch_root(self, root: str) -> None:
-        """The root and all below it; or, until it exists, the nearest folder above it."""
-        if os.path.isdir(root):
-            self._watch_below(root)
-            return
-        above = os.path.dirname(root)
-        while not os.path.isdir(above):
-            above = os.path.dirname(above)
-        self._watch(above)
+    # What is watched.
 
-    def _watch_below(self, folder: str) -> list[str]:
-        """Watch first, list then: a file made in between is reported twice, not never."""
-        files = []
-        waiting = [folder]
-        while waiting:
-            for found, names in walk_folders(waiting.pop()):
-                if self._watch(found):
-                    files += [os.path.join(found, name) for name in names]
+    def _watch_root(self, root: str) -> list[str]:
+        """The root and all below it, and its files; nothing until it exists."""
+        while not os.path.isdir(root):
+            nearest = _nearest(root)
+            self._watch(nearest, self._coming)
+            if _nearest(root) == nearest:  # and from now on we are told
+                return []
+        awaited = {_nearest(other) for other in self._roots if not os.path.isdir(other)}
+        for folder in _above(root):
+            self._watch(folder, self._coming if folder in awaited else self._staying)
+        return self._watch_below(root)
+
+    def _watch_below(self, top: str) -> list[str]:
+        files: list[str] = []
+        walk = walk_folders(top, before_listing=lambda folder: self._watch(folder, self._inside))
+        for folder, names in walk:
+            files += [os.path.join(folder, name) for name in names]
         return files
 
-    def _watch(self, folder: str) -> bool:
+    def _watch(self, folder: str, mask: int) -> None:
+        if mask != self._inside and self._is_below_roots(folder):
+            return  # another root's watch tells more
         try:
-            number = self._inotify.add_watch(folder, self._mask)
+            number = self._inotify.add_watch(folder, mask)
         except OSError as error:
-            if os.path.isdir(folder):
-                self._on_missed(f"cannot watch {folder}: {error.strerror}")
-            return False
+            if mask == self._staying or not os.path.isdir(folder):
+                return
+            self._unwatched = f"cannot watch {folder}: {error.strerror}"
+            return
+        self._numbers.pop(self._folders.get(number, ""), None)
         self._folders[number] = folder
-        return True
+        self._numbers[folder] = number
+
+    def _forget(self, top: str) -> None:
+        """A folder that is elsewhere now would go on telling under its old name."""
+        for folder in [each for each in self._numbers if _is_at_or_below(each, top)]:
+            number = self._numbers.pop(folder)
+            del self._folders[number]
+            with suppress(OSError):  # it may be gone by itself
+                self._inotify.rm_watch(number)
+
+    def _tell_unwatched(self) -> None:
+        """Once for however many folders: it is one limit that was reached."""
+        if self._unwatched:
+            self._on_missed(self._unwatched)
+            self._unwatched = ""
+
+    # What happened.
 
     def _read(self) -> None:
         flags = self._flags
         for event in self._inotify.read(timeout=0):
-            if event.mask & flags.Q_OVERFLOW:
-                self._on_missed("more changes at once than the system keeps")
-                continue
             folder = self._folders.get(event.wd)
-            if folder is None:
+            if event.mask & flags.Q_OVERFLOW:
+                self._overflowed()
+            elif folder is None:
                 continue
-            if event.mask & flags.IGNORED:
-                del self._folders[event.wd]
+            elif event.mask & flags.MOVE_SELF:
+                self._folder_left(folder)
+            elif event.mask & flags.IGNORED:
+                self._folder_deleted(folder)
             elif event.name:
                 self._changed(os.path.join(folder, event.name), event.mask)
+        self._tell_unwatched()
+
+    def _overflowed(self) -> None:
+        for root in self._roots:
+            self._watch_root(root)
+        self._on_missed("more changes at once than the system keeps")
 
     def _changed(self, path: str, mask: int) -> None:
         flags = self._flags
-        if mask & flags.ISDIR:
-            if mask & (flags.CREATE | flags.MOVED_TO):
-                self._folder_appeared(path)
-            elif mask & (flags.DELETE | flags.MOVED_FROM):
-                self._on_missed(f"{path} was moved or deleted")
-        elif self._is_below_roots(path):
+        if mask & (flags.CREATE | flags.MOVED_TO) and os.path.isdir(path):
+            self._folder_appeared(path)
+        elif path in self._numbers and mask & flags.DELETE and mask & flags.ISDIR:
+            self._folder_deleted(path)
+        elif path in self._numbers and mask & (flags.DELETE | flags.MOVED_FROM):
+            self._folder_left(path)  # deleted without being a folder: it was a link to one
+        elif not mask & flags.ISDIR and self._is_below_roots(path):
             self._on_change(path)
 
     def _folder_appeared(self, path: str) -> None:
+        files: list[str] = []
         if self._is_below_roots(path):
-            for file in self._watch_below(path):
-                self._on_change(file)
-            return
+            files = self._watch_below(path)
         for root in self._roots:
-            if root == path or root.startswith(path + "/"):
-                self._watch_root(root)
-                if os.path.isdir(root):
-                    self._on_missed(f"{root} appeared")
+            if _is_at_or_below(root, path):
+                files += self._watch_root(root)
+        if len(files) > MANY_FILES:
+            self._on_missed(f"{path} appeared")
+            return
+        for file in files:
+            self._on_change(file)
+
+    def _folder_left(self, folder: str) -> None:
+        """It is elsewhere with all that is in it, and nobody told of its files."""
+        self._folder_deleted(folder)
+        self._on_missed(f"{folder} was moved")
+
+    def _folder_deleted(self, folder: str) -> None:
+        """What was in it went one by one. A root may come back."""
+        self._forget(folder)
+        for root in self._roots:
+            if _is_at_or_below(root, folder):
+                self._forget(root)
+                for file in self._watch_root(root):
+                    self._on_change(file)
 
     def _is_below_roots(self, path: str) -> bool:
-        return any(path == root or path.startswith(root + "/") for root in self._roots)
+        return any(_is_at_or_below(path, root) for root in self._roots)
+
+
+def _is_at_or_below(path: str, top: str) -> bool:
+    return path == top or path.startswith(top + "/")
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders above, the nearest first."""
+    while (folder := os.path.dirname(path)) != path:
+        yield folder
+        path = folder
+
+
+def _nearest(path: str) -> str:
+    """The nearest folder above that exists."""
+    return next(folder for folder in _above(path) if os.path.isdir(folder))
 
 
 class PollingWatcher:
     """watchfiles on a thread, for systems without inotify."""
 
-    STEP_MS = 20
+    STEP_MS: Final = 20
+    ROOT_EVERY_S: Final = 1.0
 
     def __init__(self, roots: list[str], on_change: OnChange, on_missed: OnMissed) -> None:
         self._roots = roots
@@ -166,9 +232,16 @@ class PollingWatcher:
     async def _follow(self, root: str) -> None:
         from watchfiles import awatch
 
-        while not os.path.isdir(root):
-            await asyncio.sleep(1)
-        self._on_missed(f"{root} appeared")
-        async for changes in awatch(root, step=self.STEP_MS, stop_event=self._stop):
-            for _change, path in changes:
-                self._on_change(path)
+        while not self._stop.is_set():
+            if _is_folder(root):
+                self._on_missed(f"{root} appeared")
+                with suppress(FileNotFoundError):  # it left again
+                    async for changes in awatch(root, step=self.STEP_MS, stop_event=self._stop):
+                        for _change, path in changes:
+                            self._on_change(path)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self.ROOT_EVERY_S)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)

@@ -46,6 +46,7 @@ class Running(Protocol):
     state: str
     started_s: float
     last_run: LastRun | None
+    journal_problem: str
     last_journal_problem: str
     warnings: list[str]
     sources: dict[str, Source]
@@ -89,7 +90,7 @@ class StatusBuilder:
                 last_problem=daemon.last_journal_problem,
             )
         problems = [
-            problem for problem in (daemon.last_journal_problem, tail.last_problem) if problem
+            problem for problem in (daemon.journal_problem, *tail.problems) if problem
         ]
         problems += daemon.warnings
         return Status(

@@ -7,6 +7,7 @@ machine's boot id tells the last one apart.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -100,7 +101,8 @@ def write_atomically(path: str, content: bytes) -> None:
     partial = f"{path}.partial"
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(fd, content)
+        if os.write(fd, content) != len(content):  # rather the old one than half a new one
+            raise OSError(errno.ENOSPC, "no space left", path)
     finally:
         os.close(fd)
     os.replace(partial, path)

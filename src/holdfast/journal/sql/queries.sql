@@ -10,7 +10,8 @@ ON CONFLICT (id) DO UPDATE SET
     parent        = iif(excluded.parent = '', parent, excluded.parent),
     first_uuid    = iif(first_uuid = '', excluded.first_uuid, first_uuid),
     project       = iif(project = '', excluded.project, project),
-    title         = iif(excluded.title_rank >= title_rank, excluded.title, title),
+    title         = iif(excluded.title <> '' AND excluded.title_rank >= title_rank,
+                        excluded.title, title),
     title_rank    = max(title_rank, excluded.title_rank),
     started_at    = iif(started_at = '' OR (excluded.started_at <> '' AND excluded.started_at < started_at),
                         excluded.started_at, started_at),
@@ -107,7 +108,7 @@ SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 -- Newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
 SELECT s.*, coalesce((
     SELECT o.id FROM sessions AS o
-    WHERE s.first_uuid <> '' AND o.first_uuid = s.first_uuid AND o.no <> s.no
+    WHERE o.first_uuid = s.first_uuid AND o.first_uuid <> '' AND o.no <> s.no
       AND (o.started_at, o.id) < (s.started_at, s.id)
     ORDER BY o.started_at, o.id LIMIT 1
 ), '') AS forked_from
@@ -120,7 +121,7 @@ LIMIT ?3;
 -- One, by id.
 SELECT s.*, coalesce((
     SELECT o.id FROM sessions AS o
-    WHERE s.first_uuid <> '' AND o.first_uuid = s.first_uuid AND o.no <> s.no
+    WHERE o.first_uuid = s.first_uuid AND o.first_uuid <> '' AND o.no <> s.no
       AND (o.started_at, o.id) < (s.started_at, s.id)
     ORDER BY o.started_at, o.id LIMIT 1
 ), '') AS forked_from

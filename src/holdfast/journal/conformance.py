@@ -1,0 +1,878 @@
+"""What every journal must do, as a kit that any implementation can be put through.
+
+Give `REQUIREMENTS` a `Subject`, which opens, closes and opens again one journal that starts empty:
+
+    @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=name)
+    def test_conformance(requirement, tmp_path):
+        requirement(MyJournal(tmp_path))
+
+A requirement says nothing about how an implementation works. It raises `Nonconformant` with what
+was seen and what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from holdfast import blocks
+from holdfast.events import EMPTY, Event, Kind, Usage, decode, encode, event_id, session_id
+from holdfast.journal.index import text_of
+from holdfast.journal.model import (
+    AuditRecord,
+    Batch,
+    Blob,
+    Cursor,
+    Facts,
+    Hit,
+    Ledger,
+    Mark,
+    Run,
+    SearchQuery,
+    SessionFilter,
+    SessionRow,
+    TitleRank,
+    UnknownType,
+)
+from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.words import MARKS
+from holdfast.journal.writer import SequenceConflict
+
+BLOCK_BYTES: Final = 4_096
+AUDIT_MAX_ROWS: Final = 5
+AGENT: Final = "claude"
+
+T = TypeVar("T")
+
+
+class Nonconformant(AssertionError):
+    """The journal does not do what every journal must do."""
+
+
+class Subject(Protocol):
+    """One journal, empty at first; `folder` is a place for backups."""
+
+    folder: str
+
+    def writer(self, *, block_bytes: int, audit_max_rows: int) -> JournalWriter: ...
+    def reader(self) -> JournalReader: ...
+    def restored(self, backup: str) -> Subject: ...
+
+
+Requirement = Callable[[Subject], None]
+REQUIREMENTS: Final[list[Requirement]] = []
+
+
+def name(requirement: Requirement) -> str:
+    return getattr(requirement, "__name__", "").replace("_", " ")
+
+
+class Trial:
+    """A journal under test, and what it should hold by now."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.held: dict[str, list[bytes]] = {}
+        self.order: list[tuple[str, int]] = []
+        self.open()
+
+    def open(self) -> None:
+        self.writer = self.subject.writer(block_bytes=BLOCK_BYTES, audit_max_rows=AUDIT_MAX_ROWS)
+        self.reader = self.subject.reader()
+
+    def close(self) -> None:
+        self.reader.close()
+        self.writer.close()
+
+    def reopen(self) -> None:
+        self.close()
+        self.open()
+
+    def say(
+        self,
+        session: str,
+        *texts: str,
+        kind: str = Kind.USER,
+        day: int = 1,
+        sealed: bool = False,
+        **fields: Any,
+    ) -> None:
+        """Store events in one batch of their own."""
+        self.write(self.batch(session, *texts, kind=kind, day=day, sealed=sealed, **fields))
+
+    def batch(
+        self,
+        session: str,
+        *texts: str,
+        kind: str = Kind.USER,
+        day: int = 1,
+        sealed: bool = False,
+        first: int | None = None,
+        facts: Facts | None = None,
+        **fields: Any,
+    ) -> Batch:
+        """Events that go on where the session ends, or where `first` says."""
+        facts = facts or known(session, started_at=at(day), updated_at=at(day))
+        first = len(self.held.get(facts.id, [])) if first is None else first
+        events = [
+            said(facts.id, first + number, text, kind, at(day)) for number, text in enumerate(texts)
+        ]
+        batch = Batch(
+            facts=facts,
+            first_seq=first,
+            texts=[text for text in map(text_of, events) if text is not None],
+            **fields,
+        )
+        content = b"".join(encode(event) + b"\n" for event in events)
+        if events and sealed:
+            batch.blocks = [blocks.seal(content, first, len(events))]
+        elif events:
+            batch.lines, batch.line_count = content, len(events)
+        return batch
+
+    def write(self, *batches: Batch, durable: bool = False) -> None:
+        self.writer.write(batches, durable=durable)
+        for batch in batches:
+            content = b"".join([*(blocks.unseal(each.data) for each in batch.blocks), batch.lines])
+            held = self.held.setdefault(batch.facts.id, [])
+            lines = content.splitlines(keepends=True)
+            self.order += [(batch.facts.id, len(held) + number) for number in range(len(lines))]
+            held += lines
+
+    def settle(self) -> None:
+        """Feed the index to its end."""
+        while self.writer.feed_index():
+            pass
+
+    def row(self, session: str) -> SessionRow:
+        row = self.reader.session(known(session).id)
+        if row is None:
+            raise Nonconformant(f"session {session} is not listed")
+        return row
+
+    def found(self, words: str, **filters: Any) -> list[str]:
+        """What a search finds, as `session/seq` in our names."""
+        return [self.called(hit) for hit in self.hits(words, **filters)]
+
+    def first(self, words: str) -> str:
+        return next(iter(self.found(words)), "nothing")
+
+    def hits(self, words: str, **filters: Any) -> list[Hit]:
+        return self.reader.search(SearchQuery(words=words, **filters))
+
+    def hit(self, words: str) -> Hit:
+        hits = self.hits(words)
+        same(len(hits), 1, f"the number of hits of {words}")
+        return hits[0]
+
+    def called(self, hit: Hit) -> str:
+        row = self.reader.session(hit.session)
+        return f"{row.agent_session_id if row else hit.session}/{hit.seq}"
+
+    def verify(self) -> None:
+        """Every session reads as it was written, the order has no gap, nothing is damaged."""
+        for session, lines in self.held.items():
+            same(b"".join(self.reader.read(session)), b"".join(lines), "a session's lines")
+            row = self.reader.session(session)
+            same(row.events if row else None, len(lines), "a session's number of events")
+        same(spread_out(self.reader.runs(1, limit=10_000)), self.order, "the global order")
+        same(self.reader.check(), [], "check()")
+
+
+def require(check: Callable[[Trial], None]) -> Callable[[Trial], None]:
+    """Makes a check of a trial a requirement of a subject."""
+
+    def requirement(subject: Subject) -> None:
+        trial = Trial(subject)
+        try:
+            check(trial)
+        finally:
+            trial.close()
+
+    requirement.__name__ = check.__name__
+    requirement.__doc__ = check.__doc__
+    REQUIREMENTS.append(requirement)
+    return check
+
+
+def same(seen: T, expected: T, what: str) -> None:
+    if seen != expected:
+        raise Nonconformant(f"{what}: seen {seen!r}, expected {expected!r}")
+
+
+def refuses(error: type[Exception], work: Callable[[], object]) -> None:
+    try:
+        work()
+    except error:
+        return
+    raise Nonconformant(f"nothing was refused, {error.__name__} was expected")
+
+
+def at(day: int) -> str:
+    return f"2026-01-{day:02}T10:00:00.000Z"
+
+
+def known(session: str, **facts: Any) -> Facts:
+    agent = facts.pop("agent", AGENT)
+    return Facts(id=session_id(agent, session), agent=agent, agent_session_id=session, **facts)
+
+
+def said(session: str, seq: int, text: str, kind: str, when: str) -> Event:
+    return Event(
+        id=event_id(session, 0, seq, 0),
+        session=session,
+        seq=seq,
+        kind=kind,
+        at=when,
+        text=text,
+        data=EMPTY,
+        source=None,
+    )
+
+
+def cursor(session: str, path: str, **fields: Any) -> Cursor:
+    return Cursor(agent=AGENT, path=path, session=known(session).id, **fields)
+
+
+def spread_out(runs: Iterable[Run]) -> list[tuple[str, int]]:
+    """The events of runs, one by one; a gap between two runs shows as a wrong position."""
+    events: list[tuple[str, int]] = []
+    for run in runs:
+        same(run.position, len(events) + 1, "where a run starts")
+        events += [(run.session, run.first_seq + number) for number in range(run.count)]
+    return events
+
+
+def many(words: str, count: int) -> list[str]:
+    """Texts that fill blocks: incompressible enough that nothing is sealed by accident."""
+    return [f"{words} number {number} {'.' * 150}" for number in range(count)]
+
+
+# Storing.
+
+
+@require
+def a_new_journal_is_empty(trial: Trial) -> None:
+    totals = trial.reader.totals()
+    same((totals.sessions, totals.events, totals.next_position), (0, 0, 1), "totals()")
+    same(trial.reader.sessions(), [], "sessions()")
+    same(trial.reader.session("nobody"), None, "session() of nobody")
+    same(list(trial.reader.read("nobody")), [], "read() of nobody")
+    same(trial.reader.runs(1), [], "runs()")
+    same(trial.reader.search(SearchQuery(words="word")), [], "search()")
+    same(trial.writer.index_lag, 0, "index_lag")
+    trial.verify()
+
+
+@require
+def lines_and_sealed_blocks_read_alike(trial: Trial) -> None:
+    trial.say("lines", "one", "two")
+    trial.say("blocks", "one", "two", sealed=True)
+    trial.say("lines", "three", sealed=True)  # a block behind an open tail
+    trial.say("blocks", "three")
+    trial.say("blocks", "four", sealed=True)
+    both = trial.batch("both", "a", "b", sealed=True)
+    more = trial.batch("both", "c", first=2)
+    both.lines, both.line_count = more.lines, more.line_count
+    trial.write(both)
+    trial.verify()
+    trial.reopen()
+    trial.verify()
+
+
+@require
+def a_tail_that_grows_past_a_block_is_sealed_and_reads_the_same(trial: Trial) -> None:
+    for number in range(60):
+        trial.say("long", *many("steady", 1 + number % 3))
+        if number % 5 == 0:
+            trial.say("other", "in between")
+    trial.verify()
+    row = trial.row("long")
+    same(row.raw_bytes, sum(map(len, trial.held[row.id])), "raw_bytes")
+    trial.say("long", *many("flood", 200))  # more than a block at once
+    trial.verify()
+
+
+@require
+def a_batch_that_does_not_start_where_the_session_ends_is_refused(trial: Trial) -> None:
+    trial.say("one", "a", "b")
+    for first in (0, 1, 3):
+        wrong = trial.batch("one", "x", first=first)
+        refuses(SequenceConflict, partial(trial.write, wrong))
+    stale = trial.batch("one", first=0, cursor=cursor("one", "/log", offset=1))
+    refuses(SequenceConflict, partial(trial.write, stale))
+    refuses(SequenceConflict, partial(trial.write, trial.batch("new", "x", first=1)))
+    same(trial.reader.session(known("new").id), None, "a session that was refused")
+    same(trial.reader.cursors(), [], "the cursor of a batch that was refused")
+    trial.verify()
+
+
+@require
+def all_batches_are_stored_or_none(trial: Trial) -> None:
+    trial.say("one", "a")
+    before = trial.reader.totals()
+    good = trial.batch("one", "b", usage=Usage(output=5), unknown_types={"odd": (1, 10)})
+    good.cursor = cursor("one", "/log", offset=7)
+    good.blobs = [Blob("digest", 100, 10)]
+    bad = trial.batch("two", "x", first=4)
+    refuses(SequenceConflict, partial(trial.write, good, bad))
+    same(trial.reader.totals(), before, "totals() after a group that was refused")
+    same(trial.reader.cursors(), [], "cursors()")
+    same(trial.reader.unknown_types(), [], "unknown_types()")
+    trial.settle()
+    same(trial.found("b"), [], "a search for what was refused")
+    trial.write(good, trial.batch("two", "x"))
+    trial.verify()
+
+
+@require
+def batches_of_one_group_build_on_each_other(trial: Trial) -> None:
+    trial.write(
+        trial.batch("one", "a"),
+        trial.batch("two", "b"),
+        trial.batch("one", "c", first=1),
+        durable=True,
+    )
+    trial.verify()
+
+
+@require
+def a_cursor_is_stored_with_its_events(trial: Trial) -> None:
+    moved = cursor(
+        "one",
+        "/logs/one.jsonl",
+        origin=2,
+        offset=90,
+        size=100,
+        mtime_ns=12_345_678_901,
+        ledger=Ledger(60, 20, 7, 3),
+        open_verdict="parsed",
+        head_bytes=64,
+        head=b"\x00head",
+        edge=b"\xffedge",
+        state=b"\x01state",
+        compare_until=80,
+        error="torn",
+    )
+    trial.say("one", "a", cursor=moved)
+    same(trial.reader.cursor(AGENT, "/logs/one.jsonl"), moved, "cursor()")
+    same(trial.reader.cursor("other", "/logs/one.jsonl"), None, "the cursor of another agent")
+    onwards = msgspec.structs.replace(moved, offset=100, open_verdict=None, gone_at=at(2), error="")
+    trial.say("one", cursor=onwards)  # without events
+    same(trial.reader.cursors(), [onwards], "cursors()")
+    trial.reopen()
+    same(trial.reader.cursors(), [onwards], "cursors() after it was opened again")
+    trial.writer.save_cursors([moved])
+    same(trial.reader.cursors(), [moved], "a saved cursor")
+    same(trial.row("one").events, 1, "events")
+
+
+@require
+def the_ledger_adds_up_all_logs(trial: Trial) -> None:
+    trial.writer.save_cursors(
+        [
+            cursor("one", "/a", offset=10, size=12, ledger=Ledger(4, 3, 2, 1)),
+            cursor("one", "/b", offset=40, size=40, ledger=Ledger(40), gone_at=at(1)),
+            cursor("two", "/c", offset=5, size=3, ledger=Ledger(bad=5), error="unreadable"),
+            Cursor(agent="other", path="/a", session="x", offset=9, size=9, ledger=Ledger(9)),
+        ]
+    )
+    whole, one = trial.reader.ledger(), trial.reader.ledger("other")
+    same((whole.files, whole.parsed, whole.skipped, whole.unknown, whole.bad), (4, 53, 3, 2, 6), "")
+    same((whole.torn, whole.gone, whole.unreadable), (2, 1, 1), "torn, gone, unreadable")
+    same(whole.last_error, "unreadable", "last_error")
+    same((one.files, one.parsed, one.torn), (1, 9, 0), "the ledger of one agent")
+    same(trial.reader.ledger("nobody").files, 0, "the ledger of nobody")
+
+
+@require
+def marks_and_paths_say_which_logs_are_known(trial: Trial) -> None:
+    trial.writer.save_cursors(
+        [
+            cursor("one", "/p/a.jsonl", size=5, mtime_ns=7),
+            cursor("one", "/p/b.jsonl", gone_at=at(1), error="gone"),
+            cursor("two", "/p/deep/c.jsonl", origin=3),
+            cursor("two", "/p.other/d.jsonl"),
+            Cursor(agent="other", path="/p/e.jsonl", session="x"),
+        ]
+    )
+    marks = {mark.path: mark for mark in trial.reader.marks()}
+    same(len(marks), 5, "the number of marks")
+    same(marks["/p/a.jsonl"], Mark(AGENT, "/p/a.jsonl", 5, 7, "", ""), "a mark")
+    same(marks["/p/b.jsonl"], Mark(AGENT, "/p/b.jsonl", 0, 0, at(1), "gone"), "a mark")
+    paths = trial.reader.known_paths(AGENT, "/p")
+    same(paths, {"/p/a.jsonl", "/p/b.jsonl"}, "known_paths()")
+    same(trial.reader.known_paths(AGENT, "/q"), set(), "known_paths() of a new folder")
+    same(trial.reader.next_origin(known("two").id), 4, "next_origin()")
+    same(trial.reader.next_origin(known("new").id), 0, "next_origin() of a new session")
+
+
+@require
+def marks_may_be_many_and_change_while_they_are_read(trial: Trial) -> None:
+    trial.writer.save_cursors([cursor("one", f"/p/{number}") for number in range(2_500)])
+    seen: set[str] = set()
+    for mark in trial.reader.marks():
+        if not seen:
+            trial.writer.save_cursors([cursor("one", "/p/7", error="changed")])
+        seen.add(mark.path)
+    same(len(seen), 2_500, "the number of marks")
+
+
+@require
+def facts_are_merged_and_empty_never_wins(trial: Trial) -> None:
+    trial.say(
+        "one",
+        facts=known(
+            "one",
+            parent="p1",
+            first_uuid="u1",
+            project="/first",
+            started_at=at(5),
+            updated_at=at(6),
+            model="m1",
+            cwd="/first",
+            branch="b1",
+            agent_version="1",
+        ),
+    )
+    trial.say("one", facts=known("one"))
+    row = trial.row("one")
+    same((row.parent, row.first_uuid, row.project), ("p1", "u1", "/first"), "facts kept")
+    same((row.model, row.cwd, row.branch, row.agent_version), ("m1", "/first", "b1", "1"), "")
+    same((row.started_at, row.updated_at), (at(5), at(6)), "times kept")
+    trial.say(
+        "one",
+        facts=known(
+            "one",
+            parent="p2",
+            first_uuid="u2",
+            project="/second",
+            started_at=at(4),
+            updated_at=at(5),
+            model="m2",
+            cwd="/second",
+            branch="b2",
+            agent_version="2",
+        ),
+    )
+    row = trial.row("one")
+    same((row.parent, row.first_uuid, row.project), ("p2", "u1", "/first"), "where it began")
+    same((row.model, row.cwd, row.branch, row.agent_version), ("m2", "/second", "b2", "2"), "")
+    same((row.started_at, row.updated_at), (at(4), at(6)), "the earliest and the latest")
+    trial.say("two", facts=known("two"))
+    trial.say("two", facts=known("two", started_at=at(3)))
+    same(trial.row("two").started_at, at(3), "a start that comes late")
+
+
+@require
+def the_title_of_the_highest_rank_wins_and_among_equals_the_newest(trial: Trial) -> None:
+    steps = [
+        ("", TitleRank.PERSON, ""),
+        ("asked", TitleRank.PROMPT, "asked"),
+        ("asked again", TitleRank.PROMPT, "asked again"),
+        ("by the agent", TitleRank.AGENT, "by the agent"),
+        ("a summary", TitleRank.SUMMARY, "by the agent"),
+        ("", TitleRank.PERSON, "by the agent"),
+        ("by the agent, later", TitleRank.AGENT, "by the agent, later"),
+        ("by a person", TitleRank.PERSON, "by a person"),
+        ("by the agent, too late", TitleRank.AGENT, "by a person"),
+    ]
+    for title, rank, expected in steps:
+        trial.say("one", facts=known("one", title=title, title_rank=rank))
+        same(trial.row("one").title, expected, f"the title after {title!r}")
+
+
+@require
+def a_fork_names_the_session_that_it_repeats(trial: Trial) -> None:
+    for session, day, uuid in (("late", 5, "u"), ("early", 2, "u"), ("mid", 3, "u"), ("no", 1, "")):
+        trial.say(session, "x", facts=known(session, first_uuid=uuid, started_at=at(day)))
+    seen = {row.agent_session_id: row.forked_from for row in trial.reader.sessions()}
+    first = known("early").id
+    same(seen, {"late": first, "early": "", "mid": first, "no": ""}, "forked_from")
+
+
+@require
+def usage_adds_up(trial: Trial) -> None:
+    trial.say("one", "a", usage=Usage(1, 2, 3, 4))
+    trial.say("one", "b", sealed=True, usage=Usage(10, 20, 30, 40))
+    trial.say("one", "c")
+    same(trial.row("one").usage, Usage(11, 22, 33, 44), "usage")
+
+
+@require
+def unknown_types_and_blobs_are_counted(trial: Trial) -> None:
+    trial.say("one", "a", unknown_types={"odd": (1, 100), "rare": (1, 5)})
+    trial.say("one", "b", unknown_types={"odd": (2, 50)}, blobs=[Blob("b", 9, 3), Blob("a", 7, 2)])
+    trial.say("one", "c", blobs=[Blob("b", 9, 3)])
+    expected = [UnknownType(AGENT, "odd", 3, 150), UnknownType(AGENT, "rare", 1, 5)]
+    same(trial.reader.unknown_types(), expected, "unknown_types()")
+    same(trial.reader.blobs(), [Blob("a", 7, 2), Blob("b", 9, 3)], "blobs()")
+    totals = trial.reader.totals()
+    same((totals.blobs, totals.blob_bytes), (2, 16), "the totals of blobs")
+
+
+@require
+def the_audit_keeps_the_newest_records_only(trial: Trial) -> None:
+    records = [
+        AuditRecord(at(1), "tested", msgspec.Raw(msgspec.json.encode({"number": number})))
+        for number in range(12)
+    ]
+    for start in range(0, 12, 4):
+        trial.writer.audit(records[start : start + 4])
+    kept = trial.reader.audit()
+    expected = [bytes(record.detail) for record in records[:-6:-1]]
+    same([bytes(record.detail) for record in kept], expected, "audit(), newest first")
+    same((kept[0].at, kept[0].action), (at(1), "tested"), "a record")
+    same(len(trial.reader.audit(limit=2)), 2, "audit(limit=2)")
+
+
+@require
+def totals_count_what_is_held(trial: Trial) -> None:
+    trial.say("one", "a", "b", "c")
+    trial.say("two", *many("d", 50), sealed=True)
+    totals = trial.reader.totals()
+    raw = sum(len(line) for lines in trial.held.values() for line in lines)
+    same((totals.sessions, totals.events, totals.raw_bytes), (2, 53, raw), "totals()")
+    same((totals.next_position, totals.indexed_position), (54, 1), "positions")
+    if not 0 < totals.stored_bytes <= raw:
+        raise Nonconformant(f"{totals.stored_bytes} bytes stored of {raw}")
+    trial.settle()
+    same(trial.reader.totals().indexed_position, 54, "indexed_position")
+
+
+# Reading.
+
+
+@require
+def the_global_order_has_no_gaps_and_merges_neighbours(trial: Trial) -> None:
+    for session, count in (("a", 2), ("a", 3), ("b", 1), ("a", 1), ("a", 1), ("c", 2), ("b", 4)):
+        trial.say(session, *["x"] * count, sealed=count == 3)
+    a, b, c = (known(session).id for session in "abc")
+    runs = [Run(1, a, 0, 5), Run(6, b, 0, 1), Run(7, a, 5, 2), Run(9, c, 0, 2), Run(11, b, 1, 4)]
+    same(trial.reader.runs(1), runs, "runs()")
+    same(trial.reader.runs(3), runs, "runs() from the middle of a run")
+    same(trial.reader.runs(6), runs[1:], "runs() from the start of a run")
+    same(trial.reader.runs(14), runs[4:], "runs() from the last event")
+    same(trial.reader.runs(15), [], "runs() behind the last event")
+    same(trial.reader.runs(1, limit=2), runs[:2], "runs() with a limit")
+    trial.reopen()
+    trial.say("b", "y")
+    same(trial.reader.runs(11), [Run(11, b, 1, 5)], "a run that goes on after reopening")
+    trial.verify()
+
+
+@require
+def any_range_of_events_can_be_read(trial: Trial) -> None:
+    for count, sealed in ((3, True), (4, True), (1, False), (2, False), (2, True), (3, False)):
+        trial.say("one", *many("x", count), sealed=sealed)
+    session = known("one").id
+    lines = trial.held[session]
+    for first in range(len(lines) + 2):
+        whole = b"".join(trial.reader.read(session, first))
+        same(whole, b"".join(lines[first:]), f"read({first})")
+        for behind in range(len(lines) + 3):
+            pieces = list(trial.reader.read(session, first, behind))
+            same(b"".join(pieces), b"".join(lines[first:behind]), f"read({first}, {behind})")
+            same(b"" in pieces, False, f"an empty piece in read({first}, {behind})")
+    events = list(trial.reader.events(session, 2, 9))
+    same(events, [decode(line) for line in lines[2:9]], "events(2, 9)")
+
+
+@require
+def a_reading_ends_where_the_session_ended_when_it_began(trial: Trial) -> None:
+    """Whoever writes meanwhile, and whether or not the tail is sealed meanwhile."""
+    for _ in range(3):
+        trial.say("one", *many("x", 30), sealed=True)
+    trial.say("one", *many("x", 5))
+    before = b"".join(trial.held[known("one").id])
+    pieces = trial.reader.read(known("one").id)
+    seen = next(pieces)
+    trial.say("one", *many("y", 100))
+    same(seen + b"".join(pieces), before, "what a reading gives while somebody writes")
+
+
+@require
+def a_reading_may_be_left_unfinished(trial: Trial) -> None:
+    for _ in range(3):
+        trial.say("one", *many("x", 30), sealed=True)
+    unfinished = trial.reader.read(known("one").id)
+    next(unfinished)
+    trial.say("one", "y")
+    same(trial.row("one").events, 91, "events, while a reading is left unfinished")
+    trial.writer.checkpoint()
+    trial.settle()
+    same(trial.found("y"), ["one/90"], "a search while a reading is left unfinished")
+    unfinished.close()
+
+
+@require
+def sessions_are_listed_newest_first_and_filtered(trial: Trial) -> None:
+    trial.say("old", "apples", facts=known("old", updated_at=at(1), project="/home/Ärger"))
+    trial.say("new", "pears", facts=known("new", updated_at=at(9), project="/home/web", title="T1"))
+    trial.say("mid", "plums", facts=known("mid", updated_at=at(5), agent="other"))
+    trial.settle()
+
+    def listed(**wanted: Any) -> list[str]:
+        rows = trial.reader.sessions(SessionFilter(**wanted))
+        return [row.agent_session_id for row in rows]
+
+    same(listed(), ["new", "mid", "old"], "sessions()")
+    same(listed(limit=2), ["new", "mid"], "with a limit")
+    same(listed(limit=0), [], "with a limit of none")
+    same(listed(agent="other"), ["mid"], "of an agent")
+    same(listed(project="HOME"), ["new", "old"], "of a part of a project")
+    same(listed(project="äRGER"), ["old"], "of a project, whatever the case")
+    same(listed(since=at(5)), ["new", "mid"], "since")
+    same(listed(text="apples"), ["old"], "with words in the conversation")
+    same(listed(text="t1"), ["new"], "with words in the title")
+    same(listed(text="WEB"), ["new"], "with words in the project")
+    same(listed(text="nothing"), [], "with words that are nowhere")
+    same(listed(text="pears", project="ärger"), [], "with all filters at once")
+    same(listed(project="home", limit=1), ["new"], "the limit comes last")
+
+
+@require
+def sessions_of_the_same_time_are_listed_by_id(trial: Trial) -> None:
+    for number in range(6):
+        trial.say(f"s{number}", "x", facts=known(f"s{number}", updated_at=at(1)))
+    ids = [row.id for row in trial.reader.sessions()]
+    same(ids, sorted(ids), "sessions()")
+
+
+@require
+def a_session_is_found_by_the_beginning_of_its_names(trial: Trial) -> None:
+    trial.say("abc-1", "x", facts=known("abc-1", updated_at=at(1), title="one"))
+    trial.say("abc-2", "x", facts=known("abc-2", updated_at=at(2)))
+    trial.say("abc", "x", facts=known("abc", updated_at=at(1)))
+    trial.say("zz/agent-7", "x", facts=known("zz/agent-7", updated_at=at(1)))
+    trial.say("abc-1", "x", facts=known("abc-1", agent="other", updated_at=at(3)))
+
+    def named(prefix: str, agent: str = "") -> list[tuple[str, str]]:
+        return [(found[1], found[2]) for found in trial.reader.find(prefix, agent)]
+
+    same(named("abc-2"), [(AGENT, "abc-2")], "find() a whole name")
+    same(named("abc-1"), [("other", "abc-1"), (AGENT, "abc-1")], "find() a name of two")
+    same(named("abc-1", AGENT), [(AGENT, "abc-1")], "find() within an agent")
+    same(named("abc", AGENT)[0], (AGENT, "abc"), "find(): the exact one first")
+    same(named("abc", AGENT)[1:], [(AGENT, "abc-2"), (AGENT, "abc-1")], "then the newest first")
+    same(named("agent-7"), [(AGENT, "zz/agent-7")], "find() the last part of a name")
+    same(named("bc"), [], "find() what is in the middle of a name")
+    same(named("%"), [], "find() what a pattern would match")
+    row = trial.row("abc-1")
+    same(trial.reader.find(row.id), [(row.id, AGENT, "abc-1", "one")], "find() by id")
+    same(len(trial.reader.find(row.id[:6])), 1, "find() by the beginning of an id")
+    for number in range(20):
+        trial.say(f"many{number}", "x")
+    same(len(trial.reader.find("many")), 11, "find() gives no more than eleven")
+
+
+@require
+def a_backup_holds_everything(trial: Trial) -> None:
+    trial.say("one", *many("apples", 40), cursor=cursor("one", "/log", offset=9), day=3)
+    trial.say("two", "pears", sealed=True)
+    trial.settle()
+    target = os.path.join(trial.subject.folder, "backup")
+    trial.writer.backup(target)
+    trial.writer.backup(target)  # over an older one
+    same(os.stat(target).st_mode & 0o777, 0o600, "the mode of a backup")
+    held, order = dict(trial.held), list(trial.order)
+    trial.say("one", "later")
+    restored = Trial(trial.subject.restored(target))
+    try:
+        restored.held, restored.order = held, order
+        restored.held[known("one").id] = held[known("one").id][:40]
+        restored.verify()
+        same(restored.reader.cursors(), trial.reader.cursors(), "cursors()")
+        same(restored.found("pears"), ["two/0"], "a search in a backup")
+        restored.say("one", "goes on")
+        restored.verify()
+    finally:
+        restored.close()
+    trial.verify()
+
+
+# Searching.
+
+
+@require
+def search_finds_what_the_index_was_fed(trial: Trial) -> None:
+    trial.say("one", "apples", "pears")
+    same(trial.writer.index_lag, 2, "index_lag")
+    same(trial.found("apples"), [], "a search before the index is fed")
+    trial.settle()
+    same(trial.writer.index_lag, 0, "index_lag")
+    same(trial.found("apples"), ["one/0"], "a search behind the feeding")
+    same(trial.writer.feed_index(), False, "feed_index() when nothing waits")
+
+
+@require
+def texts_that_were_not_fed_are_read_again_after_reopening(trial: Trial) -> None:
+    trial.say("one", "apples")
+    trial.settle()
+    trial.say("one", "pears", "plums", sealed=True)
+    trial.say("two", "cherries")
+    trial.say("one", "figs")
+    trial.reopen()
+    same(trial.writer.index_lag, 4, "index_lag after reopening")
+    trial.say("three", "dates")  # this one is new, the others were lost
+    same(trial.writer.index_lag, 5, "index_lag")
+    trial.settle()
+    same(trial.writer.index_lag, 0, "index_lag")
+    fruit = ("apples", "pears", "plums", "cherries", "figs", "dates")
+    seen = [trial.found(word) for word in fruit]
+    expected = [["one/0"], ["one/1"], ["one/2"], ["two/0"], ["one/3"], ["three/0"]]
+    same(seen, expected, "what is found after reopening")
+
+
+@require
+def what_was_lost_and_what_is_new_are_each_found_once(trial: Trial) -> None:
+    """Catching up takes steps; one of them ends amid what was written since."""
+    for number in range(3):
+        trial.say("one", *many(f"lost{number}", 1_000), sealed=True)
+    trial.reopen()
+    for number in range(3):
+        trial.say("one", *many(f"new{number}", 1_000), sealed=True)
+    trial.writer.feed_index()
+    trial.say("one", "meanwhile")
+    trial.settle()
+    same(trial.writer.index_lag, 0, "index_lag")
+    for word in ("lost2", "new1"):
+        found = trial.found(word, limit=1_500)
+        same((len(found), len(set(found))), (1_000, 1_000), f"how often {word} is found")
+    same(trial.first("meanwhile"), "one/6000", "what was written meanwhile")
+    trial.verify()
+
+
+def _fruit(trial: Trial) -> None:
+    """A few conversations about little."""
+    trial.say("red", "Apples and pears", "pears only", day=2)
+    trial.say("red", "apples: the agent's view", kind=Kind.ASSISTANT, day=2)
+    trial.say("red", "apples in output", kind=Kind.TOOL_RESULT, day=2)
+    trial.say(
+        "blue",
+        "pears and apples, café",
+        "foo_bar.baz(); approx",
+        facts=known("blue", project="/home/Web", agent="other", updated_at=at(8)),
+        day=8,
+    )
+    trial.say("cjk", "全文検索を直した", "검색 색인", "搜索引擎很快", "索搜", day=3)
+    trial.settle()
+
+
+def _set(trial: Trial, words: str, **filters: Any) -> set[str]:
+    return set(trial.found(words, **filters))
+
+
+@require
+def a_search_wants_all_words(trial: Trial) -> None:
+    _fruit(trial)
+    both = {"red/0", "blue/0"}
+    strict = trial.found("apples PEARS")[:2]
+    same(set(strict), both, "events with both words come first")
+    same(_set(trial, "apples"), {"red/0", "red/2", "blue/0"}, "one word")
+    same(_set(trial, "Cafe"), {"blue/0"}, "without its accent")
+    same(_set(trial, "baz"), {"blue/1"}, "a part of a name in code")
+    same(_set(trial, "output"), set(), "the output of a tool is not indexed")
+    same(_set(trial, "nowhere"), set(), "a word that is nowhere")
+    same(len(trial.found("apples", limit=2)), 2, "with a limit")
+    same(trial.found("apples", limit=0), [], "with a limit of none")
+
+
+@require
+def a_search_knows_phrases_and_beginnings(trial: Trial) -> None:
+    _fruit(trial)
+    same(trial.first('"pears and apples"'), "blue/0", "a phrase")
+    same(trial.first('"apples and pears"'), "red/0", "a phrase, whatever the case")
+    same(trial.found('"foo bar baz"'), ["blue/1"], "a phrase over punctuation")
+    same(trial.found("foo.bar"), ["blue/1"], "a name in code is a phrase")
+    same(_set(trial, "app*"), {"red/0", "red/2", "blue/0", "blue/1"}, "a beginning")
+    same(trial.first('"pears on*"'), "red/1", "a phrase with a beginning")
+    same(trial.found('apples "pears and'), trial.found('apples "pears and"'), "an open quote")
+
+
+@require
+def a_search_knows_text_without_spaces(trial: Trial) -> None:
+    _fruit(trial)
+    same(trial.first("検索"), "cjk/0", "Japanese")
+    same(trial.found("색인"), ["cjk/1"], "Korean")
+    same(trial.first("搜索"), "cjk/2", "Chinese")
+    same(trial.found("索搜"), ["cjk/3"], "the order of the characters counts")
+    same(trial.first("搜索*"), "cjk/2", "a beginning")
+
+
+@require
+def nothing_that_is_typed_is_an_error(trial: Trial) -> None:
+    _fruit(trial)
+    odd = [
+        *("", " ", '"', '""', "*", '"*', "-", "NOT", "AND OR", "(", "user:", "^x", "a + b", "\0"),
+        *(
+            "—",
+            "🙏",
+            "\ud800",
+            "'; DROP TABLE sessions; --",
+            "{user} : apples",
+            "NEAR(a b)",
+            "x" * 9,
+        ),
+    ]
+    for words in odd:
+        trial.found(words)
+        trial.reader.sessions(SessionFilter(text=words))
+    same(trial.found("🙏 — …"), [], "signs only")
+    same(trial.found("apples — pears")[:1], trial.found("apples pears")[:1], "a dash between words")
+    page = " ".join(f"word{number}" for number in range(5_000))
+    same(trial.found(page), [], "a pasted page")
+    same(_set(trial, "apples " * 3_000), _set(trial, "apples"), "the same word many times")
+
+
+@require
+def a_search_is_filtered(trial: Trial) -> None:
+    _fruit(trial)
+    same(_set(trial, "apples", kind=Kind.ASSISTANT), {"red/2"}, "by kind")
+    same(_set(trial, "apples", kind=Kind.TOOL_RESULT), set(), "by a kind that is not indexed")
+    same(_set(trial, "apples", agent="other"), {"blue/0"}, "by agent")
+    same(_set(trial, "apples", project="hOME/wEB"), {"blue/0"}, "by a part of the project")
+    same(_set(trial, "apples", since=at(5)), {"blue/0"}, "by time")
+    same(_set(trial, "apples", since=at(9)), set(), "by a time when nothing was said")
+    same(_set(trial, "apples", agent="nobody"), set(), "by an agent that is not there")
+    same(_set(trial, "pears", agent=AGENT, kind=Kind.USER), {"red/0", "red/1"}, "by two")
+
+
+@require
+def since_looks_at_the_event_and_not_at_its_session(trial: Trial) -> None:
+    trial.say("one", "apples early", day=1)
+    trial.say("one", "apples late", day=9)
+    trial.settle()
+    same(trial.found("apples", since=at(5)), ["one/1"], "since")
+
+
+@require
+def a_question_finds_its_session(trial: Trial) -> None:
+    """No event holds all of the words, and some are in another form."""
+    trial.say("noise", *many("the build was green and we were done", 8))
+    trial.say("target", "The uploader fails with a timeout", "Then we retried with a backoff")
+    trial.say("other", "The uploader is green")
+    trial.say("cjk", "今天的缓存已经失效了", "重新构建索引")
+    trial.settle()
+    first = trial.first("how did we fix the failing uploader with retries and a backoff?")
+    same(first.split("/")[0], "target", "the session that a question is about")
+    first = trial.first("缓存失效怎么修复索引")
+    same(first.split("/")[0], "cjk", "the session that a question without spaces is about")
+
+
+@require
+def a_snippet_marks_the_words(trial: Trial) -> None:
+    trial.say("one", f"{'before ' * 100}\nthe Needle, in\ta café{' behind' * 100}")
+    trial.say("one", "短い全文検索の例")
+    trial.settle()
+    mark, end = MARKS
+    hit = trial.hit("needle CAFE")
+    same(f"the {mark}Needle{end}, in a {mark}café{end} behind" in hit.snippet, True, hit.snippet)
+    same((hit.snippet[0], hit.snippet[-1], "\n" in hit.snippet), ("…", "…", False), "its ends")
+    same((hit.kind, hit.at), (Kind.USER, at(1)), "the hit")
+    hit = trial.hit("検索")
+    same(hit.snippet, f"短い全文{mark}検索{end}の例", "a snippet without spaces")

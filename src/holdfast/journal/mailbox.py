@@ -1,0 +1,127 @@
+"""What waits for the writer's thread: in order, bounded by number and by bytes, taken in groups.
+
+`queue.Queue` was rejected: it bounds numbers only, a group means reaching into its insides, and
+when it is closed a caller that waits for room can still slip something in that nobody takes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
+
+from holdfast.journal.model import Batch
+from holdfast.journal.protocol import JournalWriter
+from holdfast.journal.sqlite import JournalError
+
+WAITING_MAX: Final = 256
+WAITING_BYTES_MAX: Final = 16_000_000
+GROUP_BATCHES_MAX: Final = 64
+GROUP_BYTES_MAX: Final = 4_000_000
+
+
+class JournalClosed(JournalError):
+    """The journal is closing; what was not stored is read again at the next start."""
+
+
+class Write:
+    """A batch, and the promise of its being stored, whether or not somebody goes on waiting."""
+
+    __slots__ = ("batch", "bytes", "chars", "done", "durable")
+
+    def __init__(self, batch: Batch, *, durable: bool) -> None:
+        self.batch = batch
+        self.durable = durable
+        self.chars = sum(len(text.text) for text in batch.texts)
+        self.bytes = len(batch.lines) + sum(len(each.data) for each in batch.blocks) + self.chars
+        self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()
+
+
+class Call:
+    """Something to do on the writer's thread."""
+
+    __slots__ = ("done", "work")
+    bytes: Final = 0
+
+    def __init__(self, work: Callable[[JournalWriter], object]) -> None:
+        self.work = work
+        self.done: Future[object] = Future()
+        self.done.set_running_or_notify_cancel()
+
+
+class Mailbox:
+    """Many threads put, one takes."""
+
+    def __init__(
+        self, *, waiting_max: int = WAITING_MAX, waiting_bytes_max: int = WAITING_BYTES_MAX
+    ) -> None:
+        self._waiting_max = waiting_max
+        self._waiting_bytes_max = waiting_bytes_max
+        self._waiting: deque[Write | Call] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._mail = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    def put(self, item: Write | Call) -> None:
+        """Blocks while too much waits; something that is too large goes in when nothing does."""
+        with self._lock:
+            self._room.wait_for(lambda: self._closed or self._has_room(item))
+            if self._closed:
+                raise JournalClosed("the journal is closing: try again after the restart")
+            self._waiting.append(item)
+            self._bytes += item.bytes
+            self._mail.notify()
+
+    def take(self, *, wait: bool) -> list[Write] | Call | None:
+        """The next call, or the writes up to the next call; None once closed and empty."""
+        with self._lock:
+            if wait:
+                self._mail.wait_for(lambda: self._closed or self._waiting)
+            if not self._waiting:
+                return None if self._closed else []
+            first = self._pop()
+            found = self._group(first) if isinstance(first, Write) else first
+            self._room.notify_all()
+            return found
+
+    def close(self) -> None:
+        """Nothing more comes in; what is in can still be taken."""
+        with self._lock:
+            self._closed = True
+            self._mail.notify_all()
+            self._room.notify_all()
+
+    def _has_room(self, item: Write | Call) -> bool:
+        if not self._waiting:
+            return True
+        if len(self._waiting) >= self._waiting_max:
+            return False
+        return self._bytes + item.bytes <= self._waiting_bytes_max
+
+    def _group(self, first: Write) -> list[Write]:
+        group, size = [first], first.bytes
+        while len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX and self._waiting:
+            if not isinstance(self._waiting[0], Write):
+                break
+            following = self._pop()
+            assert isinstance(following, Write)
+            group.append(following)
+            size += following.bytes
+        return group
+
+    def _pop(self) -> Write | Call:
+        item = self._waiting.popleft()
+        self._bytes -= item.bytes
+        return item

@@ -1,0 +1,464 @@
+"""A journal in memory: for tests, and for whoever uses holdfast as a library and keeps nothing.
+
+It is the twin of the SQLite journal: `conformance.py` holds both to the same behaviour. It is meant
+to be obviously right, not fast: a search reads every event. What it has besides is a state that can
+be looked at, and nothing on disk but what `backup` writes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from holdfast import blocks
+from holdfast.blocks import DamagedBlock
+from holdfast.events import Event, Usage, decode, decode_lines
+from holdfast.journal.index import text_of
+from holdfast.journal.model import (
+    AuditRecord,
+    Batch,
+    Blob,
+    Cursor,
+    Facts,
+    FilesLedger,
+    Hit,
+    Mark,
+    Run,
+    SearchQuery,
+    SessionFilter,
+    SessionRow,
+    TitleRank,
+    Totals,
+    UnknownType,
+)
+from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
+from holdfast.journal.writer import SequenceConflict
+
+INDEX_BATCH_EVENTS: Final = 4_096
+ENOUGH_HITS: Final = 3
+FOUND_SESSIONS_MAX: Final = 11
+
+
+class State(msgspec.Struct):
+    """All there is in a journal."""
+
+    sessions: dict[str, SessionRow] = {}
+    lines: dict[str, list[bytes]] = {}  # of each session, one an event, without newline
+    order: list[tuple[str, int]] = []  # session and seq of position 1, 2, 3 …
+    indexed: int = 0  # how many of them search finds
+    cursors: list[Cursor] = []
+    unknown: list[UnknownType] = []
+    blobs: dict[str, Blob] = {}
+    audit: list[AuditRecord] = []
+
+
+class MemoryJournal:
+    """One journal; its writer and its readers may be closed and made again, it stays."""
+
+    def __init__(self, state: State | None = None, *, audit_max_rows: int = 100_000) -> None:
+        self.state = state or State()
+        self.lock = threading.RLock()
+        self.audit_max_rows = audit_max_rows
+
+    @classmethod
+    def restore(cls, backup: str) -> MemoryJournal:
+        with open(backup, "rb") as file:
+            return cls(msgspec.msgpack.decode(file.read(), type=State))
+
+    def writer(self) -> JournalWriter:
+        return MemoryWriter(self)
+
+    def reader(self) -> JournalReader:
+        return MemoryReader(self)
+
+
+class MemoryWriter:
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+        self._state = journal.state
+
+    @property
+    def index_lag(self) -> int:
+        return len(self._state.order) - self._state.indexed
+
+    def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:  # noqa: ARG002  # nothing here outlives the process
+        """Whatever can fail fails before anything is changed."""
+        with self._journal.lock:
+            lines = [_lines_of(batch) for batch in batches]
+            self._refuse_conflicts(batches)
+            for batch, new in zip(batches, lines, strict=True):
+                self._store(batch, new)
+
+    def feed_index(self) -> bool:
+        with self._journal.lock:
+            waiting = self.index_lag
+            self._state.indexed += min(waiting, INDEX_BATCH_EVENTS)
+            return waiting > INDEX_BATCH_EVENTS
+
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        with self._journal.lock:
+            self._state.audit += records
+            del self._state.audit[: -self._journal.audit_max_rows]
+
+    def save_cursors(self, cursors: Sequence[Cursor]) -> None:
+        with self._journal.lock:
+            for cursor in cursors:
+                self._save(cursor)
+
+    def checkpoint(self) -> None:
+        pass
+
+    def release_memory(self) -> None:
+        pass
+
+    def backup(self, target: str) -> None:
+        with self._journal.lock:
+            content = msgspec.msgpack.encode(self._state)
+        partial = f"{target}.partial"
+        with open(partial, "wb", opener=_private) as file:
+            file.write(content)
+        os.replace(partial, target)
+
+    def close(self) -> None:
+        pass
+
+    def _refuse_conflicts(self, batches: Sequence[Batch]) -> None:
+        events = {session: row.events for session, row in self._state.sessions.items()}
+        for batch in batches:
+            has = events.get(batch.facts.id, 0)
+            if (batch.count or batch.cursor is not None) and has != batch.first_seq:
+                raise SequenceConflict(
+                    f"events {batch.first_seq}.. for session {batch.facts.id}, which has {has}"
+                )
+            events[batch.facts.id] = has + batch.count
+
+    def _store(self, batch: Batch, lines: list[bytes]) -> None:
+        state, session = self._state, batch.facts.id
+        row = state.sessions.setdefault(
+            session,
+            SessionRow(
+                id=session,
+                agent=batch.facts.agent,
+                agent_session_id=batch.facts.agent_session_id,
+            ),
+        )
+        _learn(row, batch.facts)
+        size = sum(len(line) + 1 for line in lines)
+        row.events += len(lines)
+        row.raw_bytes += size
+        row.stored_bytes += size
+        row.usage = _added(row.usage, batch.usage)
+        state.lines.setdefault(session, []).extend(lines)
+        state.order += [(session, batch.first_seq + number) for number in range(len(lines))]
+        if batch.cursor is not None:
+            self._save(batch.cursor)
+        for name, (records, bytes_) in batch.unknown_types.items():
+            self._count_unknown(batch.facts.agent, name, records, bytes_)
+        for blob in batch.blobs:
+            state.blobs.setdefault(blob.digest, blob)
+
+    def _save(self, cursor: Cursor) -> None:
+        others = [each for each in self._state.cursors if _key(each) != _key(cursor)]
+        self._state.cursors = [*others, msgspec.structs.replace(cursor)]
+
+    def _count_unknown(self, agent: str, name: str, records: int, size: int) -> None:
+        unknown = self._state.unknown
+        for number, known in enumerate(unknown):
+            if (known.agent, known.type) == (agent, name):
+                unknown[number] = UnknownType(
+                    agent, name, known.records + records, known.bytes + size
+                )
+                return
+        unknown.append(UnknownType(agent, name, records, size))
+
+
+class MemoryReader:
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+        self._state = journal.state
+
+    def sessions(self, wanted: SessionFilter = SessionFilter()) -> list[SessionRow]:  # noqa: B008  # frozen
+        text = wanted.text.casefold()
+        with self._journal.lock:
+            found = {event.session for event in self._matching(parse(text))} if text else set()
+            rows = [
+                self._shown(row)
+                for row in self._state.sessions.values()
+                if _fits(row, wanted.agent, wanted.project, wanted.since)
+                and (
+                    row.id in found
+                    or text in row.title.casefold()
+                    or text in row.project.casefold()
+                )
+            ]
+        rows.sort(key=lambda row: row.id)
+        rows.sort(key=lambda row: row.updated_at, reverse=True)
+        return rows[: wanted.limit]
+
+    def session(self, session: str) -> SessionRow | None:
+        with self._journal.lock:
+            row = self._state.sessions.get(session)
+            return self._shown(row) if row is not None else None
+
+    def find(self, prefix: str, agent: str = "") -> list[tuple[str, str, str, str]]:
+        with self._journal.lock:
+            rows = [
+                row
+                for row in self._state.sessions.values()
+                if agent in ("", row.agent)
+                and (
+                    row.id.startswith(prefix)
+                    or row.agent_session_id.startswith(prefix)
+                    or f"/{prefix}" in row.agent_session_id
+                )
+            ]
+        rows.sort(key=lambda row: row.updated_at, reverse=True)
+        rows.sort(key=lambda row: prefix not in (row.id, row.agent_session_id))
+        return [
+            (row.id, row.agent, row.agent_session_id, row.title)
+            for row in rows[:FOUND_SESSIONS_MAX]
+        ]
+
+    def read(
+        self,
+        session: str,
+        from_seq: int = 0,
+        to_seq: int | None = None,
+        *,
+        on_damage: Callable[[int, int, DamagedBlock], bytes] | None = None,  # noqa: ARG002  # nothing here can be damaged
+    ) -> Generator[bytes, None, None]:
+        with self._journal.lock:
+            lines = self._state.lines.get(session, [])[max(0, from_seq) : to_seq]
+        if lines:
+            yield b"".join(line + b"\n" for line in lines)
+
+    def events(self, session: str, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Event]:
+        for lines in self.read(session, from_seq, to_seq):
+            yield from decode_lines(lines)
+
+    def runs(self, position: int, *, limit: int = 1_000) -> list[Run]:
+        runs: list[Run] = []
+        with self._journal.lock:
+            for here, (session, seq) in enumerate(self._state.order, 1):
+                last = runs[-1] if runs else None
+                if last and (last.session, last.first_seq + last.count) == (session, seq):
+                    runs[-1] = msgspec.structs.replace(last, count=last.count + 1)
+                else:
+                    runs.append(Run(here, session, seq, 1))
+        return [run for run in runs if run.position + run.count > position][:limit]
+
+    def search(self, query: SearchQuery) -> list[Hit]:
+        terms = parse(query.words)
+        highlighter = Highlighter(terms)
+        with self._journal.lock:
+            wanted = [event for event in self._spoken() if self._wanted(event, query)]
+            found = [event for event in wanted if _holds(event, terms)] if terms else []
+            found.sort(key=lambda event: event.at, reverse=True)
+            scored = [(2.0, event) for event in found]
+            if terms and len(found) < min(ENOUGH_HITS, query.limit):
+                scored += [each for each in _voted(wanted, apart(terms)) if each[1] not in found]
+        return [
+            Hit(
+                event.session,
+                event.seq,
+                event.kind,
+                event.at,
+                round(score, 4),
+                highlighter.snippet(event.text),
+            )
+            for score, event in scored[: query.limit]
+        ]
+
+    def cursors(self) -> list[Cursor]:
+        with self._journal.lock:
+            return sorted(map(msgspec.structs.replace, self._state.cursors), key=_key)
+
+    def cursor(self, agent: str, path: str) -> Cursor | None:
+        return next((each for each in self.cursors() if _key(each) == (agent, path)), None)
+
+    def marks(self) -> Iterator[Mark]:
+        for each in self.cursors():
+            yield Mark(each.agent, each.path, each.size, each.mtime_ns, each.gone_at, each.error)
+
+    def ledger(self, agent: str = "") -> FilesLedger:
+        found = [each for each in self.cursors() if agent in ("", each.agent)]
+        return FilesLedger(
+            files=len(found),
+            parsed=sum(each.ledger.parsed for each in found),
+            skipped=sum(each.ledger.skipped for each in found),
+            unknown=sum(each.ledger.unknown for each in found),
+            bad=sum(each.ledger.bad for each in found),
+            torn=sum(each.torn for each in found),
+            gone=sum(bool(each.gone_at) for each in found),
+            unreadable=sum(bool(each.error) for each in found),
+            last_error=max((each.error for each in found), default=""),
+        )
+
+    def known_paths(self, agent: str, folder: str) -> set[str]:
+        return {
+            each.path
+            for each in self.cursors()
+            if each.agent == agent and os.path.dirname(each.path) == folder
+        }
+
+    def next_origin(self, session: str) -> int:
+        origins = [each.origin for each in self.cursors() if each.session == session]
+        return max(origins, default=-1) + 1
+
+    def unknown_types(self) -> list[UnknownType]:
+        with self._journal.lock:
+            return sorted(
+                self._state.unknown, key=lambda each: (-each.records, each.agent, each.type)
+            )
+
+    def blobs(self) -> list[Blob]:
+        with self._journal.lock:
+            return [self._state.blobs[digest] for digest in sorted(self._state.blobs)]
+
+    def audit(self, limit: int = 100) -> list[AuditRecord]:
+        with self._journal.lock:
+            return self._state.audit[::-1][:limit]
+
+    def totals(self) -> Totals:
+        with self._journal.lock:
+            rows = self._state.sessions.values()
+            return Totals(
+                sessions=len(rows),
+                events=sum(row.events for row in rows),
+                raw_bytes=sum(row.raw_bytes for row in rows),
+                stored_bytes=sum(row.stored_bytes for row in rows),
+                next_position=len(self._state.order) + 1,
+                indexed_position=self._state.indexed + 1,
+                blobs=len(self._state.blobs),
+                blob_bytes=sum(blob.bytes for blob in self._state.blobs.values()),
+            )
+
+    def check(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+    def _shown(self, row: SessionRow) -> SessionRow:
+        """A copy that says which session it is a fork of: the first that begins with its record."""
+        first = min(
+            (
+                other
+                for other in self._state.sessions.values()
+                if row.first_uuid and other.first_uuid == row.first_uuid
+            ),
+            key=lambda other: (other.started_at, other.id),
+            default=row,
+        )
+        return msgspec.structs.replace(row, forked_from=first.id if first is not row else "")
+
+    def _spoken(self) -> Iterator[Event]:
+        """Every event that search knows, with the text that it knows."""
+        for session, seq in self._state.order[: self._state.indexed]:
+            event = decode(self._state.lines[session][seq])
+            if text_of(event) is not None:
+                yield event
+
+    def _matching(self, terms: Sequence[Term]) -> Iterator[Event]:
+        return (event for event in self._spoken() if terms and _holds(event, terms))
+
+    def _wanted(self, event: Event, query: SearchQuery) -> bool:
+        row = self._state.sessions[event.session]
+        return (
+            _fits(row, query.agent, query.project, query.since)
+            and query.kind in ("", event.kind)
+            and event.at >= query.since
+        )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _key(cursor: Cursor) -> tuple[str, str]:
+    return cursor.agent, cursor.path
+
+
+def _lines_of(batch: Batch) -> list[bytes]:
+    content = b"".join([*(blocks.unseal(block.data) for block in batch.blocks), batch.lines])
+    return content.split(b"\n")[:-1]
+
+
+def _learn(row: SessionRow, facts: Facts) -> None:
+    row.parent = facts.parent or row.parent
+    row.first_uuid = row.first_uuid or facts.first_uuid
+    row.project = row.project or facts.project
+    rank = facts.title_rank if facts.title else TitleRank.NONE
+    if facts.title and rank >= row.title_rank:
+        row.title, row.title_rank = facts.title, rank
+    starts = [at for at in (row.started_at, facts.started_at) if at]
+    row.started_at = min(starts, default="")
+    row.updated_at = max(row.updated_at, facts.updated_at)
+    row.model = facts.model or row.model
+    row.cwd = facts.cwd or row.cwd
+    row.branch = facts.branch or row.branch
+    row.agent_version = facts.agent_version or row.agent_version
+
+
+def _added(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        one.input + other.input,
+        one.output + other.output,
+        one.cache_read + other.cache_read,
+        one.cache_write + other.cache_write,
+    )
+
+
+def _fits(row: SessionRow, agent: str, project: str, since: str) -> bool:
+    return (
+        agent in ("", row.agent)
+        and project.casefold() in row.project.casefold()
+        and row.updated_at >= since
+    )
+
+
+def _holds(event: Event, terms: Iterable[Term]) -> bool:
+    indexed = text_of(event)
+    words = tokens(indexed.text) if indexed else []
+    return all(_has(words, term) for term in terms)
+
+
+def _has(words: Sequence[str], term: Term) -> bool:
+    """Whether a term's tokens stand in a row, the last one perhaps only beginning so."""
+    *before, last = term.tokens
+    width = len(term.tokens)
+    for start in range(len(words) - width + 1):
+        here = words[start : start + width]
+        ends = here[-1].startswith(last) if term.prefix else here[-1] == last
+        if ends and here[:-1] == before:
+            return True
+    return False
+
+
+def _voted(events: Sequence[Event], terms: Sequence[Term]) -> list[tuple[float, Event]]:
+    """The best event of each session that has any of the words, the rarer the word the better."""
+    sessions: dict[str, float] = {}
+    scores: dict[tuple[str, int], float] = {}
+    for term in terms:
+        holding = [event for event in events if _holds(event, [term])]
+        weight = math.log(1 + len(events) / max(1, len(holding))) ** 2
+        for session in {event.session for event in holding}:
+            sessions[session] = sessions.get(session, 0.0) + weight
+        for event in holding:
+            place = (event.session, event.seq)
+            scores[place] = scores.get(place, 0.0) + weight
+    best: dict[str, tuple[float, Event]] = {}
+    for event in events:
+        score = scores.get((event.session, event.seq), 0.0)
+        if score > best.get(event.session, (0.0, event))[0]:
+            best[event.session] = (score, event)
+    ranked = [(sessions[session] + score, event) for session, (score, event) in best.items()]
+    ranked.sort(key=lambda each: -each[0])
+    top = max((score for score, _event in ranked), default=1.0)
+    return [(score / top, event) for score, event in ranked]

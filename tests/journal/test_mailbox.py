@@ -1,0 +1,149 @@
+"""What waits for the writer is in order, bounded, taken in groups, and refused once closed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.support.waiting import until
+
+from holdfast.journal import mailbox as module
+from holdfast.journal.conformance import known
+from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
+from holdfast.journal.model import Batch, Text
+
+
+def write(number: int = 0, size: int = 10) -> Write:
+    return Write(Batch(facts=known("s"), first_seq=number, lines=b"x" * size), durable=False)
+
+
+def call() -> Call:
+    return Call(lambda _writer: None)
+
+
+def numbers(work: object) -> list[int]:
+    assert isinstance(work, list)
+    return [each.batch.first_seq for each in work]
+
+
+@contextmanager
+def waiting(mailbox: Mailbox, work: Callable[[], object]) -> Iterator[list[object]]:
+    """Runs something that blocks in a thread; what came of it is in the list once it ends."""
+    outcome: list[object] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except JournalClosed as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    conditions = (mailbox._room, mailbox._mail)
+    until(lambda: any(each._waiters for each in conditions), "it waits")  # type: ignore[attr-defined]  # no public way to see who waits
+    assert outcome == []
+    yield outcome
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_what_is_put_is_taken_in_order_as_one_group() -> None:
+    mailbox = Mailbox()
+    for number in range(5):
+        mailbox.put(write(number))
+    assert len(mailbox) == 5
+    assert numbers(mailbox.take(wait=True)) == [0, 1, 2, 3, 4]
+    assert len(mailbox) == 0
+    assert mailbox.take(wait=False) == []
+
+
+def test_a_call_ends_a_group_and_comes_in_its_turn() -> None:
+    mailbox = Mailbox()
+    between = call()
+    for item in (write(0), write(1), between, write(2)):
+        mailbox.put(item)
+    assert numbers(mailbox.take(wait=True)) == [0, 1]
+    assert mailbox.take(wait=True) is between
+    assert numbers(mailbox.take(wait=True)) == [2]
+
+
+def test_a_group_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GROUP_BATCHES_MAX", 3)
+    monkeypatch.setattr(module, "GROUP_BYTES_MAX", 100)
+    mailbox = Mailbox()
+    for number, size in enumerate((1, 1, 1, 60, 60, 1)):
+        mailbox.put(write(number, size))
+    groups = [numbers(mailbox.take(wait=True)) for _ in range(3)]
+    assert groups == [[0, 1, 2], [3, 4], [5]]
+
+
+def test_bytes_are_those_of_lines_and_texts() -> None:
+    batch = Batch(facts=known("s"), first_seq=0, lines=b"12345", texts=[Text(0, 0, "123")])
+    mailbox = Mailbox()
+    mailbox.put(Write(batch, durable=False))
+    assert mailbox.bytes == 8
+    mailbox.take(wait=True)
+    assert mailbox.bytes == 0
+
+
+@pytest.mark.parametrize("mailbox", [Mailbox(waiting_max=2), Mailbox(waiting_bytes_max=25)])
+def test_who_puts_too_much_waits_for_room(mailbox: Mailbox) -> None:
+    mailbox.put(write(0))
+    mailbox.put(write(1))
+    with waiting(mailbox, lambda: mailbox.put(write(2))) as outcome:
+        assert numbers(mailbox.take(wait=True)) == [0, 1]
+    assert outcome == [None]
+    assert numbers(mailbox.take(wait=True)) == [2]
+
+
+def test_something_larger_than_the_bound_goes_in_alone() -> None:
+    mailbox = Mailbox(waiting_bytes_max=25)
+    mailbox.put(write(0, size=1_000))
+    with waiting(mailbox, lambda: mailbox.put(write(1))) as outcome:
+        assert numbers(mailbox.take(wait=True)) == [0]
+    assert outcome == [None]
+
+
+def test_who_takes_waits_for_mail() -> None:
+    mailbox = Mailbox()
+    with waiting(mailbox, lambda: mailbox.take(wait=True)) as outcome:
+        mailbox.put(write(7))
+    assert numbers(outcome[0]) == [7]
+
+
+def test_a_closed_mailbox_refuses_what_comes_and_gives_what_it_has() -> None:
+    mailbox = Mailbox()
+    mailbox.put(write(0))
+    mailbox.close()
+    with pytest.raises(JournalClosed):
+        mailbox.put(write(1))
+    assert numbers(mailbox.take(wait=True)) == [0]
+    assert mailbox.take(wait=True) is None
+    assert mailbox.take(wait=False) is None
+
+
+def test_who_waits_for_room_is_refused_at_closing() -> None:
+    """Else it would slip in behind the last look, and wait for ever."""
+    mailbox = Mailbox(waiting_max=1)
+    mailbox.put(write(0))
+    with waiting(mailbox, lambda: mailbox.put(write(1))) as outcome:
+        mailbox.close()
+    assert isinstance(outcome[0], JournalClosed)
+    assert numbers(mailbox.take(wait=True)) == [0]
+    assert mailbox.take(wait=True) is None
+
+
+def test_who_waits_for_mail_hears_of_the_closing() -> None:
+    mailbox = Mailbox()
+    with waiting(mailbox, lambda: mailbox.take(wait=True)) as outcome:
+        mailbox.close()
+    assert outcome == [None]
+
+
+def test_a_promise_cannot_be_called_off() -> None:
+    """Whoever stops waiting must not make the thread that keeps it fail."""
+    item = write()
+    assert not item.done.cancel()
+    item.done.set_result(None)

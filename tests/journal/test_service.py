@@ -1,0 +1,454 @@
+"""One thread that writes in groups and outlives what fails, and a bounded pool of readers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from tests.journal.subjects import MemorySubject
+from tests.support.waiting import until
+
+from holdfast.journal import mailbox, service
+from holdfast.journal.conformance import Trial, cursor, known, many
+from holdfast.journal.footprint import JournalFootprint
+from holdfast.journal.mailbox import JournalClosed
+from holdfast.journal.memory import MemoryJournal, MemoryReader, MemoryWriter
+from holdfast.journal.model import AuditRecord, Batch, SearchQuery
+from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.reader import SqliteReader
+from holdfast.journal.service import JournalService
+from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
+from holdfast.journal.writer import SequenceConflict, SqliteWriter
+
+SOON_S = 30  # generous: whoever waits so long has failed
+
+
+class Gate(MemoryWriter):
+    """A writer that can be held before its next transaction, and made to fail."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.journal)
+        self.bench = bench
+        self.closed = False
+
+    def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
+        self.bench.arrived.release()
+        assert self.bench.open.wait(SOON_S)
+        self.bench.groups.append([batch.facts.agent_session_id for batch in batches])
+        self.bench.durable.append(durable)
+        failure = self.bench.failures.pop(0) if self.bench.failures else None
+        if failure is not None:
+            raise failure
+        super().write(batches, durable=durable)
+
+    def feed_index(self) -> bool:
+        self.bench.feeds += 1
+        if self.bench.feed_failures:
+            raise self.bench.feed_failures.pop(0)
+        return super().feed_index()
+
+    def checkpoint(self) -> None:
+        self.bench.checkpoints += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Pooled(MemoryReader):
+    closed = False
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
+
+class Bench:
+    """A service on the twin, which shows what happens within."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.journal = MemoryJournal()
+        self.trial = Trial(MemorySubject(tmp_path, self.journal))
+        self.open = threading.Event()
+        self.open.set()
+        self.arrived = threading.Semaphore(0)
+        self.groups: list[list[str]] = []
+        self.durable: list[bool] = []
+        self.failures: list[Exception | None] = []  # of the next writes
+        self.feed_failures: list[Exception] = []
+        self.open_failures: list[JournalError] = []
+        self.noted: list[JournalError] = []
+        self.feeds = 0
+        self.checkpoints = 0
+        self.writers: list[Gate] = []
+        self.readers: list[Pooled] = []
+        self.service = JournalService(
+            self._writer, self._reader, readers=2, on_failure=self.noted.append
+        )
+
+    def _writer(self) -> JournalWriter:
+        if self.open_failures:
+            raise self.open_failures.pop(0)
+        self.writers.append(Gate(self))
+        return self.writers[-1]
+
+    def _reader(self) -> JournalReader:
+        self.readers.append(Pooled(self.journal))
+        return self.readers[-1]
+
+    def batch(self, session: str, *texts: str, first: int = 0) -> Batch:
+        return self.trial.batch(session, *texts, first=first)
+
+    def submit(self, *batches: Batch) -> list[Future[None]]:
+        """Submits them while the thread is held, so that they become one group."""
+        self.open.clear()
+        held = self.service.submit(self.batch(f"held{len(self.groups)}", "x"))
+        assert self.arrived.acquire(timeout=SOON_S)
+        futures = [self.service.submit(batch) for batch in batches]
+        self.open.set()
+        held.result(SOON_S)
+        return futures
+
+    def events(self, session: str) -> int:
+        row = self.trial.reader.session(known(session).id)
+        return row.events if row else 0
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.open.set()
+    bench.service.close()
+
+
+def outcomes(futures: Sequence[Future[None]]) -> list[type[BaseException] | None]:
+    errors = [future.exception(SOON_S) for future in futures]
+    return [type(error) if error else None for error in errors]
+
+
+# Writing.
+
+
+def test_what_waits_together_is_one_transaction(bench: Bench) -> None:
+    futures = bench.submit(*[bench.batch(f"s{number}", "a") for number in range(40)])
+    assert outcomes(futures) == [None] * 40
+    assert [len(group) for group in bench.groups] == [1, 40]
+    assert bench.events("s39") == 1
+
+
+def test_a_group_waits_for_the_disk_when_one_of_it_was_promised(bench: Bench) -> None:
+    bench.open.clear()
+    bench.service.submit(bench.batch("first", "x"))
+    assert bench.arrived.acquire(timeout=SOON_S)
+    bench.service.submit(bench.batch("a", "x"))
+    last = bench.service.submit(bench.batch("b", "x"), durable=True)
+    bench.open.set()
+    last.result(SOON_S)
+    assert bench.durable == [False, True]
+
+
+def test_one_bad_batch_costs_only_itself(bench: Bench) -> None:
+    futures = bench.submit(
+        bench.batch("a", "x"), bench.batch("b", "x", first=7), bench.batch("c", "x")
+    )
+    assert outcomes(futures) == [None, SequenceConflict, None]
+    assert (bench.events("a"), bench.events("b"), bench.events("c")) == (1, 0, 1)
+    assert [type(error) for error in bench.noted] == [SequenceConflict]
+
+
+@pytest.mark.parametrize("error", [JournalFull, JournalBroken])
+def test_what_the_disk_refuses_is_refused_for_the_whole_group_and_not_tried_again(
+    bench: Bench, error: type[JournalError]
+) -> None:
+    bench.failures += [None, error("no")]
+    futures = bench.submit(*[bench.batch(name, "x") for name in "abc"])
+    assert outcomes(futures) == [error] * 3
+    assert len(bench.groups) == 2
+    assert len(bench.noted) == 1
+    bench.service.submit(bench.batch("a", "x")).result(SOON_S)
+    assert bench.events("a") == 1, "and the next goes in"
+
+
+def test_after_the_disk_failed_the_writer_is_opened_anew_and_checkpointed(bench: Bench) -> None:
+    bench.failures.append(JournalBroken("io"))
+    (future,) = [bench.service.submit(bench.batch("a", "x"))]
+    assert outcomes([future]) == [JournalBroken]
+    bench.service.submit(bench.batch("a", "x")).result(SOON_S)
+    assert len(bench.writers) == 2
+    assert bench.writers[0].closed
+    assert bench.checkpoints == 1
+    assert bench.events("a") == 1
+
+
+def test_a_writer_that_does_not_open_again_is_tried_each_time(bench: Bench) -> None:
+    bench.failures.append(JournalBroken("io"))
+    bench.open_failures += [JournalBroken("still")] * 3
+    while bench.open_failures:
+        assert outcomes([bench.service.submit(bench.batch("a", "x"))]) == [JournalBroken]
+    until(lambda: outcomes([bench.service.submit(bench.batch("a", "x"))]) == [None], "it opens")
+    assert bench.events("a") == 1
+
+
+def test_an_error_that_nobody_foresaw_goes_to_who_waits_and_is_noted(bench: Bench) -> None:
+    bench.failures.append(ZeroDivisionError("surprise"))
+    assert outcomes([bench.service.submit(bench.batch("a", "x"))]) == [ZeroDivisionError]
+    assert "report this" in str(bench.noted[0])
+    assert isinstance(bench.noted[0].__cause__, ZeroDivisionError)
+    bench.service.submit(bench.batch("a", "x")).result(SOON_S)
+
+
+def test_who_stops_waiting_does_not_stop_the_thread(bench: Bench) -> None:
+    async def give_up() -> None:
+        bench.open.clear()
+        waiting = asyncio.wrap_future(bench.service.submit(bench.batch("a", "x")))
+        waiting.cancel()
+        bench.open.set()
+
+    asyncio.run(give_up())
+    bench.service.submit(bench.batch("b", "x")).result(SOON_S)
+    assert (bench.events("a"), bench.events("b")) == (1, 1)
+
+
+def test_calls_come_in_their_turn_and_their_errors_go_to_who_called(bench: Bench) -> None:
+    first = bench.service.submit(bench.batch("a", "x"))
+    seen = bench.service.call(lambda writer: writer.index_lag).result(SOON_S)
+    assert first.done()
+    assert isinstance(seen, int)
+
+    def fail(_writer: JournalWriter) -> None:
+        raise JournalError("on purpose")
+
+    with pytest.raises(JournalError, match="on purpose"):
+        bench.service.call(fail).result(SOON_S)
+    bench.service.audit([AuditRecord("t", "done", b"{}")]).result(SOON_S)  # type: ignore[arg-type]  # Raw is bytes
+    bench.service.save_cursors([cursor("a", "/log")]).result(SOON_S)
+    with bench.service.reader() as reader:
+        assert len(reader.audit()) == len(reader.cursors()) == 1
+
+
+def test_too_much_that_waits_holds_up_who_brings_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "Mailbox", lambda: mailbox.Mailbox(waiting_max=3))
+    bench = Bench(tmp_path)
+    bench.open.clear()
+    bench.service.submit(bench.batch("first", "x"))
+    assert bench.arrived.acquire(timeout=SOON_S)
+    submitted = []
+
+    def bring() -> None:
+        for number in range(10):
+            bench.service.submit(bench.batch(f"s{number}", "x"))
+            submitted.append(number)
+
+    thread = threading.Thread(target=bring, daemon=True)
+    thread.start()
+    until(lambda: bench.service._mailbox._room._waiters, "it waits")  # type: ignore[attr-defined]  # no public way to see who waits
+    assert submitted == [0, 1, 2]
+    assert bench.service.waiting == 3
+    assert bench.service.waiting_bytes > 0
+    bench.open.set()
+    thread.join(SOON_S)
+    bench.service.close()
+    assert len(submitted) == 10
+    assert len(bench.journal.state.sessions) == 11
+
+
+def test_the_footprint_counts_what_waits(bench: Bench) -> None:
+    footprint = JournalFootprint(bench.service, readers=2)
+    before = footprint.usage()
+    bench.open.clear()
+    bench.service.submit(bench.batch("a", "x"))
+    assert bench.arrived.acquire(timeout=SOON_S)
+    waits = bench.service.submit(bench.batch("b", "y" * 100_000))
+    usage = footprint.usage()
+    assert usage.items == before.items + 1
+    assert usage.bytes - before.bytes > 100_000
+    assert usage.limit_bytes is not None
+    assert usage.limit_bytes > mailbox.WAITING_BYTES_MAX
+    bench.open.set()
+    waits.result(SOON_S)
+
+
+# The index.
+
+
+def test_the_index_is_fed_when_nothing_waits(bench: Bench) -> None:
+    bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+    with bench.service.reader() as reader:
+        assert len(reader.search(SearchQuery(words="needle"))) == 1
+
+
+def test_what_was_not_indexed_before_is_indexed_at_the_start(tmp_path: Path) -> None:
+    subject = MemorySubject(tmp_path)
+    Trial(subject).say("a", "needle")
+    started = JournalService(subject.journal.writer, subject.journal.reader)
+    until(lambda: started.index_lag == 0, "the index is fed")
+    started.close()
+
+
+@pytest.mark.parametrize(("limit", "bound"), [("INDEX_EVERY_EVENTS", 5), ("INDEX_EVERY_CHARS", 50)])
+def test_the_index_does_not_fall_too_far_behind_while_much_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: str, bound: int
+) -> None:
+    monkeypatch.setattr(service, limit, bound)
+    lags = []
+    bench.open.clear()
+    for number in range(6):
+        bench.service.submit(bench.batch(f"s{number}", *["x" * 10] * 6))
+        bench.service.call(lambda writer: lags.append(writer.index_lag))  # keeps them apart
+    bench.open.set()
+    bench.service.settle()
+    assert lags == [0] * 6
+
+
+@pytest.mark.parametrize("error", [JournalFull("full"), ValueError("surprise")])
+def test_an_index_that_fails_does_not_stop_the_writing(bench: Bench, error: Exception) -> None:
+    bench.feed_failures.append(error)
+    bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+    until(lambda: bench.noted, "it is noted")
+    bench.service.submit(bench.batch("b", "x")).result(SOON_S)
+    bench.service.settle()
+    assert bench.service.index_lag == 0
+
+
+# Reading.
+
+
+def test_readers_are_opened_once_and_no_more_than_there_are_slots(bench: Bench) -> None:
+    for _ in range(5):
+        with bench.service.reader() as one, bench.service.reader() as other:
+            assert one is not other
+    assert len(bench.readers) == 2
+
+
+def test_who_wants_one_reader_too_many_waits(bench: Bench) -> None:
+    got = threading.Event()
+
+    def want() -> None:
+        with bench.service.reader():
+            got.set()
+
+    thread = threading.Thread(target=want, daemon=True)
+    with bench.service.reader():
+        with bench.service.reader():
+            thread.start()
+            until(lambda: bench.service._reader_slots._cond._waiters, "it waits")  # type: ignore[attr-defined]  # no public way to see who waits
+            assert not got.is_set()
+        assert got.wait(SOON_S)
+    thread.join(SOON_S)
+    assert len(bench.readers) == 2
+
+
+def test_a_reader_that_met_an_error_of_the_journal_is_not_lent_again(bench: Bench) -> None:
+    with pytest.raises(JournalError), bench.service.reader():
+        raise JournalBroken("io")
+    assert bench.readers[0].closed
+    with pytest.raises(KeyError), bench.service.reader() as reader:
+        raise KeyError
+    with bench.service.reader() as again:
+        assert again is reader
+    assert len(bench.readers) == 2
+
+
+def test_a_reader_that_does_not_open_leaves_its_slot_free(tmp_path: Path) -> None:
+    journal = MemoryJournal()
+
+    def refuse() -> JournalReader:
+        raise JournalError("no")
+
+    opened = JournalService(journal.writer, refuse, readers=1)
+    for _ in range(3):
+        with pytest.raises(JournalError), opened.reader():
+            pass
+    opened.close()
+
+
+def test_many_threads_read_at_once(tmp_path: Path) -> None:
+    """On SQLite itself: readers wander between threads."""
+    path = str(tmp_path / "journal.db")
+    opened = JournalService(lambda: SqliteWriter(path), lambda: SqliteReader(path), readers=2)
+    bench_batch = Trial(MemorySubject(tmp_path)).batch
+    lines = []
+    for number in range(20):
+        batch = bench_batch("one", *many("x", 3), first=3 * number)
+        lines.append(batch.lines)
+        opened.submit(batch)
+    opened.settle()
+    failures = []
+
+    def read() -> None:
+        for number in range(20):
+            with opened.reader() as reader:
+                seen = b"".join(reader.read(known("one").id, 3 * number, 3 * number + 3))
+                found = len(reader.search(SearchQuery(words="x", limit=5)))
+            if (seen, found) != (lines[number], 5):
+                failures.append(number)
+
+    threads = [threading.Thread(target=read) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON_S)
+    opened.close()
+    assert failures == []
+
+
+# Closing.
+
+
+def test_closing_stores_what_waits_and_refuses_what_comes(bench: Bench) -> None:
+    bench.open.clear()
+    futures = [bench.service.submit(bench.batch(f"s{number}", "x")) for number in range(9)]
+    closing = threading.Thread(target=bench.service.close)
+    closing.start()
+    until(lambda: refused(lambda: bench.service.submit(bench.batch("late", "x"))), "it closes")
+    bench.open.set()
+    closing.join(SOON_S)
+    assert outcomes(futures) == [None] * 9
+    assert all(writer.closed for writer in bench.writers)
+    assert refused(lambda: bench.service.call(lambda _writer: None))
+    assert refused(lambda: bench.service.reader().__enter__())
+    bench.service.close()
+
+
+def refused(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except JournalClosed:
+        return True
+    return False
+
+
+def test_closing_closes_idle_readers_at_once_and_lent_ones_when_they_are_back(
+    bench: Bench,
+) -> None:
+    with bench.service.reader() as lent, bench.service.reader():
+        pass
+    with bench.service.reader() as lent:
+        bench.service.close()
+        assert [reader.closed for reader in bench.readers].count(False) == 1
+        assert lent.totals().events == 0
+    assert all(reader.closed for reader in bench.readers)
+
+
+def test_a_thread_that_ends_by_an_error_of_our_own_leaves_nobody_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_error: JournalError) -> None:
+        raise RuntimeError("the one who is told fails itself")
+
+    monkeypatch.setattr(bench.service, "_on_failure", broken)
+    monkeypatch.setattr(threading, "excepthook", lambda _info: None)
+    bench.feed_failures.append(ValueError("surprise"))
+    bench.open.clear()
+    first = bench.service.submit(bench.batch("a", "x"))
+    bench.open.set()
+    first.result(SOON_S)
+    bench.service._thread.join(SOON_S)
+    assert refused(lambda: bench.service.submit(bench.batch("b", "x")))
