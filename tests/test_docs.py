@@ -369,6 +369,8 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         for target in links(page):
             path = (page.parent / target.partition("#")[0]).resolve()
             waiting += sorted(path.glob("*.md")) if path.is_dir() else [path]
+        named = re.findall(r"`(docs/[\w/-]+\.md)`", text_of(name(page)))
+        waiting += [ROOT / each for each in named if (ROOT / each).exists()]
     assert {page for page in PAGES if page not in reached} == set()
 
 

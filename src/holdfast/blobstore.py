@@ -86,7 +86,7 @@ class BlobStore:
             file = open(self.path(digest), "rb")  # noqa: SIM115  # closed when the reader is
         except FileNotFoundError:
             raise MissingBlob(
-                f"payload {digest} is not in {self._folder}: it was removed by hand or by `clean`"
+                f"payload {digest} is not in {self._folder}: it was removed by hand"
             ) from None
         hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
         with file, zstandard.ZstdDecompressor().stream_reader(file) as unpacked:

@@ -56,7 +56,8 @@ from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.wiring import make_governor, make_setup, make_store, open_journal
 
 MIB: Final = 1 << 20
-INTERPRETER_FLOOR_BYTES: Final = 48 * MIB
+# An import of ordinary logs with one child peaks a little below it.
+INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 EVICTIONS_WAITING_MAX: Final = 256
 
@@ -106,8 +107,10 @@ class Daemon:
                 log.error("daemon.start_failed", error=repr(error))  # noqa: TRY400  # not logging
                 raise
             await self._stop.wait()
-            await self.shutdown_all()
+            late = await self.shutdown_all()
         self.logs.close()
+        if late:  # a thread that hangs would be waited for; the journal takes this for a kill
+            os._exit(self.exit)
         return self.exit
 
     def stop(self, reason: str, code: Exit = Exit.OK) -> None:
@@ -175,8 +178,8 @@ class Daemon:
         budget_bytes = self.governor.budget_bytes
         if budget_bytes < INTERPRETER_FLOOR_BYTES:
             warning = (
-                f"daemon.max_memory_mb = {budget_bytes // MIB} is less than the program itself "
-                f"takes (about {INTERPRETER_FLOOR_BYTES // MIB} MB): raise it"
+                f"daemon.max_memory_mb = {budget_bytes // MIB} is less than the program needs to "
+                f"read logs (about {INTERPRETER_FLOOR_BYTES // MIB}): raise it"
             )
             self.warnings.append(warning)
             self.logs.operational.warning("daemon.budget_below_floor", warning=warning)
@@ -214,7 +217,7 @@ class Daemon:
     def _level_changed(self, level: Level, previous: Level, cause: str, footprint: int) -> None:
         self.logs.audit.info(
             "pressure.changed",
-            level=level.label,
+            pressure=level.label,
             previous=previous.label,
             cause=cause,
             footprint_bytes=footprint,
@@ -237,7 +240,7 @@ class Daemon:
                 self.logs.operational.info(
                     "memory",
                     footprint_bytes=assessment.footprint_bytes,
-                    level=assessment.level.label,
+                    pressure=assessment.level.label,
                     snapshots_bytes=self.store.accounted_bytes,
                 )
             self._look.clear()
@@ -323,7 +326,7 @@ class Daemon:
 
     # The way down.
 
-    async def shutdown_all(self) -> None:
+    async def shutdown_all(self) -> list[str]:
         """Every part in order, each within its deadline, none able to stop the rest."""
         self.state = "stopping"
         log = self.logs.operational
@@ -343,6 +346,7 @@ class Daemon:
         detail = "; ".join([self._stop_reason, *late])
         self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
+        return late
 
     async def _end_background(self) -> None:
         if self._background:

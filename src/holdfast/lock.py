@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import ClassVar, Literal, Self
+import time
+from contextlib import suppress
+from typing import ClassVar, Final, Literal, Self
 
 from holdfast.errors import Exit, HoldfastError
+
+LOOKS: Final = 5
+LOOK_AGAIN_S: Final = 0.01
 
 Role = Literal["daemon", "import"]
 
@@ -39,12 +44,17 @@ class JournalLock:
                 "folder, or set HOLDFAST_HOME to a folder that you can write to"
             ) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 64, 0).decode("ascii", "replace").strip() or "unknown process"
+            _lock(fd)
+        except OSError as error:
+            said = os.pread(fd, 64, 0).decode("ascii", "replace").strip() or "unknown process"
             os.close(fd)
+            if not isinstance(error, BlockingIOError):
+                raise LockFailed(
+                    f"cannot lock {self._path} ({error.strerror}): its file system may not know "
+                    "locks; set HOLDFAST_HOME to a folder on a disk of this machine"
+                ) from error
             raise AlreadyRunning(
-                f"the journal is held by another holdfast ({holder}): use it with the other "
+                f"the journal is held by another holdfast ({said}): use it with the other "
                 "commands, or `holdfast stop` first"
             ) from None
         os.ftruncate(fd, 0)
@@ -62,6 +72,16 @@ class JournalLock:
 
     def __exit__(self, *_error: object) -> None:
         self.release()
+
+
+def _lock(fd: int) -> None:
+    """Whoever only asks who holds the lock has it for a moment: that moment is waited for."""
+    for _ in range(LOOKS - 1):
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOOK_AGAIN_S)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(path: str) -> tuple[str, int] | None:

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from tests.cli.test_main import COMMANDS
 
 from holdfast.cli.main import run
+from tests.cli.test_main import COMMANDS
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

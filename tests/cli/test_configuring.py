@@ -8,11 +8,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.support.home import Home
-from tests.support.processes import obey_modes
 
 from holdfast.errors import Exit
 from holdfast.settings import describe, render_default_config
+from tests.support.home import Home
+from tests.support.processes import obey_modes
 
 
 def test_init_writes_a_file_that_changes_nothing(home: Home) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from tests.support.home import Home, talk
-
 from holdfast.demo.lines import user_line
 from holdfast.errors import Exit
 from holdfast.lock import holder
+from tests.support.home import Home, talk
 
 
 @contextmanager

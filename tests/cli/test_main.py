@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterator
 
 import pytest
-from tests.support.home import Home, talk
 
 import holdfast
 from holdfast.cli.main import make_parser, run
 from holdfast.errors import Exit
+from tests.support.home import Home, talk
 
 
 def commands(

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.home import Home, talk
 
 from holdfast.cli.context import _whole_lines
 from holdfast.cli.reading import _one_event, file_name
 from holdfast.demo import lines
+from tests.support.home import Home, talk
 
 ENTRY = {"id": "0123456789abc", "title": "Fix the cache", "started_at": "2026-01-05T09:00:00.000Z"}
 

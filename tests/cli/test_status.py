@@ -233,6 +233,10 @@ def test_a_title_is_cut_to_its_columns_and_cannot_steer_the_terminal() -> None:
     assert width(long[long.index("会") :]) <= 60
 
 
+def test_parts_that_weigh_more_than_the_whole_leave_nothing_unaccounted() -> None:
+    assert ", other 0 B" in render(put(sample(), "memory.unaccounted_bytes", -5_000))
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(0.2, "up 0 s"), (59.9, "up 59 s"), (61, "up 1 min 1 s"), (90_000, "up 1 d 1 h")],

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.home import Home, talk
 
 from holdfast.errors import Exit
+from tests.support.home import Home, talk
 
 
 @pytest.fixture

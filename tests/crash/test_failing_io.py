@@ -110,8 +110,7 @@ def content(path: str) -> dict[str, Any]:
             "position": reader.totals().next_position,
             "indexed": reader.totals().indexed_position,
             "found": sorted(
-                (hit.session, hit.seq)
-                for hit in reader.search(SearchQuery(words="s1n2", limit=99))
+                (hit.session, hit.seq) for hit in reader.search(SearchQuery(words="s1n2", limit=99))
             ),
         }
     finally:
@@ -133,9 +132,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("times", "stride"), [(1, 2), (math.inf, 7)], ids=["once", "for good"]
-)
+@pytest.mark.parametrize(("times", "stride"), [(1, 2), (math.inf, 7)], ids=["once", "for good"])
 @pytest.mark.parametrize(
     ("kind", "error"), CASES, ids=lambda value: getattr(value, "__name__", value)
 )
@@ -215,7 +212,9 @@ def content_now(path: str, faults: Faults) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "error"), CASES, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("kind", "error"), CASES, ids=lambda value: getattr(value, "__name__", value)
+)
 def test_a_journal_that_could_not_be_opened_opens_when_the_disk_is_well(
     tmp_path: Path, faults: Faults, kind: Kind, error: Callable[[Kind], Exception]
 ) -> None:
@@ -225,10 +224,8 @@ def test_a_journal_that_could_not_be_opened_opens_when_the_disk_is_well(
         number += 1
         path = str(tmp_path / f"journal-{number}.db")
         faults.fail(kind, number, error)
-        try:
+        with suppress(JournalError):
             open_writer(path, faults).close()
-        except JournalError:
-            pass
         failed = bool(faults.failed)
         faults.heal()
         writer = open_writer(path, faults)
@@ -385,9 +382,7 @@ def test_a_disk_that_stays_broken_for_a_while_is_tried_again(
     assert served.events("s0") == (4, 4)
 
 
-def test_whatever_fails_in_the_index_the_writing_goes_on(
-    served: Served, faults: Faults
-) -> None:
+def test_whatever_fails_in_the_index_the_writing_goes_on(served: Served, faults: Faults) -> None:
     assert served.submit(batch("s0", 0, 2, sealed=False)) == [None]
     served.service.settle()
     faults.fail("write", 2, broken, times=math.inf)
@@ -440,9 +435,10 @@ def damage(writer: SqliteWriter, session: str) -> None:
     """Turn a bit of a stored block."""
     connection = writer._connection
     number = connection.execute("SELECT no FROM sessions WHERE id = ?", (session,)).get
-    position, data = connection.execute(
-        "SELECT pos, data FROM blocks WHERE session_no = ?", (number,)
-    ).fetchone()
+    row = connection.execute("SELECT pos, data FROM blocks WHERE session_no = ?", (number,)).get
+    assert isinstance(row, tuple)
+    position, data = row
+    assert isinstance(data, bytes)
     turned = bytearray(data)
     turned[len(turned) // 2] ^= 1
     connection.execute("UPDATE blocks SET data = ? WHERE pos = ?", (bytes(turned), position))

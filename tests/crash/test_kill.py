@@ -7,18 +7,22 @@ written. At the end the journal must be what one undisturbed import of the same 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 from typing import Final
 
 import pytest
 
-from tests.support import processes
+from holdfast.journal.sqlite import JournalMissing
+from tests.support import dying, processes
 from tests.support.author import MAX_LINE_BYTES, Author
 from tests.support.home import Home, RunningDaemon, sid, talk
 from tests.support.pictures import differences, picture
@@ -64,6 +68,18 @@ def compare(home: Home, undisturbed: Home, words: tuple[str, ...] = ()) -> None:
     assert not differing, f"seed {SEED}, {KILLS} kills:\n" + "\n".join(differing[:40])
 
 
+def all_ended(pids: list[int]) -> bool:
+    return not any(map(processes.is_alive, pids))
+
+
+def stored_events(home: Home) -> int:
+    try:
+        with home.reader() as reader:
+            return reader.totals().events
+    except JournalMissing:
+        return 0
+
+
 def settle(daemon: RunningDaemon, author: Author) -> None:
     """Until every byte of every log is accounted for and can be searched."""
 
@@ -71,13 +87,13 @@ def settle(daemon: RunningDaemon, author: Author) -> None:
         status = daemon.status()
         counts = status["sources"][0]["bytes"]
         return bool(
-            counts["seen"] == author.bytes
+            counts["seen"] == author.size
             and not counts["torn"]
             and not status["importing"]["running"]
             and not status["journal"]["index_lag_events"]
         )
 
-    until(is_settled, "all is read", detail=lambda: (author.bytes, daemon.status()))
+    until(is_settled, "all is read", detail=lambda: (author.size, daemon.status()))
 
 
 @pytest.mark.slow
@@ -114,9 +130,28 @@ def test_killed_at_random_moments_the_journal_is_as_if_undisturbed(
     finally:
         if daemon is not None:
             daemon.stop()
-    print(f"killed: {dict(killed)}; {author.bytes:,} bytes of logs")
-    until(lambda: not any(map(processes.is_alive, orphans)), "no child outlives its daemon")
+    print(f"killed: {dict(killed)}; {author.size:,} bytes of logs")
+    until(partial(all_ended, orphans), "no child outlives its daemon")
     compare(home, undisturbed, tuple(author.needles[::11]))
+
+
+@pytest.mark.slow
+def test_killed_at_chosen_writes_the_journal_is_as_if_undisturbed(
+    small: Home, undisturbed: Home
+) -> None:
+    """Between any two writes: of the events, of their cursor, of the index, of a checkpoint."""
+    home, throw, author = small, Random(SEED), Author(small, SEED)
+    program = (sys.executable, "-I", str(dying.__file__))
+    deaths = 0
+    while deaths < max(24, KILLS // 2):
+        author.bulk(1, 80)
+        last = throw.randrange(1, 90)
+        importing = home.spawn("import", "--quiet", program=(*program, str(last)))
+        importing.communicate(timeout=60)
+        deaths += importing.returncode == -signal.SIGKILL
+        assert importing.returncode in {0, -signal.SIGKILL}, f"seed {SEED}, write {last}"
+    home.ok("import", "--quiet")
+    compare(home, undisturbed, tuple(author.needles[::7]))
 
 
 @pytest.mark.slow
@@ -136,11 +171,40 @@ def test_an_import_without_a_daemon_goes_on_where_it_was_killed(
         children = processes.children(importing.pid)
         importing.kill()
         importing.communicate()
-        until(lambda pids=children: not any(map(processes.is_alive, pids)), "its children end")
+        until(partial(all_ended, children), "its children end")
     report = home.ok("import", "--json", "--quiet").json
-    assert report["bytes"]["seen"] == author.bytes
+    assert report["bytes"]["seen"] == author.size
     assert report["problems"] == []
     compare(home, undisturbed, tuple(author.needles[::11]))
+
+
+def test_an_import_child_that_dies_costs_the_log_that_it_was_reading(
+    small: Home, undisturbed: Home
+) -> None:
+    home = small
+    home.env["HOLDFAST_INGEST__WORKERS"] = "1"
+    for number in range(12):
+        home.write_log(f"session-{number}", *talk(2_000, words="kelp " * 60))
+    importing = home.spawn("import", "--json", "--quiet")
+    try:
+        until(lambda: stored_events(home) > 2_000, "the second log is being read")
+        (child,) = processes.children(importing.pid)
+        processes.kill(child)
+        out, _ = importing.communicate(timeout=60)
+    finally:
+        importing.kill()
+        importing.communicate()
+    report = json.loads(out)
+    assert importing.returncode == 0
+    (problem,) = report["problems"]
+    assert "session-" in problem
+    assert "run `holdfast import` again" in problem
+    assert report["sessions"] == 12
+    assert 22_000 <= report["events"] < 24_000
+    assert home.ok("status", "--json").json["sources"][0]["unreadable_files"] == 1
+    again = home.ok("import", "--json", "--quiet").json
+    assert (again["events"], again["problems"]) == (24_000, [])
+    compare(home, undisturbed)
 
 
 @pytest.mark.slow
@@ -152,7 +216,7 @@ def test_sigterm_in_the_middle_of_an_import_stops_in_order_and_the_next_run_goes
     home.env["HOLDFAST_INGEST__WORKERS"] = "1"
     content = b"".join(talk(4_000, words="kelp " * 60))
     total = 0
-    for number in range(40):
+    for number in range(24):
         home.write_log(f"session-{number}", content)
         total += len(content)
     with home.daemon() as daemon:
@@ -163,7 +227,7 @@ def test_sigterm_in_the_middle_of_an_import_stops_in_order_and_the_next_run_goes
     report = home.ok("status", "--json").json
     last_run = report["daemon"]["last_run"]
     assert (last_run["ending"], last_run["detail"]) == ("stopped", "SIGTERM")
-    assert 4_000 <= report["sessions"]["events"] < 160_000
+    assert 4_000 <= report["sessions"]["events"] < 96_000
     assert home.ok("import", "--json", "--quiet").json["bytes"]["parsed"] == total
     compare(home, undisturbed)
 

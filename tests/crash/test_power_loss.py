@@ -270,7 +270,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 @pytest.mark.slow
 def test_a_power_cut_costs_nothing_that_was_acknowledged(folders: tuple[Path, Path]) -> None:
-    rounds, problems, seen = 3, [], 0
+    problems: list[str] = []
+    rounds, seen = 3, 0
     for seed in range(SEED, SEED + rounds):
         for folder in folders:
             for file in folder.iterdir():

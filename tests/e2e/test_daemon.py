@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import stat
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +21,7 @@ from holdfast.demo import generate
 from holdfast.demo import lines as demo
 from holdfast.events import KINDS
 from holdfast.status import status_schema
-from tests.support import processes
+from tests.support import hanging, processes
 from tests.support.home import Home, RunningDaemon, moment, sid, talk
 from tests.support.waiting import until
 
@@ -42,7 +45,7 @@ EVICTION_KEYS: Final = {
     "resident_bytes_after",
 }
 LOGS: Final = ("holdfast.log.jsonl", "audit.jsonl")
-WAKE_UPS_PER_BEAT_MAX: Final = 40
+WAKE_UPS_PER_BEAT_MAX: Final = 20  # 8 were seen: a beat is the work of several threads
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ def corpus(home: Home) -> Home:
         Path(home.claude),
         seed=11,
         now=datetime(2026, 1, 5, tzinfo=UTC),
-        sessions=8,
-        total_bytes=900_000,
+        sessions=5,
+        total_bytes=600_000,
     )
     return home
 
@@ -61,9 +64,7 @@ def corpus(home: Home) -> Home:
 @pytest.fixture(params=["with a daemon", "without a daemon"])
 def talked(home: Home, request: pytest.FixtureRequest) -> Iterator[Home]:
     """Two sessions in the journal, and whoever answers."""
-    home.write_log(
-        "aaaa-1", *talk(3, words="barnacle"), demo.title_line("First", session="aaaa-1")
-    )
+    home.write_log("aaaa-1", *talk(3, words="barnacle"), demo.title_line("First", session="aaaa-1"))
     home.write_log(
         "aaaa-2",
         demo.user_line("about kelp", cwd="/home/hana/src/reef", at=moment(100)),
@@ -138,6 +139,21 @@ def test_up_without_logs_says_where_it_looked_and_points_to_the_demo(home: Home)
     assert home.projects in up.err
     assert "holdfast demo" in up.err
     home.ok("stop")
+
+
+def test_a_part_that_hangs_is_named_and_does_not_keep_the_daemon_alive(home: Home) -> None:
+    program = (sys.executable, "-I", str(hanging.__file__))
+    env = {"HOLDFAST_DAEMON__STOP_DEADLINE_MS": "1000"}
+    home.write_log("a", *talk(3))
+    with home.daemon(env, program=program) as daemon:
+        daemon.wait_for("a", 3)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.wait(30)
+    last = home.ok("status", "--json").json["daemon"]["last_run"]
+    assert last["ending"] == "failed"
+    assert "SIGTERM; journal did not stop within" in last["detail"]
+    with home.daemon() as daemon:
+        assert daemon.events("a") == 3
 
 
 # Status.
@@ -222,24 +238,50 @@ def test_sessions_are_listed_with_what_scripts_rely_on(talked: Home) -> None:
     assert found[1]["title"] == "First"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("--agent", "claude"), {"aaaa-1", "aaaa-2"}),
-        (("--agent", "codex"), set()),
-        (("--project", "reef"), {"aaaa-2"}),
-        (("--since", "2026-01-01T00:01:00+00:00"), {"aaaa-2"}),
-        (("--since", "2027-01-01"), set()),
-        (("--text", "barnacle"), {"aaaa-1"}),
-        (("--text", "reef"), {"aaaa-2"}),
-        (("--limit", "1"), {"aaaa-2"}),
-    ],
-)
-def test_sessions_are_filtered(
-    talked: Home, arguments: tuple[str, ...], expected: set[str]
-) -> None:
-    found = talked.ok("sessions", "--json", *arguments).json
-    assert {each["agent_session_id"] for each in found} == expected
+FILTERS: Final[list[tuple[tuple[str, ...], set[str]]]] = [
+    (("--agent", "claude"), {"aaaa-1", "aaaa-2"}),
+    (("--agent", "codex"), set()),
+    (("--project", "reef"), {"aaaa-2"}),
+    (("--since", "2026-01-01T00:01:00+00:00"), {"aaaa-2"}),
+    (("--since", "2027-01-01"), set()),
+    (("--text", "barnacle"), {"aaaa-1"}),
+    (("--text", "reef"), {"aaaa-2"}),
+    (("--limit", "1"), {"aaaa-2"}),
+]
+
+
+def test_sessions_are_filtered(talked: Home) -> None:
+    for arguments, expected in FILTERS:
+        found = talked.ok("sessions", "--json", *arguments).json
+        assert {each["agent_session_id"] for each in found} == expected, arguments
+
+
+JSON_COMMANDS: Final = [
+    ("status", "--json"),
+    ("import", "--json"),
+    ("sessions", "--json"),
+    ("search", "--json", "kelp"),
+    ("search", "--json", "nowhere-to-be-found"),
+    ("show", "--json", "aaaa-1"),
+    ("config", "show", "--json"),
+    ("config", "schema"),
+    ("clean", "--dry-run", "--json"),
+]
+
+
+def test_stdout_is_data_and_stderr_is_talk(talked: Home) -> None:
+    for command in JSON_COMMANDS:
+        done = talked.ok(*command)
+        assert isinstance(done.json, dict | list), command
+        assert done.err == "", command
+    for refused in (
+        talked.run("show", "zzzz"),
+        talked.run("show", "aaaa"),
+        talked.run("import", "x"),
+    ):
+        assert refused.code
+        assert refused.out == b""
+        assert refused.err
 
 
 def test_sessions_are_told_apart_by_residency(home: Home) -> None:
@@ -447,7 +489,9 @@ def test_each_eviction_is_one_record_in_each_log_and_in_the_audit_table(home: Ho
         if record["event"] == "snapshots.evicted"
     ]
     audit = [
-        record for record in log_records(home, "audit.jsonl") if record["event"] == "session.evicted"
+        record
+        for record in log_records(home, "audit.jsonl")
+        if record["event"] == "session.evicted"
     ]
     with home.reader() as reader:
         table = [
@@ -576,7 +620,7 @@ def test_an_idle_daemon_sleeps(home: Home) -> None:
     with home.daemon({"HOLDFAST_DAEMON__HEARTBEAT_MS": "1000"}) as daemon:
         home.ok("import", "--quiet")
         beats = [wake_ups_at_next_beat(home, daemon) for _ in range(4)]
-        each = [after - before for before, after in zip(beats, beats[1:], strict=False)]
+        each = [after - before for before, after in pairwise(beats)]
         assert min(each) <= WAKE_UPS_PER_BEAT_MAX, each
 
 

@@ -9,6 +9,8 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from random import Random
 from typing import Final
 
 import apsw
@@ -16,7 +18,7 @@ import pytest
 
 from holdfast.lock import JournalLock
 from holdfast.paths import SOCKET_PATH_MAX_BYTES
-from holdfast.status.lastrun import boot_id
+from holdfast.status.lastrun import boot_id, write_atomically
 from tests.support import processes
 from tests.support.disks import fill, make_read_only, small_disk
 from tests.support.home import Home, sid, talk, temporary_folder
@@ -45,6 +47,11 @@ def homes_on(disk: str) -> Iterator[Home]:
         home.close()
 
 
+def write_file(path: str, content: bytes = b"") -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+
+
 # The config.
 
 
@@ -52,16 +59,25 @@ def homes_on(disk: str) -> Iterator[Home]:
 def test_a_config_with_errors_is_refused_with_everything_one_needs_to_mend_it(
     home: Home, command: tuple[str, ...]
 ) -> None:
-    path = home.config('[daemon]\nmax_memory_mb = -5\n\n[snapshots]\nmax_sesions = 3\nblock_bytes = "x"\n')
+    path = home.config(
+        '[daemon]\nmax_memory_mb = -5\n\n[snapshots]\nmax_sesions = 3\nblock_bytes = "x"\n'
+    )
     refused = home.run(*command)
     assert refused.code == 3
     assert refused.out == b""
     assert refused.err.splitlines() == [
-        f"holdfast: {path}:2: daemon.max_memory_mb = -5: is too small; "
-        "allowed: whole number, 1 or more",
-        f'{path}:5: snapshots.max_sesions = 3: unknown setting; did you mean "snapshots.max_sessions"?',
-        f'{path}:6: snapshots.block_bytes = "x": is not a whole number; '
-        "allowed: whole number from 16384 to 4194304",
+        (
+            f"holdfast: {path}:2: daemon.max_memory_mb = -5: is too small; "
+            "allowed: whole number, 1 or more"
+        ),
+        (
+            f"{path}:5: snapshots.max_sesions = 3: unknown setting; "
+            'did you mean "snapshots.max_sessions"?'
+        ),
+        (
+            f'{path}:6: snapshots.block_bytes = "x": is not a whole number; '
+            "allowed: whole number from 16384 to 4194304"
+        ),
     ]
     assert home.run("stop").code == 6
 
@@ -106,8 +122,7 @@ def test_a_config_of_nul_bytes_or_other_rubbish_is_refused(home: Home) -> None:
 
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
 def test_a_home_that_is_a_file_says_so(home: Home, command: tuple[str, ...]) -> None:
-    with open(home.home, "w", encoding="utf-8"):
-        pass
+    write_file(home.home)
     refused = home.run(*command)
     assert refused.code == 3 if command == ("up",) else 1
     assert home.home in refused.err
@@ -119,8 +134,9 @@ def test_a_home_that_is_a_file_says_so(home: Home, command: tuple[str, ...]) -> 
 def test_asking_a_home_that_is_a_file_or_empty_says_what_to_do(
     home: Home, command: tuple[str, ...]
 ) -> None:
-    for make in (lambda: None, lambda: open(home.home, "w", encoding="utf-8").close()):
-        make()
+    for exists in (False, True):
+        if exists:
+            write_file(home.home)
         refused = home.run(*command)
         assert refused.code == 8
         assert "holdfast up" in refused.err
@@ -227,8 +243,7 @@ def test_what_stands_where_the_socket_belongs_is_named(kept: Home, thing: str) -
     path = kept.paths.socket
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if thing == "file":
-        with open(path, "w", encoding="utf-8"):
-            pass
+        write_file(path)
     elif thing == "folder":
         os.mkdir(path)
     else:
@@ -329,6 +344,9 @@ def test_a_damaged_block_costs_itself_alone(home: Home) -> None:
     ).fetchall()
     assert len(rows) > 3
     position, first, count, data = rows[1]
+    assert isinstance(first, int)
+    assert isinstance(count, int)
+    assert isinstance(data, bytes)
     turned = bytearray(data)
     turned[len(turned) // 2] ^= 8
     connection.execute("UPDATE blocks SET data = ? WHERE pos = ?", (bytes(turned), position))
@@ -341,9 +359,10 @@ def test_a_damaged_block_costs_itself_alone(home: Home) -> None:
         assert all(kept[seq] == json.loads(sound[seq]) for seq in kept)
         (notice,) = (event for event in exported if event["seq"] == first)
         assert f"{count} events from number {first} on are damaged" in notice["text"]
-        assert f"{count} events from number {first} on are damaged" in home.ok(
-            "export", "hurt", "--system"
-        ).text
+        assert (
+            f"{count} events from number {first} on are damaged"
+            in home.ok("export", "hurt", "--system").text
+        )
         assert {hit["session"] for hit in home.ok("search", "--json", "kelp").json} == {sid("well")}
         hits = home.ok("search", "--json", "barnacle", "-n", "500").json
         assert {hit["session"] for hit in hits} == {sid("hurt")}
@@ -383,9 +402,7 @@ def test_a_full_disk_stops_writing_not_reading_and_heals(home: Home) -> None:
             assert other.ok("search", "--json", "word").json
             os.unlink(filler)
             daemon.wait_for("a", 405)
-            until(
-                lambda: other.ok("search", "--json", "kelp").json, "what came meanwhile is found"
-            )
+            until(lambda: other.ok("search", "--json", "kelp").json, "what came meanwhile is found")
             assert daemon.terminate() == 0
         with other.reader() as reader:
             assert reader.check() == []
@@ -394,11 +411,57 @@ def test_a_full_disk_stops_writing_not_reading_and_heals(home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_an_import_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(home: Home) -> None:
+def test_a_first_import_that_the_disk_has_no_room_for_is_done_when_there_is(home: Home) -> None:
+    """By the daemon itself, which looks at everything again and again."""
+    env = {"HOLDFAST_DAEMON__HEARTBEAT_MS": "200", "HOLDFAST_INGEST__RECONCILE_SECS": "1"}
+    write_what_does_not_shrink(home)
+    with small_disk(24) as disk, homes_on(disk) as other:
+        other.env["CLAUDE_CONFIG_DIR"] = home.claude
+        filler = fill(disk, leave_bytes=4 << 20)
+        with other.daemon(env) as daemon:
+            until(
+                lambda: any("no room" in problem for problem in daemon.status()["problems"]),
+                "status says that the disk is full",
+                detail=daemon.status,
+            )
+            os.unlink(filler)
+            until(
+                lambda: daemon.status()["sessions"]["events"] == 24_000,
+                "all is read",
+                detail=daemon.status,
+            )
+            until(lambda: not daemon.status()["problems"], "nothing is wrong any more")
+            assert daemon.terminate() == 0
+        with other.reader() as reader:
+            assert reader.check() == []
+
+
+def write_what_does_not_shrink(home: Home) -> None:
+    """24,000 events in eight sessions, which take their size on the disk."""
+    throw = Random(3)
     for number in range(8):
-        content = (f"{os.urandom(60).hex()} kelp" for _ in range(3_000))
-        lines = [talk(1, words=text)[0] for text in content]
-        home.write_log(f"session-{number}", *lines)
+        lines = (f"{throw.randbytes(60).hex()} kelp" for _ in range(3_000))
+        home.write_log(f"session-{number}", *(talk(1, words=text)[0] for text in lines))
+
+
+def test_a_file_about_a_run_is_whole_or_the_one_before(tmp_path: Path) -> None:
+    with small_disk(1) as disk:
+        path = os.path.join(disk, "run.json")
+        write_atomically(path, b"before")
+        filler = fill(disk, leave_bytes=4_096)
+        with pytest.raises(OSError, match="space"):
+            write_atomically(path, b"x" * 100_000)
+        with open(path, "rb") as file:
+            assert file.read() == b"before"
+        os.unlink(filler)
+        write_atomically(path, b"after")
+        with open(path, "rb") as file:
+            assert file.read() == b"after"
+
+
+@pytest.mark.slow
+def test_an_import_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(home: Home) -> None:
+    write_what_does_not_shrink(home)
     with small_disk(8) as disk, homes_on(disk) as other:
         other.env["CLAUDE_CONFIG_DIR"] = home.claude
         refused = other.run("import", "--quiet")
@@ -408,7 +471,9 @@ def test_an_import_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(ho
         sessions = other.sessions()
         assert sum(each["events"] for each in sessions.values()) < 24_000
         os.makedirs(os.path.join(home.folder, "moved"))
-        shutil.copytree(other.env["HOLDFAST_HOME"], os.path.join(home.folder, "moved"), dirs_exist_ok=True)
+        shutil.copytree(
+            other.env["HOLDFAST_HOME"], os.path.join(home.folder, "moved"), dirs_exist_ok=True
+        )
     home.env["HOLDFAST_HOME"] = os.path.join(home.folder, "moved")
     report = home.ok("import", "--json", "--quiet").json
     assert (report["events"], report["problems"]) == (24_000, [])

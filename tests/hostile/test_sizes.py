@@ -59,7 +59,7 @@ def test_a_giant_line_goes_by_in_bounded_memory(home: Home) -> None:
             importing.communicate(timeout=LONG_S)
     finally:
         importing.kill()
-        importing.wait()
+        importing.communicate()
     print(f"{length:,} bytes: peak {peak.bytes / 1e6:.1f} MB in {peak.samples} samples")
     assert importing.returncode == 0
     assert peak.samples > 3
@@ -117,7 +117,7 @@ def test_very_many_files_are_read_in_bounded_memory(home: Home) -> None:
             out, said = importing.communicate(timeout=LONG_S)
     finally:
         importing.kill()
-        importing.wait()
+        importing.communicate()
     print(f"import of {FILES:,}: peak {peak.bytes / 1e6:.1f} MB in {peak.samples} samples")
     assert importing.returncode == 0, said
     assert f'"sessions":{FILES},'.encode() in out

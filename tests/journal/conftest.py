@@ -8,9 +8,9 @@ from typing import Any
 
 import apsw
 import pytest
-from tests.journal.subjects import SqliteSubject
 
 from holdfast.journal.conformance import Trial
+from tests.journal.subjects import SqliteSubject
 
 
 @pytest.fixture

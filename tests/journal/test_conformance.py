@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.journal.subjects import MemorySubject, SqliteSubject
 
 from holdfast.journal.conformance import REQUIREMENTS, Nonconformant, Requirement, Subject, name
 from holdfast.journal.memory import MemoryReader, MemoryWriter
 from holdfast.journal.model import AuditRecord, Batch, Run
 from holdfast.journal.protocol import JournalReader, JournalWriter
+from tests.journal.subjects import MemorySubject, SqliteSubject
 
 
 @pytest.mark.parametrize("subject", [SqliteSubject, MemorySubject])

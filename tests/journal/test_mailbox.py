@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.support.waiting import until
 
 from holdfast.journal import mailbox as module
 from holdfast.journal.conformance import known
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import Batch, Text
+from tests.support.waiting import until
 
 
 def write(number: int = 0, size: int = 10) -> Write:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.journal.subjects import MemorySubject
 
 from holdfast import blocks
 from holdfast.blocks import DamagedBlock
 from holdfast.journal.conformance import Trial, known
 from holdfast.journal.memory import MemoryJournal
+from tests.journal.subjects import MemorySubject
 
 
 @pytest.fixture

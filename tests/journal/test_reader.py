@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
-from tests.journal.conftest import Database
-from tests.journal.subjects import SqliteSubject
 
 from holdfast.blocks import DamagedBlock, NewerBlock
 from holdfast.errors import Exit
@@ -16,7 +16,10 @@ from holdfast.events import Event, decode_lines
 from holdfast.journal import sqlite
 from holdfast.journal.conformance import Trial, known, many
 from holdfast.journal.reader import SqliteReader
+from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalBroken
+from tests.journal.conftest import Database
+from tests.journal.subjects import SqliteSubject
 
 ONE = known("one").id
 
@@ -94,6 +97,30 @@ def test_a_newer_block_is_refused_and_named(four_blocks: Trial, database: Databa
         list(four_blocks.reader.read(ONE))
     (problem,) = four_blocks.reader.check()
     assert "upgrade holdfast" in problem
+
+
+def test_a_range_that_ends_in_a_hole_ends_there(four_blocks: Trial, database: Database) -> None:
+    database("DELETE FROM blocks WHERE first_seq = 3")
+    lines = four_blocks.held[ONE]
+    assert list(four_blocks.reader.read(ONE, 1, 5)) == [b"".join(lines[1:3])]
+    assert b"".join(four_blocks.reader.read(ONE, 1, 7)) == b"".join([*lines[1:3], lines[6]])
+
+
+def test_a_tail_that_is_sealed_while_it_is_looked_for_is_not_lost(
+    four_blocks: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = four_blocks.held[ONE][12:14]
+    select = sqlite.select
+
+    def interrupted(connection: apsw.Connection, query: str, wanted: Any = ()) -> list[Any]:
+        rows = select(connection, query, wanted)
+        if query == queries().read_block and not rows:
+            monkeypatch.setattr(sqlite, "select", select)
+            four_blocks.say("one", *many("flood", 40))
+        return rows
+
+    monkeypatch.setattr(sqlite, "select", interrupted)
+    assert list(four_blocks.reader.read(ONE, 12)) == [b"".join(before)]
 
 
 # check()

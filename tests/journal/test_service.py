@@ -9,8 +9,6 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from tests.journal.subjects import MemorySubject
-from tests.support.waiting import until
 
 from holdfast.journal import mailbox, service
 from holdfast.journal.conformance import Trial, cursor, known, many
@@ -23,6 +21,8 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
 from holdfast.journal.writer import SequenceConflict, SqliteWriter
+from tests.journal.subjects import MemorySubject
+from tests.support.waiting import until
 
 SOON_S = 30  # generous: whoever waits so long has failed
 

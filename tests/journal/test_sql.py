@@ -79,6 +79,13 @@ def test_what_runs_often_looks_at_no_whole_table(name: str, connection: apsw.Con
     assert scans == bounded.get(name, [])
 
 
+def test_a_block_is_found_by_its_first_event(connection: apsw.Connection) -> None:
+    """Not by looking at all blocks of its session."""
+    statement = f"EXPLAIN QUERY PLAN {queries().read_block}"
+    rows = sqlite.select(connection, statement, [None, None])
+    assert any("(session_no=? AND first_seq>?)" in row[3] for row in rows), rows
+
+
 def test_places_are_found_by_the_key_of_the_order(connection: apsw.Connection) -> None:
     rows = sqlite.select(connection, f"EXPLAIN QUERY PLAN {queries().places}", ["[1]"])
     details = [row[3] for row in rows]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import apsw
 import pytest
-from tests.journal.subjects import SqliteSubject
 
 from holdfast.errors import Exit
 from holdfast.journal import sqlite
@@ -25,6 +28,9 @@ from holdfast.journal.sqlite import (
     JournalTooNew,
 )
 from holdfast.journal.writer import SqliteWriter
+from tests.journal.subjects import SqliteSubject
+
+NOBODY = 65_534
 
 
 def mode(path: str) -> int:
@@ -80,9 +86,9 @@ def test_a_newer_journal_is_refused_and_left_alone(trial: Trial, path: str) -> N
     connection.close()
     before = Path(path).read_bytes()
     for opener in (SqliteWriter, SqliteReader):
-        with pytest.raises(JournalTooNew, match=r"schema 99.*upgrade holdfast"):
+        with pytest.raises(JournalTooNew, match=r"schema 99.*upgrade holdfast") as raised:
             opener(path)
-        assert not is_open(path)
+        assert not is_open(path), raised
     assert Path(path).read_bytes() == before
     assert not list(Path(path).parent.glob("*.backup"))
     connection = apsw.Connection(path)
@@ -99,18 +105,18 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: str, vers
     connection.close()
     before = Path(path).read_bytes()
     for opener in (SqliteWriter, SqliteReader):
-        with pytest.raises(JournalError, match="another program: move it away"):
+        with pytest.raises(JournalError, match="another program: move it away") as raised:
             opener(path)
-        assert not is_open(path)
+        assert not is_open(path), raised
     assert Path(path).read_bytes() == before
 
 
 def test_a_file_that_is_no_database_is_said_to_be_damaged(path: str) -> None:
     Path(path).write_bytes(b"these are not the pages you look for\n" * 1_000)
     for opener in (SqliteWriter, SqliteReader):
-        with pytest.raises(JournalDamaged, match="put a backup in its place"):
+        with pytest.raises(JournalDamaged, match="put a backup in its place") as raised:
             opener(path)
-        assert not is_open(path)
+        assert not is_open(path), raised
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -120,14 +126,27 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert path in str(raised.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_a_read_only_folder_is_named() -> None:
+    folder = tempfile.mkdtemp()  # not below pytest's own, which is closed to others
+    os.chmod(folder, 0o555)
     try:
-        with pytest.raises(JournalError, match="HOLDFAST_HOME"):
-            SqliteWriter(str(tmp_path / "journal.db"))
+        with powerless(), pytest.raises(JournalError, match="HOLDFAST_HOME"):
+            SqliteWriter(os.path.join(folder, "journal.db"))
     finally:
-        tmp_path.chmod(0o700)
+        os.chmod(folder, 0o700)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def powerless() -> Iterator[None]:
+    """Without the rights of root, who may write everywhere."""
+    ours = os.geteuid()
+    if ours == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(ours)
 
 
 @pytest.mark.parametrize(
@@ -281,3 +300,18 @@ def test_a_checkpoint_does_not_wait_for_readers(trial: Trial, path: str) -> None
     trial.writer.checkpoint()
     assert os.path.getsize(f"{path}-wal") == 0
     trial.verify()
+
+
+def test_a_checkpoint_that_finds_readers_gives_up_at_once() -> None:
+    class Busy:
+        waits: ClassVar[list[int]] = []
+
+        def set_busy_timeout(self, milliseconds: int) -> None:
+            self.waits.append(milliseconds)
+
+        def wal_checkpoint(self, **_mode: int) -> None:
+            assert self.waits == [0]
+            raise apsw.BusyError
+
+    sqlite.checkpoint(Busy())  # type: ignore[arg-type]  # all that it needs of a connection
+    assert Busy.waits == [0, sqlite.BUSY_TIMEOUT_MS]

@@ -10,11 +10,11 @@ from typing import Final
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.journal.subjects import SqliteSubject
 
 from holdfast.journal.conformance import Trial, at, known, same
 from holdfast.journal.model import Batch
 from holdfast.journal.writer import SequenceConflict
+from tests.journal.subjects import SqliteSubject
 
 SESSIONS: Final = st.sampled_from(["a", "b", "c"])
 COUNTS: Final = st.integers(1, 12)

@@ -105,6 +105,7 @@ def test_records_on_one_line_are_taken_apart(parts: list[tuple[bytes, bytes]]) -
         (b'\0\0\0{"b":2}', [b"\0\0\0", b'{"b":2}']),
         (b'{no}{"b":2}', [b"{no}", b'{"b":2}']),
         (b'{"b":"\xff"}{"c":"\\ud800"}', [b'{"b":"\xff"}', b'{"c":"\\ud800"}']),
+        (b'\xef\xbb\xbf{"a":1}{"b":2}', [b'\xef\xbb\xbf{"a":1}', b'{"b":2}']),
         (b"nothing at all", [b"nothing at all"]),
         (b'{"a":{"b":1}', [b'{"a":{"b":1}']),
         (b'{"a": [1, {"b":1}', [b'{"a": [1, {"b":1}']),

@@ -31,7 +31,7 @@ class Author:
         self.needles: list[str] = []
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Of all logs as they stand on disk."""
         return sum(
             os.path.getsize(self._home.log_path(name, project)) for project, name in self._paths

@@ -97,7 +97,7 @@ class Home:
             capture_output=True,
             timeout=timeout_s,
             check=False,
-            preexec_fn=preexec_fn,  # noqa: PLW1509  # drops rights, between fork and exec
+            preexec_fn=preexec_fn,  # drops rights, between fork and exec
         )
         return Result(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
 
@@ -112,10 +112,11 @@ class Home:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
+        program: Sequence[str] = HOLDFAST,
     ) -> subprocess.Popen[bytes]:
         """A command that the test watches, and ends."""
         return subprocess.Popen(
-            [*HOLDFAST, *arguments],
+            [*program, *arguments],
             env={**self.env, **(env or {})},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -210,8 +211,7 @@ class Home:
         path = self.log_path(name, project)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "ab", buffering=0) as file:
-            for line in content:
-                file.write(line)
+            file.writelines(content)
         return path
 
     # What is kept.

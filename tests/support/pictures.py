@@ -35,22 +35,22 @@ def picture(home: Home, words: tuple[str, ...] = ()) -> dict[str, Any]:
         }
 
 
-def differences(found: dict[str, Any], wanted: dict[str, Any], path: str = "") -> list[str]:
+def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
     """Where two pictures differ, one line each; short enough to read."""
     if found == wanted:
         return []
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        differing = []
-        for key in {**found, **wanted}:
-            where = f"{path}/{key}"
-            if key not in found:
-                differing.append(f"{where}: missing")
-            elif key not in wanted:
-                differing.append(f"{where}: not wanted")
-            else:
-                differing += differences(found[key], wanted[key], where)
-        return differing
-    return [f"{path}: {str(found)[:300]} instead of {str(wanted)[:300]}"]
+    if not isinstance(found, dict) or not isinstance(wanted, dict):
+        return [f"{path}: {str(found)[:300]} instead of {str(wanted)[:300]}"]
+    differing = []
+    for key in {**found, **wanted}:
+        where = f"{path}/{key}"
+        if key not in found:
+            differing.append(f"{where}: missing")
+        elif key not in wanted:
+            differing.append(f"{where}: not wanted")
+        else:
+            differing += differences(found[key], wanted[key], where)
+    return differing
 
 
 def _rows(reader: SqliteReader) -> list[Any]:

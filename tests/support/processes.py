@@ -63,9 +63,7 @@ def wake_ups(pid: int) -> int:
             open(f"/proc/{pid}/task/{thread}/status", encoding="ascii") as file,
         ):
             count += sum(
-                int(line.split()[1])
-                for line in file
-                if line.startswith("voluntary_ctxt_switches")
+                int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches")
             )
     return count
 

@@ -1,8 +1,8 @@
 """Disks that fail on purpose: one that forgets what was not synced, one that refuses.
 
-`Recorder` writes down every change and every sync that SQLite makes. `Disk` plays the record back up
-to any point and says what a disk may hold if the power goes there: all that was synced, and of the
-rest any part, down to single sectors. `Faults` fails chosen reads, writes or syncs.
+`Recorder` writes down every change and every sync that SQLite makes. `Disk` plays the record back
+up to any point and says what a disk may hold if the power goes there: all that was synced, and of
+the rest any part, down to single sectors. `Faults` fails chosen reads, writes or syncs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
+from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple
 
 import apsw
@@ -226,8 +227,14 @@ class _FaultyFile(apsw.VFSFile):
         super().__init__("", name, flags)
         self._faults = faults
 
-    def excepthook(self, _kind: object, _error: object, _trace: object) -> None:
+    def excepthook(
+        self,
+        etype: type[BaseException] | None,
+        evalue: BaseException | None,
+        etraceback: TracebackType | None,
+    ) -> bool:
         """The errors are on purpose: SQLite gets their codes, nobody else needs them."""
+        return True
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802  # SQLite's name
         self._faults.check("read")
@@ -246,17 +253,20 @@ class _FaultyFile(apsw.VFSFile):
         super().xSync(flags)
 
 
+_IO_ERRORS: Final[dict[Kind, int]] = {
+    "read": apsw.SQLITE_IOERR_READ,
+    "write": apsw.SQLITE_IOERR_WRITE,
+    "sync": apsw.SQLITE_IOERR_FSYNC,
+}
+
+
 def no_room(_kind: Kind) -> Exception:
     return apsw.FullError("no space left on device")
 
 
 def broken(kind: Kind) -> Exception:
     error = apsw.IOError("input/output error")
-    error.extendedresult = {
-        "read": apsw.SQLITE_IOERR_READ,
-        "write": apsw.SQLITE_IOERR_WRITE,
-        "sync": apsw.SQLITE_IOERR_FSYNC,
-    }[kind]
+    error.extendedresult = _IO_ERRORS[kind]  # type: ignore[attr-defined]  # apsw's types lack it
     return error
 
 

@@ -124,7 +124,8 @@ def _memory(memory: dict[str, Any]) -> str:
         ),
         f"  program {size(memory['baseline_bytes'])}, "
         + ", ".join(f"{each['name']} {size(each['bytes'])}" for each in memory["components"])
-        + f", other {size(memory['unaccounted_bytes'])}",
+        # Shared pages make the parts weigh a little more than the whole at times.
+        + f", other {size(max(0, memory['unaccounted_bytes']))}",
         (
             f"{bold('Resident')}  {snapshots['resident_sessions']} of at most "
             f"{snapshots['max_sessions']} sessions, {snapshots['resident_events']:,} events, "

@@ -152,6 +152,8 @@ class Importer:
             thread.join()
         if self._failure is not None:
             raise self._failure
+        if self._pending and not self._stopping:
+            raise ImportFailed(f"{len(self._pending):,} logs were not read: {self._problems[-1]}")
         self._progress = replace(self._progress, finished=True)
         self._on_progress(self._progress)
 

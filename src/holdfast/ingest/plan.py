@@ -93,6 +93,8 @@ def _look_for_new(
             continue
         try:
             about = os.stat(path)
+        except FileNotFoundError:
+            continue  # gone since it was listed, or a link to nothing
         except OSError as error:
             _note(plan, path, error)
             continue

@@ -472,6 +472,8 @@ def facts_are_merged_and_empty_never_wins(trial: Trial) -> None:
 def the_title_of_the_highest_rank_wins_and_among_equals_the_newest(trial: Trial) -> None:
     steps = [
         ("", TitleRank.PERSON, ""),
+        ("of no rank", TitleRank.NONE, "of no rank"),
+        ("", TitleRank.NONE, "of no rank"),
         ("asked", TitleRank.PROMPT, "asked"),
         ("asked again", TitleRank.PROMPT, "asked again"),
         ("by the agent", TitleRank.AGENT, "by the agent"),

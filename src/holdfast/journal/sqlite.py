@@ -115,9 +115,7 @@ def open_writer(path: str, *, vfs: str | None = None) -> apsw.Connection:
 def open_reader(path: str, *, vfs: str | None = None) -> apsw.Connection:
     """A connection that cannot write, whoever else has the journal open."""
     if not os.path.exists(path):
-        raise JournalMissing(
-            f"there is no journal at {path} yet: run `holdfast up` or `holdfast import` first"
-        )
+        raise _missing(path)
     with plain_errors(path):
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         with _closed_on_failure(connection):
@@ -126,12 +124,21 @@ def open_reader(path: str, *, vfs: str | None = None) -> apsw.Connection:
             connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KB}")
             connection.execute("PRAGMA temp_store = MEMORY")
             _refuse_foreign(connection, path)
-            if _schema_version(connection) < len(migrations()):
+            version = _schema_version(connection)
+            if not version:  # somebody is making it now, or died before it was made
+                raise _missing(path)
+            if version < len(migrations()):
                 raise JournalError(
                     f"the journal {path} is from an older holdfast: run `holdfast start` or "
                     "`holdfast import` once to bring it up to date"
                 )
         return connection
+
+
+def _missing(path: str) -> JournalMissing:
+    return JournalMissing(
+        f"there is no journal at {path} yet: run `holdfast up` or `holdfast import` first"
+    )
 
 
 @contextmanager

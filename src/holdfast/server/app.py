@@ -20,13 +20,16 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import SearchQuery, SessionFilter
-from holdfast.library import FORMATS, Library
+from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.recording.markdown import MarkdownOptions
+from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 
 T = TypeVar("T")
 
 PROGRESS_INTERVAL_S: Final = 0.1
+NDJSON: Final = "application/x-ndjson"
+FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
@@ -43,6 +46,7 @@ class Served(Protocol):
     state: str
     library: Library
     governor: Governor
+    store: SessionStore
     tail: Tail
 
     def report(self, error: BaseException, doing: str) -> None: ...
@@ -98,7 +102,10 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     async def events(request: Request) -> Response:
         entry = await asyncio.to_thread(library.session, _name(request))
         first, last = _number(request, "from") or 0, _number(request, "to")
-        return _stream(library.lines(entry.id, first, last), "application/x-ndjson")
+        held = resident_lines(daemon.store, entry, first, last)
+        if held is not None:
+            return Response(held, media_type=NDJSON)
+        return _stream(library.lines(entry.id, first, last), NDJSON)
 
     async def export(request: Request) -> Response:
         ask = request.query_params
@@ -111,7 +118,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             tools=ask.get("tools", "true") == "true",
             system=ask.get("system") == "true",
         )
-        kind = "text/markdown" if form == "markdown" else "application/x-ndjson"
+        kind = "text/markdown" if form == "markdown" else NDJSON
         return _stream(library.export(entry.id, form, options), kind)
 
     async def search(request: Request) -> Response:
@@ -127,7 +134,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         return _json(await asyncio.to_thread(library.search, query))
 
     async def imports(_request: Request) -> Response:
-        return StreamingResponse(_import(daemon), media_type="application/x-ndjson")
+        return StreamingResponse(_import(daemon), media_type=NDJSON)
 
     return [
         ("GET", "/v1/health", health),
@@ -153,6 +160,19 @@ async def _import(daemon: Served) -> AsyncIterator[bytes]:
     except HoldfastError as error:
         last = {"problem": Problem(str(error), int(error.exit))}
     yield msgspec.json.encode(last) + b"\n"
+
+
+def resident_lines(
+    store: SessionStore, entry: SessionEntry, first: int, last: int | None
+) -> bytes | None:
+    """A short stretch of a session from memory; None when the journal is to be asked."""
+    held = store.resident(entry.id)
+    stop = entry.events if last is None else min(last, entry.events)
+    if held is None or not held.first_seq <= first or held.next_seq < stop:
+        return None
+    if stop - first > FROM_MEMORY_EVENTS_MAX:
+        return None
+    return b"".join(store.read(entry.id, first, stop))
 
 
 def _name(request: Request) -> str:

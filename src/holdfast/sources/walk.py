@@ -13,14 +13,14 @@ def walk_folders(
 ) -> Iterator[tuple[str, list[str]]]:
     """Each folder at and below `root` with the names of its files.
 
-    A loop of symbolic links ends where it began; a folder that cannot be read costs only itself,
-    and one that goes away meanwhile is no error. `before_listing` is for whoever must not miss what
-    is made in a folder from then on.
+    A loop of symbolic links ends where it began, and what can be reached without links is named
+    without them; a folder that cannot be read costs only itself, and one that goes away meanwhile
+    is no error. `before_listing` is for whoever must not miss what is made in a folder from then on.
     """
     seen: set[tuple[int, int]] = set()
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
+    waiting, linked = [root], list[str]()
+    while waiting or linked:
+        folder = (waiting or linked).pop()
         try:
             about = os.stat(folder)
             identity = (about.st_dev, about.st_ino)
@@ -28,18 +28,22 @@ def walk_folders(
                 continue
             seen.add(identity)
             before_listing(folder)
-            files, folders = _entries(folder)
+            files, folders, links = _entries(folder)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             on_error(folder, error)
             continue
         waiting += folders
+        linked += links
         yield folder, files
 
 
-def _entries(folder: str) -> tuple[list[str], list[str]]:
-    files, folders = [], []
+def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Names of files, paths of folders, paths of links to folders."""
+    files: list[str] = []
+    folders: list[str] = []
+    links: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
@@ -47,7 +51,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
             except OSError:
                 continue
             if is_folder:
-                folders.append(entry.path)
+                (links if entry.is_symlink() else folders).append(entry.path)
             else:
                 files.append(entry.name)
-    return files, folders
+    return files, folders, links

@@ -58,6 +58,7 @@ class InotifyWatcher:
         self._inotify = INotify(nonblocking=True)
         self._folders: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
+        self._aliases: set[str] = set()  # found by the walk that goes on: links to known folders
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unwatched = ""
 
@@ -85,8 +86,8 @@ class InotifyWatcher:
         while not os.path.isdir(root):
             nearest = _nearest(root)
             self._watch(nearest, self._coming)
-            if _nearest(root) == nearest:  # and from now on we are told
-                return []
+            if _nearest(root) == nearest and not os.path.isdir(root):
+                return []  # from now on we are told
         awaited = {_nearest(other) for other in self._roots if not os.path.isdir(other)}
         for folder in _above(root):
             self._watch(folder, self._coming if folder in awaited else self._staying)
@@ -96,7 +97,9 @@ class InotifyWatcher:
         files: list[str] = []
         walk = walk_folders(top, before_listing=lambda folder: self._watch(folder, self._inside))
         for folder, names in walk:
-            files += [os.path.join(folder, name) for name in names]
+            if folder not in self._aliases:
+                files += [os.path.join(folder, name) for name in names]
+        self._aliases.clear()
         return files
 
     def _watch(self, folder: str, mask: int) -> None:
@@ -109,7 +112,11 @@ class InotifyWatcher:
                 return
             self._unwatched = f"cannot watch {folder}: {error.strerror}"
             return
-        self._numbers.pop(self._folders.get(number, ""), None)
+        known = self._folders.get(number, folder)
+        if known != folder and _is_same(known, folder):
+            self._aliases.add(folder)  # its files are told of under the name that we have
+            return
+        self._numbers.pop(known, None)
         self._folders[number] = folder
         self._numbers[folder] = number
 
@@ -168,10 +175,13 @@ class InotifyWatcher:
         for root in self._roots:
             if _is_at_or_below(root, path):
                 files += self._watch_root(root)
+        self._tell(path, files)
+
+    def _tell(self, folder: str, files: list[str]) -> None:
         if len(files) > MANY_FILES:
-            self._on_missed(f"{path} appeared")
+            self._on_missed(f"{folder} appeared")
             return
-        for file in files:
+        for file in dict.fromkeys(files):
             self._on_change(file)
 
     def _folder_left(self, folder: str) -> None:
@@ -185,8 +195,7 @@ class InotifyWatcher:
         for root in self._roots:
             if _is_at_or_below(root, folder):
                 self._forget(root)
-                for file in self._watch_root(root):
-                    self._on_change(file)
+                self._tell(root, self._watch_root(root))
 
     def _is_below_roots(self, path: str) -> bool:
         return any(_is_at_or_below(path, root) for root in self._roots)
@@ -194,6 +203,13 @@ class InotifyWatcher:
 
 def _is_at_or_below(path: str, top: str) -> bool:
     return path == top or path.startswith(top + "/")
+
+
+def _is_same(folder: str, other: str) -> bool:
+    try:
+        return os.path.samefile(folder, other)
+    except OSError:
+        return False
 
 
 def _above(path: str) -> Iterator[str]:

@@ -89,9 +89,7 @@ class StatusBuilder:
                 waiting=daemon.journal.waiting,
                 last_problem=daemon.last_journal_problem,
             )
-        problems = [
-            problem for problem in (daemon.journal_problem, *tail.problems) if problem
-        ]
+        problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
         return Status(
             schema_version=SCHEMA_VERSION,

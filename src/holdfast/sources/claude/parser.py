@@ -62,7 +62,7 @@ from holdfast.sources.claude.words import (
     proposal,
     text_of,
 )
-from holdfast.sources.mending import clean, is_dense, is_json, mended
+from holdfast.sources.mending import SPACE, clean, is_dense, is_json, mended
 
 AGENT: Final = "claude"
 TITLE_CHARS: Final = 100
@@ -284,7 +284,7 @@ class _Reading:
 
     def raw(self, name: str) -> tuple[Verdict, list[Event]]:
         """Kept as it is, and counted under its name."""
-        self._count_unknown(name, len(self._line))
+        self._count_unknown(name, len(self._line.strip(SPACE)))
         return "unknown", [self._event(Kind.PROVIDER_RAW, "", data=self._whole())]
 
     def _count_unknown(self, name: str, size: int) -> None:
@@ -356,7 +356,7 @@ class _Reading:
         return self._event(Kind.PROVIDER_INFO, text or name, data=self._whole())
 
     def _whole(self) -> Raw:
-        return self._kept(self._line.strip())
+        return self._kept(self._line.strip(SPACE))
 
     def _kept(self, content: bytes) -> Raw:
         """A part of the record as it is, but for payloads: those go beside the journal."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
+from holdfast.errors import Exit, HoldfastError
 from holdfast.sources.base import BlobSink, Log, is_utf8_path
 from holdfast.sources.claude.parser import AGENT, ClaudeParser
 
 _SUFFIX: Final = ".jsonl"
+
+
+class RelativeRoot(HoldfastError):
+    """A root that means another folder wherever a command is run."""
+
+    exit: ClassVar[Exit] = Exit.CONFIG
 
 
 class ClaudeSource:
@@ -24,6 +31,12 @@ class ClaudeSource:
     def from_environment(
         cls, configured: Sequence[str], environ: Mapping[str, str]
     ) -> ClaudeSource:
+        for root in configured:
+            if not root.startswith(("/", "~")):
+                raise RelativeRoot(
+                    f"sources.claude.roots holds {root!r}, and the daemon runs in no folder of "
+                    "yours: write the whole path, or begin it with ~"
+                )
         return cls(configured or [environ.get("CLAUDE_CONFIG_DIR") or "~/.claude"])
 
     def roots(self) -> list[str]:
