@@ -70,7 +70,9 @@ class Library:
     def sessions(
         self, wanted: SessionFilter, *, resident: bool | None = None
     ) -> list[SessionEntry]:
-        limit, wanted = wanted.limit, msgspec.structs.replace(wanted, limit=None)
+        limit = wanted.limit
+        if resident is not None:  # known here only, so it is sifted here
+            wanted = msgspec.structs.replace(wanted, limit=None)
         with self._readers() as reader:
             entries = [self._entry(row) for row in reader.sessions(wanted)]
         if resident is not None:

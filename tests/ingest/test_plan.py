@@ -1,4 +1,4 @@
-"""What there is to read is found, each thing once; and what was read is neither lost nor repeated."""
+"""What there is to read is found, and what was read is neither lost nor repeated."""
 
 from __future__ import annotations
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from holdfast.blocks import unseal
 from holdfast.demo import lines
-from holdfast.events import Event, Kind, Usage
-from holdfast.ingest import reading as reading_module
+from holdfast.events import EMPTY, Event, Kind, Usage
 from holdfast.ingest.reading import (
     OVERSIZED_TYPE,
     Reading,
@@ -145,7 +144,9 @@ def test_each_byte_of_each_beginning_of_a_file_is_accounted_for(content: bytes) 
 
 def test_where_the_bytes_go(log: OneLog) -> None:
     record, drifted, skipped = RECORDS[0], RECORDS[10], RECORDS[7]
-    log.write(b"\n".join([record, skipped, b"", b'{"type":"novelty"}', drifted, b"broken", b"{half"]))
+    log.write(
+        b"\n".join([record, skipped, b"", b'{"type":"novelty"}', drifted, b"broken", b"{half"])
+    )
     cursor = log.catch_up()
     assert cursor.ledger == Ledger(
         parsed=len(record) + 1,
@@ -426,7 +427,7 @@ def event(text: str = "a", at: str = "t", kind: str = Kind.USER, origin: int = 0
         kind=kind,
         at=at,
         text=text,
-        data=reading_module.msgspec.Raw(b"null"),
+        data=EMPTY,
         source=None,
     )
 

@@ -8,7 +8,6 @@ and its libraries changes by half a megabyte with each other Python that starts 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 TOLERANCE: Final = 0.05
 BLOCK_BYTES: Final = 262_144
-MEASURE: Final = '''
+MEASURE: Final = """
 import gc, json, os, sys
 from array import array
 from holdfast.governor.libc import malloc_trim
@@ -83,7 +82,7 @@ real, accounted = own_bytes() - before, store.accounted_bytes
 for name in store.sessions():
     store.evict(name, "idle")
 print(json.dumps({"real": real, "accounted": accounted, "left": own_bytes() - before}))
-'''
+"""
 
 
 def words(throw: Random, size: int) -> str:
@@ -160,9 +159,7 @@ def event(seq: int, text: str) -> Event:
     )
 
 
-def measure(
-    path: Path, sessions: int, events: int, step: int, keep: int
-) -> dict[str, int]:
+def measure(path: Path, sessions: int, events: int, step: int, keep: int) -> dict[str, int]:
     numbers = [str(number) for number in (sessions, events, step, keep)]
     done = subprocess.run(
         [sys.executable, "-I", "-c", MEASURE, str(path), *numbers],

@@ -229,8 +229,8 @@ class Work:
             work.bytes += len(lines)
             return seal(lines, first_seq, count)
 
-        monkeypatch.setattr(arena_module.mmap, "mmap", Counted)
-        monkeypatch.setattr(arena_module.blocks, "seal", counted_seal)
+        monkeypatch.setattr(mmap, "mmap", Counted)
+        monkeypatch.setattr(blocks, "seal", counted_seal)
 
 
 def test_an_append_does_work_for_what_is_appended_whatever_the_session_weighs(

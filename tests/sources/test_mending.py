@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.sources.mending import PIECES_MAX, RESCUES_MAX, VALUES_MAX, clean, is_dense, mended, pieces
+from holdfast.sources.mending import (
+    PIECES_MAX,
+    RESCUES_MAX,
+    VALUES_MAX,
+    clean,
+    is_dense,
+    mended,
+    pieces,
+)
 
 utf16 = st.text(st.characters(), max_size=30)  # surrogates, alone and in pairs, included
 json_values = st.recursive(
@@ -101,7 +109,10 @@ def test_records_on_one_line_are_taken_apart(parts: list[tuple[bytes, bytes]]) -
         (b'{"a":1} rest', [b'{"a":1}', b" rest"]),
         (b'{"a":1}{"b":', [b'{"a":1}', b'{"b":']),
         (b'{"a":"ha{"b":2}', [b'{"a":"ha', b'{"b":2}']),
-        (b'{"a":1}{"b":{"c":3},"d{"e":{"f":5}}', [b'{"a":1}', b'{"b":{"c":3},"d', b'{"e":{"f":5}}']),
+        (
+            b'{"a":1}{"b":{"c":3},"d{"e":{"f":5}}',
+            [b'{"a":1}', b'{"b":{"c":3},"d', b'{"e":{"f":5}}'],
+        ),
         (b'\0\0\0{"b":2}', [b"\0\0\0", b'{"b":2}']),
         (b'{no}{"b":2}', [b"{no}", b'{"b":2}']),
         (b'{"b":"\xff"}{"c":"\\ud800"}', [b'{"b":"\xff"}', b'{"c":"\\ud800"}']),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.sources import walk as walk_module
 from holdfast.sources.walk import walk_folders
 
 
@@ -120,7 +119,7 @@ def test_an_entry_that_the_system_does_not_describe_is_passed_over(
 
         def __exit__(self, *_error: object) -> None: ...
 
-    monkeypatch.setattr(walk_module.os, "scandir", lambda _path: Entries())
+    monkeypatch.setattr(os, "scandir", lambda _path: Entries())
     assert walked(tmp_path) == {"": []}
 
 

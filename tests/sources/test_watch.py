@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from holdfast.sources import watch as watch_module
+from holdfast.sources import walk as walk_module
 from holdfast.sources.watch import (
     MANY_FILES,
     InotifyWatcher,
@@ -214,7 +214,7 @@ def test_a_folder_that_comes_with_very_many_files_is_to_be_looked_through(
 @contextmanager
 def in_between(monkeypatch: pytest.MonkeyPatch, work: Callable[[str], None]) -> Iterator[None]:
     """Do something right after a folder was listed."""
-    entries = watch_module.walk_folders.__globals__["_entries"]
+    entries = walk_module._entries
 
     def listed(folder: str) -> object:
         found = entries(folder)
@@ -222,7 +222,7 @@ def in_between(monkeypatch: pytest.MonkeyPatch, work: Callable[[str], None]) -> 
         return found
 
     with monkeypatch.context() as patched:
-        patched.setitem(watch_module.walk_folders.__globals__, "_entries", listed)
+        patched.setattr(walk_module, "_entries", listed)
         yield
 
 
@@ -333,16 +333,9 @@ def test_a_folder_with_two_names_tells_under_one(root: Path) -> None:
 
 @on_linux
 @pytest.mark.parametrize("levels", [1, 2, 3])
-def test_a_root_that_appears_later_is_watched_from_then_on(
-    root: Path, tmp_path: Path, levels: int
-) -> None:
-    away = tmp_path / "home"
-    for name in [".claude", "projects"][: levels - 1]:
-        away /= name
-    missing = [tmp_path / "home", tmp_path / "home" / ".claude", root][3 - levels]
-    for folder in [root, root.parent, root.parent.parent][: levels]:
+def test_a_root_that_appears_later_is_watched_from_then_on(root: Path, levels: int) -> None:
+    for folder in [root, root.parent, root.parent.parent][:levels]:
         folder.rmdir()
-    assert not missing.exists()
 
     @watching(root)
     async def scene(told: Told, _watcher: InotifyWatcher) -> None:
@@ -373,7 +366,6 @@ def test_a_root_that_is_made_while_its_parent_begins_to_be_watched_is_seen(
 
     @watching(root)
     async def scene(told: Told, _watcher: InotifyWatcher) -> None:
-        assert root.exists()
         await told.of(write(root / "s.jsonl"))
 
 
@@ -579,7 +571,7 @@ def test_the_watcher_is_the_systems_own(
         pytest.skip("inotify is Linux's")
 
     async def kind() -> type[Watcher]:
-        monkeypatch.setattr(watch_module.sys, "platform", platform)
+        monkeypatch.setattr(sys, "platform", platform)
         watcher = make_watcher([str(tmp_path)], print, print)
         monkeypatch.undo()
         watcher.close()
@@ -604,7 +596,7 @@ def test_without_inotify_roots_are_waited_for_and_their_changes_told(
             raise FileNotFoundError  # the root was deleted
         await stop_event.wait()
 
-    monkeypatch.setitem(sys.modules, "watchfiles", SimpleNamespace(awatch=awatch))  # type: ignore[arg-type]  # as much of a module as is used
+    monkeypatch.setitem(sys.modules, "watchfiles", SimpleNamespace(awatch=awatch))
     monkeypatch.setattr(PollingWatcher, "ROOT_EVERY_S", 0.001)
 
     async def scene() -> None:
@@ -630,9 +622,8 @@ def test_the_real_watchfiles_tells_of_a_file(tmp_path: Path) -> None:
         told = Told()
         watcher = PollingWatcher([str(tmp_path)], told.change, told.miss)
         watcher.start()
-        log = os.path.realpath(tmp_path / "s.jsonl")
-        while log not in map(os.path.realpath, told.changes):  # until it watches, it cannot tell
-            write(tmp_path / "s.jsonl")
+        while not any(path.endswith("/s.jsonl") for path in told.changes):
+            write(tmp_path / "s.jsonl")  # until it watches it cannot tell
             await asyncio.sleep(0.02)
         watcher.close()
         await asyncio.gather(*watcher._tasks, return_exceptions=True)

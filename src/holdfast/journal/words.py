@@ -142,43 +142,51 @@ class Highlighter:
 
     def __init__(self, terms: Sequence[Term]) -> None:
         shown = [term for term in terms if term.is_telling] or terms
-        patterns = sorted(map(_pattern, shown), key=len, reverse=True)
-        self._pattern = re.compile("|".join(patterns)) if patterns else None
+        self._pattern = re.compile(_any_of(shown)) if shown else None
 
     def snippet(self, text: str) -> str:
         """On one line."""
         flat = " ".join(text[:MAX_TEXT_CHARS].split())
-        places = self._places(flat)
-        middle = places[0][0] if places else 0
+        folded = fold(flat)
+        found = self._pattern.search(folded) if self._pattern else None
+        middle = found.start() if found else 0
         end = min(len(flat), max(0, middle - SNIPPET_CHARS // 3) + SNIPPET_CHARS)
         position = max(0, end - SNIPPET_CHARS)
         pieces = ["…"] if position else []
-        for first, last in places:
-            if position <= first and last <= end:
-                pieces += [flat[position:first], MARKS[0], flat[first:last], MARKS[1]]
-                position = last
+        while self._pattern and found and found.end() <= end:
+            first, last = found.span()
+            pieces += [flat[position:first], MARKS[0], flat[first:last], MARKS[1]]
+            position = last
+            found = self._pattern.search(folded, position)
         pieces.append(flat[position:end])
         if end < len(flat):
             pieces.append("…")
         return "".join(pieces)
 
-    def _places(self, flat: str) -> list[tuple[int, int]]:
-        if self._pattern is None:
-            return []
-        return [match.span() for match in self._pattern.finditer(fold(flat))]
-
 
 _LETTER: Final = r"[^\W_]"
 
 
-def _pattern(term: Term) -> str:
-    """Words are marked whole, and those that begin alike too: the relaxed search finds both."""
+def _any_of(terms: Sequence[Term]) -> str:
+    """The longest first; what starts a word is looked for at the starts of words only."""
+    patterns = sorted(map(_pattern, terms), key=lambda each: -len(each[1]))
+    words = "|".join(pattern for glued, pattern in patterns if not glued)
+    glued = "|".join(pattern for glued, pattern in patterns if glued)
+    starts = f"(?<!{_LETTER})(?:{words})" if words else ""
+    return "|".join(filter(None, (starts, glued)))
+
+
+def _pattern(term: Term) -> tuple[bool, str]:
+    """Whether a term may start within a word, and what matches it.
+
+    Words are marked whole, and those that begin alike too: the relaxed search finds both.
+    """
     relaxed = term.relaxed
     parts = [re.escape(token) for token in relaxed.tokens]
-    pattern = parts[0] if is_cjk(relaxed.tokens[0][0]) else f"(?<!{_LETTER}){parts[0]}"
+    pattern = parts[0]
     for (before, token), part in zip(pairwise(relaxed.tokens), parts[1:], strict=True):
         glued = is_cjk(before[-1]) or is_cjk(token[0])
         pattern += rf"[\W_]{'*' if glued else '+'}{part}"
-    if is_cjk(relaxed.tokens[-1][-1]):
-        return pattern
-    return f"{pattern}{_LETTER}*" if relaxed.prefix else f"{pattern}(?!{_LETTER})"
+    if not is_cjk(relaxed.tokens[-1][-1]):
+        pattern += f"{_LETTER}*" if relaxed.prefix else f"(?!{_LETTER})"
+    return is_cjk(relaxed.tokens[0][0]), pattern

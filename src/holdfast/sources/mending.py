@@ -71,7 +71,7 @@ def pieces(line: bytes, *, rescue: bool) -> list[bytes]:
     Whole records are taken from the beginning. Of what follows something broken, `rescue` finds the
     last record, if it reaches to the end of the line.
     """
-    found = []
+    found: list[bytes] = []
     start = 0
     while len(found) < PIECES_MAX and (end := _end_of_object(line, start)) is not None:
         if not is_json(line[start:end]):

@@ -15,7 +15,7 @@ def walk_folders(
 
     A loop of symbolic links ends where it began, and what can be reached without links is named
     without them; a folder that cannot be read costs only itself, and one that goes away meanwhile
-    is no error. `before_listing` is for whoever must not miss what is made in a folder from then on.
+    is no error. `before_listing` is for whoever must not miss what is made in a folder after that.
     """
     seen: set[tuple[int, int]] = set()
     waiting, linked = [root], list[str]()

@@ -53,11 +53,13 @@ json_values = st.recursive(
     | st.just(10**40)
     | odd_texts
     | st.sampled_from(["text", "tool_result", "image", "user", "assistant", "base64"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["type", "content", "text", "source", "data", "usage", "answers"]),
-        inner,
-        max_size=3,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "content", "text", "source", "data", "usage", "answers"]),
+            inner,
+            max_size=3,
+        )
     ),
     max_leaves=6,
 )

@@ -14,6 +14,7 @@ from holdfast.events import Event, Kind, Usage, session_id
 from holdfast.journal.model import TitleRank
 from holdfast.sources.base import Log
 from holdfast.sources.claude import parser as parser_module
+from holdfast.sources.claude.records import Content, Record
 from tests.support.claude import LOG, Session, data
 
 PNG = base64.b64encode(Random(1).randbytes(6_000)).decode()
@@ -74,7 +75,11 @@ def test_a_small_picture_stays_with_its_event(session: Session) -> None:
 @pytest.mark.parametrize(
     ("source", "about", "stored"),
     [
-        ({"type": "url", "url": "https://x.invalid/a.png"}, {"url": "https://x.invalid/a.png"}, b""),
+        (
+            {"type": "url", "url": "https://x.invalid/a.png"},
+            {"url": "https://x.invalid/a.png"},
+            b"",
+        ),
         ({"type": "text", "data": "plain"}, {"bytes": 5, "text": "plain"}, b""),
         ({"type": "text", "data": "plain" * 999}, {"bytes": 4_995}, b"plain" * 999),
         ({"type": "base64", "data": "not base64!"}, {"bytes": 11, "base64": "not base64!"}, b""),
@@ -258,28 +263,26 @@ def spent(events: list[Event]) -> Usage:
 
 def test_a_reply_in_several_lines_is_counted_once_at_its_largest(session: Session) -> None:
     """Each line repeats the request's running figures."""
-    reply = {"message": "msg_1", "request": "req_1"}
     session.read(
-        lines.thinking_line("hm", output=1, **reply),
-        lines.assistant_line("So", output=8, **reply),
-        lines.tool_use_line(output=120, **reply),
-        lines.assistant_line("an older figure", output=8, **reply),
+        lines.thinking_line("hm", output=1, message="m1", request="r1"),
+        lines.assistant_line("So", output=8, message="m1", request="r1"),
+        lines.tool_use_line(output=120, message="m1", request="r1"),
+        lines.assistant_line("an older figure", output=8, message="m1", request="r1"),
     )
-    assert spent(session.events) == Usage(
-        input=4, output=120, cache_read=20_000, cache_write=1_000
-    )
+    assert spent(session.events) == Usage(input=4, output=120, cache_read=20_000, cache_write=1_000)
 
 
 def test_a_reply_is_counted_once_also_when_others_come_between_and_reading_stops(
     session: Session,
 ) -> None:
-    one, other = {"message": "m1", "request": "r1"}, {"message": "m2", "request": "r2"}
     events = session.read(
-        lines.assistant_line("a", output=1, **one), lines.assistant_line("b", output=5, **other)
+        lines.assistant_line("a", output=1, message="m1", request="r1"),
+        lines.assistant_line("b", output=5, message="m2", request="r2"),
     )
     resumed = Session(state=session.parser.state())
     events += resumed.read(
-        lines.assistant_line("c", output=50, **one), lines.assistant_line("d", output=5, **other)
+        lines.assistant_line("c", output=50, message="m1", request="r1"),
+        lines.assistant_line("d", output=5, message="m2", request="r2"),
     )
     assert spent(events) == Usage(input=8, output=55, cache_read=40_000, cache_write=2_000)
 
@@ -491,7 +494,10 @@ def test_titles_rank_by_who_gave_them(session: Session) -> None:
     [
         lines.snapshot_line(),
         {"type": "last-prompt", "lastPrompt": "again"},
-        *[{"type": "progress", "data": {"type": t}} for t in sorted(parser_module.SKIPPED_PROGRESS)],
+        *[
+            {"type": "progress", "data": {"type": t}}
+            for t in sorted(parser_module.SKIPPED_PROGRESS)
+        ],
         b"",
         b"   \t\r",
     ],
@@ -665,8 +671,8 @@ def test_a_byte_order_mark_costs_nothing(session: Session) -> None:
 
 
 def test_null_is_the_same_as_absent(session: Session) -> None:
-    record = {name: None for name in parser_module.Record.__struct_fields__} | {"type": "user"}
-    part = {name: None for name in parser_module.Content.__struct_fields__} | {"type": "text"}
+    record = dict.fromkeys(Record.__struct_fields__) | {"type": "user"}
+    part = dict.fromkeys(Content.__struct_fields__) | {"type": "text"}
     usage = {"input_tokens": None, "output_tokens": None}
     message = {"id": None, "model": None, "usage": usage, "content": [part]}
     event = session.one({**record, "message": message})

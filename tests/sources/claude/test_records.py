@@ -25,8 +25,10 @@ from holdfast.sources.claude.records import (
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "content", "text", "id"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "content", "text", "id"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -47,7 +49,6 @@ def test_a_field_that_does_not_fit_costs_itself(name: str) -> None:
         if other == "message" and name == "message":
             assert found == Message()
         elif other == name:
-            assert found in (None, found)
             assert found is None or isinstance(found, Raw)
         else:
             assert as_plain(found) == as_plain(getattr(expected, other))
