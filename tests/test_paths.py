@@ -61,7 +61,7 @@ def test_a_tilde_is_the_home_that_the_environment_names() -> None:
 
 
 def test_a_tilde_with_a_name_is_that_users_home() -> None:
-    expected = os.path.expanduser("~root")  # noqa: PTH111 - what the module itself promises
+    expected = os.path.expanduser("~root")
     assert Paths.from_env({**HOME, "HOLDFAST_HOME": "~root/hf"}).state_dir == f"{expected}/hf/state"
 
 
@@ -202,7 +202,7 @@ def test_another_process_may_make_the_same_folder_first(
 def test_the_short_socket_folder_is_made_for_the_user_alone(far: Paths) -> None:
     far.check_socket_dir()  # nothing there yet, nothing to refuse
     far.ensure_dirs()
-    assert mode(os.path.dirname(far.socket)) == 0o700  # noqa: PTH120 - paths are strings here
+    assert mode(os.path.dirname(far.socket)) == 0o700
 
 
 def test_a_short_socket_folder_of_ours_is_closed_to_others(far: Paths) -> None:

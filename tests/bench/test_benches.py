@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 import pytest
+
 from bench.__main__ import BENCHES
 from bench.kit.figures import Bar
 from bench.kit.report import Result

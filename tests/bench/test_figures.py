@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bench.kit.figures import Bar, Ceiling, p50, p95, p99, quantile, row
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from bench.kit.homes import Home, RunningDaemon, fresh_home, running_daemon
 from bench.kit.proc import footprint_bytes
 from bench.kit.setting import Setting

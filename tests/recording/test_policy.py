@@ -451,14 +451,14 @@ def test_no_handle_stays_open(place: Place) -> None:
     (place.root / "way").symlink_to(place.outside)
     (place.root / "loop").symlink_to("loop")
     (place.root / "file").touch()
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would keep it no shorter
+    before = len(os.listdir("/proc/self/fd"))
     for path in ("a/b/c.md", "way/precious", "loop/a", "file/a.md", "a/b", "a/b/c.md"):
         for writer in (write, write_atomically):
             try:
                 writer(place.policy, path)
             except HoldfastError:
                 continue
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_failure_has_something_to_say_about_every_error() -> None:
