@@ -53,10 +53,7 @@ class JournalLock:
                     f"cannot lock {self._path} ({error.strerror}): its file system may not know "
                     "locks; set HOLDFAST_HOME to a folder on a disk of this machine"
                 ) from error
-            raise AlreadyRunning(
-                f"the journal is held by another holdfast ({said}): use it with the other "
-                "commands, or `holdfast stop` first"
-            ) from None
+            raise AlreadyRunning(_who_holds(said)) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{role} {os.getpid()}\n".encode(), 0)
         self._fd = fd
@@ -72,6 +69,16 @@ class JournalLock:
 
     def __exit__(self, *_error: object) -> None:
         self.release()
+
+
+def _who_holds(said: str) -> str:
+    role, _, pid = said.partition(" ")
+    if role == "import":
+        return f"an import is running (pid {pid}): wait for it, or end it with Ctrl-C where it runs"
+    return (
+        f"the journal is held by another holdfast ({said}): use it with the other commands, or "
+        "`holdfast stop` first"
+    )
 
 
 def _lock(fd: int) -> None:

@@ -35,7 +35,7 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
 from tests.support.vfs import Disk, Recorder, mounted
 
-STATES: Final = int(os.environ.get("HOLDFAST_TEST_STATES", "4500"))
+STATES: Final = int(os.environ.get("HOLDFAST_TEST_STATES", "3600"))
 SEED: Final = int(os.environ.get("HOLDFAST_TEST_SEED", "20261120"))
 SESSIONS: Final = 4
 BLOCK_BYTES: Final = 4_096

@@ -311,7 +311,9 @@ def test_a_conversation_is_shown(talked: Home) -> None:
 def test_search_finds_words_with_what_scripts_rely_on(talked: Home) -> None:
     hits = talked.ok("search", "--json", "kelp").json
     assert hits
-    assert all(set(hit) == {"session", "seq", "kind", "at", "score", "snippet"} for hit in hits)
+    assert all(
+        set(hit) == {"session", "seq", "kind", "at", "score", "snippet", "exact"} for hit in hits
+    )
     assert {hit["session"] for hit in hits} == {sid("aaaa-2")}
     assert all("**kelp**" in hit["snippet"].lower() for hit in hits)
     user = talked.ok("search", "--json", "kelp", "--kind", "message.user").json

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from holdfast.demo import lines
 from holdfast.events import Kind, origin_of, session_id
 from holdfast.ingest.plan import NOT_UTF8, make_job, unreadable
-from holdfast.ingest.reading import ReadingLimits
+from holdfast.ingest.reading import COMPARE_AHEAD_BYTES, ReadingLimits
 from holdfast.journal.model import Ledger
 from tests.support.ingest import SESSION, Shelf
 
@@ -306,18 +306,20 @@ def test_a_log_that_is_being_rewritten_when_that_is_noticed_repeats_nothing(shel
 
 
 def test_what_moved_to_behind_the_old_end_is_still_known(shelf: Shelf) -> None:
-    """Something was put before it: the last of the old records stand where nothing stood."""
+    """Much was put before it: the last of the old records stand where nothing stood."""
     path = shelf.log()
-    texts = [f"message {number}" for number in range(20)]
-    path.write_bytes(said(*texts))
+    old = [f"message {number} " + "x" * 3_000 for number in range(20)]
+    new = [f"put before {number} " + "y" * 3_000 for number in range(35)]
+    assert len(said(*new)) > COMPARE_AHEAD_BYTES + 30_000
+    path.write_bytes(said(*old))
     shelf.catch_up()
-    path.write_bytes(said("x" * 3_000) + b"")
+    path.write_bytes(b"")
     shelf.catch_up()
-    for text in texts:
+    for number in range(0, 55, 5):
         with path.open("ab") as file:
-            file.write(said(text))
+            file.write(said(*[*new, *old][number : number + 5]))
         shelf.catch_up()
-    assert Counter(shelf.texts()) == Counter([*texts, "x" * 3_000])
+    assert shelf.texts() == [*old, *new]
 
 
 def test_comparing_ends_when_everything_known_was_found(shelf: Shelf) -> None:

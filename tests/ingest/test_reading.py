@@ -7,6 +7,8 @@ import json
 import os
 import tempfile
 import tracemalloc
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.blocks import unseal
-from holdfast.demo import lines
+from holdfast.demo import generate, lines
 from holdfast.events import EMPTY, Event, Kind, Usage
 from holdfast.ingest.reading import (
     OVERSIZED_TYPE,
@@ -140,6 +142,29 @@ def test_a_log_that_comes_byte_by_byte() -> None:
 def test_each_byte_of_each_beginning_of_a_file_is_accounted_for(content: bytes) -> None:
     for length in {0, len(content) // 3, len(content) // 2, max(0, len(content) - 1)}:
         in_instalments(content[:length], [])
+
+
+def test_a_made_up_corpus_adds_up_however_it_is_cut(tmp_path: Path) -> None:
+    """Sessions, a fork and subagents as the demo writes them, of realistic sizes and kinds."""
+    throw = Random(11)
+    limits = ReadingLimits(block_bytes=65_536, max_line_bytes=400_000)
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    made = generate(tmp_path / "made", seed=4, now=now, sessions=6, total_bytes=1_500_000)
+    for number, file in enumerate(made.files):
+        content = file.path.read_bytes()
+        logs = []
+        for pieces in (1, 6):
+            folder = tmp_path / f"{number}-{pieces}"
+            folder.mkdir()
+            log = OneLog(folder, limits)
+            cuts = sorted(throw.randrange(len(content)) for _ in range(pieces - 1))
+            for start, stop in pairwise([0, *cuts, len(content)]):
+                log.write(content[start:stop])
+                log.catch_up()
+            logs.append(log)
+        assert_same(*logs)
+        ledger = logs[0].cursor.ledger
+        assert (ledger.consumed, ledger.bad, ledger.unknown) == (len(content), 0, 0)
 
 
 def test_where_the_bytes_go(log: OneLog) -> None:

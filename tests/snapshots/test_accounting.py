@@ -104,7 +104,7 @@ KINDS: Final = {
     "tiny": (words, 5, 10_000, 20, 10_000, 50, 10_000),
     "huge": (words, 2_000_000, 4, 2, 4, 1, 10_000),
     "one event each": (words, 5, 10, 2_000, 1, 1, 10_000),
-    "always the newest": (words, 900, 4_000, 6, 4_000, 10, 500),
+    "the newest of many": (words, 900, 3_000, 6, 3_000, 10, 2_000),
 }
 
 

@@ -44,8 +44,11 @@ def _print_status() -> bool:
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         return False
-    sys.stdout.buffer.write(bytes(body) + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(bytes(body) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever read us had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
 
 

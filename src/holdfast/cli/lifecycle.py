@@ -15,6 +15,7 @@ from holdfast.cli.context import Context
 from holdfast.cli.output import put, say, size
 from holdfast.cli.parsing import Commands, add_command, count
 from holdfast.errors import Exit, HoldfastError
+from holdfast.lock import AlreadyRunning, holder
 
 START_TIMEOUT_S: Final = 30.0
 STOP_MARGIN_S: Final = 5.0
@@ -78,7 +79,7 @@ def up(context: Context, _arguments: argparse.Namespace) -> int:
     if context.client.is_running():
         say("holdfast is running already.")
     else:
-        say(f"holdfast started (pid {launch(context)}).")
+        _launch_or_join(context)
     report = through_daemon(context)
     if not report["files"] and not report["problems"]:
         roots = [root for source in context.sources.values() for root in source.roots()]
@@ -89,6 +90,8 @@ def up(context: Context, _arguments: argparse.Namespace) -> int:
         return Exit.OK
     status = context.client.get("/v1/status")
     _say_what_is_there(report, status)
+    for problem in status["problems"]:
+        say(f"Problem: {problem}")
     return Exit.OK
 
 
@@ -108,10 +111,19 @@ def _say_what_is_there(report: dict[str, object], status: dict[str, object]) -> 
     say("  holdfast status --watch      what is held, and what memory that costs")
 
 
+def _launch_or_join(context: Context) -> None:
+    """Somebody may start it in the same moment: then theirs is as good as ours."""
+    try:
+        say(f"holdfast started (pid {launch(context)}).")
+    except StartFailed as error:
+        held = holder(context.paths.lock)
+        if error.code != Exit.ALREADY_RUNNING or held is None or held[0] != "daemon":
+            raise
+        say(f"holdfast is running already (pid {held[1]}).")
+
+
 def start(context: Context, _arguments: argparse.Namespace) -> int:
     if context.client.is_running():
-        from holdfast.lock import AlreadyRunning
-
         raise AlreadyRunning("holdfast is running already: `holdfast restart` starts it anew")
     say(f"holdfast started (pid {launch(context)}).")
     return Exit.OK
@@ -121,6 +133,12 @@ def stop(context: Context, _arguments: argparse.Namespace) -> int:
     from holdfast.client import NotRunning
 
     if not end(context):
+        held = holder(context.paths.lock)
+        if held is not None:
+            raise NotRunning(
+                f"no daemon is running, but an import is (pid {held[1]}): wait for it, or end it "
+                "with Ctrl-C where it runs"
+            )
         raise NotRunning("holdfast is not running: nothing to stop")
     say("holdfast stopped.")
     return Exit.OK
@@ -139,7 +157,7 @@ def launch(context: Context) -> int:
     _ = context.settings
     context.paths.ensure_dirs()
     said = os.path.join(context.paths.state_dir, "daemon.stderr")
-    with open(said, "wb") as stderr:
+    with open(said, "wb", opener=_private) as stderr:
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "holdfast.daemon"],
             stdin=subprocess.DEVNULL,
@@ -164,13 +182,19 @@ def launch(context: Context) -> int:
             code = process.returncode if process.returncode > 0 else Exit.FAILURE
             raise StartFailed(message, code)
         if os.path.exists(context.paths.socket) and context.client.is_running():
-            return process.pid
+            held = holder(context.paths.lock)
+            if held is None or held[1] == process.pid:
+                return process.pid
         time.sleep(POLL_S)
     process.terminate()
     raise StartFailed(
         f"the daemon did not answer within {START_TIMEOUT_S:.0f} s: see {context.paths.logs}",
         Exit.FAILURE,
     )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _ended_in_silence(context: Context, status: int) -> StartFailed:
@@ -199,8 +223,6 @@ def _with_absolute_folders(environ: Mapping[str, str]) -> dict[str, str]:
 
 def end(context: Context) -> bool:
     """Stop the daemon and wait until it is gone; False when none ran."""
-    from holdfast.lock import holder
-
     held = holder(context.paths.lock)
     if held is None or held[0] != "daemon":
         return False

@@ -41,12 +41,14 @@ def moment(text: str) -> str:
     """`2026-11-20`, a full ISO time, or a span back from now: `30m`, `12h`, `7d`, `2w`."""
     span = re.fullmatch(r"(\d+)([mhdw])", text)
     if span:
-        back = timedelta(**{_SPANS[span[2]]: int(span[1])})
-        at = datetime.now(UTC) - back
+        try:
+            at = datetime.now(UTC) - timedelta(**{_SPANS[span[2]]: int(span[1])})
+        except OverflowError:
+            raise argparse.ArgumentTypeError(f"{text!r} is before all time") from None
     else:
         try:
             at = datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise argparse.ArgumentTypeError(
                 f"{text!r} is no time: write 2026-11-20, 2026-11-20T14:00, or 30m, 12h, 7d, 2w ago"
             ) from None

@@ -23,12 +23,16 @@ from holdfast.cli.output import (
     table,
 )
 from holdfast.cli.parsing import Commands, add_command, add_json, count, moment
-from holdfast.errors import Exit
+from holdfast.errors import Exit, HoldfastError
 
 LAST_EVENTS: Final = 40
 SEARCH_LIMIT: Final = 20
 SLUG_CHARS: Final = 60
 MARK: Final = "**"
+
+
+class HereIsGone(HoldfastError):
+    """The working folder does not exist any more."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -264,6 +268,8 @@ def search(context: Context, arguments: argparse.Namespace) -> int:
     if not hits:
         say("Nothing found. Fewer words, or the beginning of one (config*), find more.")
         return Exit.OK
+    if not any(hit["exact"] for hit in hits):
+        say("Nothing holds all of it; these come near:")
     known: dict[str, dict[str, Any]] = {}
     for hit in hits:
         session = hit["session"]
@@ -300,7 +306,7 @@ def export(context: Context, arguments: argparse.Namespace) -> int:
 
     policy = WritePolicy(
         recording.allowed_write_roots,
-        os.getcwd(),
+        _here(),
         os.path.expanduser("~"),
         config=context.paths.config_file,
     )
@@ -310,6 +316,13 @@ def export(context: Context, arguments: argparse.Namespace) -> int:
     written = policy.write_atomically(target, pieces)
     say(f"Wrote {target} ({size(written)}).")
     return Exit.OK
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise HereIsGone("the folder you are in was deleted: change into another one") from None
 
 
 def file_name(entry: dict[str, Any], form: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ def add_commands(commands: Commands) -> None:
 
 def run_status(context: Context, arguments: argparse.Namespace) -> int:
     if arguments.watch:
-        return _watch(context)
+        return _watch(context, as_json=arguments.json)
     status = get_status(context)
     if arguments.json:
         put_json(status)
@@ -76,7 +77,15 @@ def _offline(context: Context) -> dict[str, Any]:
     return plain_status
 
 
-def _watch(context: Context) -> int:
+def _watch(context: Context, *, as_json: bool) -> int:
+    while as_json or not sys.stdout.isatty():  # a pipe gets one after the other, each at once
+        status = get_status(context)
+        if as_json:
+            put_json(status)
+        else:
+            put(render(status) + "\n")
+        sys.stdout.flush()
+        time.sleep(WATCH_INTERVAL_S)
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text

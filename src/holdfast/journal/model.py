@@ -205,6 +205,7 @@ class Hit(msgspec.Struct, frozen=True):
     at: str
     score: float
     snippet: str  # the words found stand between the two marks of `words.MARKS`
+    exact: bool = True  # false: it does not hold all of it, it only comes near
 
 
 class UnknownType(msgspec.Struct, frozen=True):

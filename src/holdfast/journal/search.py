@@ -118,7 +118,9 @@ class _Search:
             votes = self._read(self._apart(), VOTED_RECENCY)
             top = max((hit.score for hit in votes), default=1.0)
             hits += [
-                msgspec.structs.replace(hit, score=round(lowest * hit.score / top * 0.99, 4))
+                msgspec.structs.replace(
+                    hit, score=round(lowest * hit.score / top * 0.99, 4), exact=False
+                )
                 for hit in votes
                 if (hit.session, hit.seq) not in known
             ]

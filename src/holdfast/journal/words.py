@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ QUERY_CHARS_MAX: Final = 4_096
 PREFIX_CHARS_MIN: Final = 2
 STEM_CHARS_MIN: Final = 4
 SNIPPET_CHARS: Final = 160
+PLACES_MAX: Final = 500  # of a text that are looked at for its snippet
 MARKS: Final = ("**", "**")
 
 _STOPWORDS: Final = """
@@ -144,24 +146,47 @@ class Highlighter:
         shown = [term for term in terms if term.is_telling] or terms
         self._pattern = re.compile(_any_of(shown)) if shown else None
 
+    def _found(self, folded: str) -> list[tuple[str, int, int]]:
+        """The words that stand in a text, each with its place."""
+        if self._pattern is None:
+            return []
+        places = islice(self._pattern.finditer(folded), PLACES_MAX)
+        return [(place[0], *place.span()) for place in places]
+
     def snippet(self, text: str) -> str:
         """On one line."""
         flat = " ".join(text[:MAX_TEXT_CHARS].split())
-        folded = fold(flat)
-        found = self._pattern.search(folded) if self._pattern else None
-        middle = found.start() if found else 0
+        found = self._found(fold(flat))
+        middle = _densest(found)
         end = min(len(flat), max(0, middle - SNIPPET_CHARS // 3) + SNIPPET_CHARS)
         position = max(0, end - SNIPPET_CHARS)
         pieces = ["…"] if position else []
-        while self._pattern and found and found.end() <= end:
-            first, last = found.span()
-            pieces += [flat[position:first], MARKS[0], flat[first:last], MARKS[1]]
-            position = last
-            found = self._pattern.search(folded, position)
+        for _word, first, last in found:
+            if position <= first and last <= end:
+                pieces += [flat[position:first], MARKS[0], flat[first:last], MARKS[1]]
+                position = last
         pieces.append(flat[position:end])
         if end < len(flat):
             pieces.append("…")
         return "".join(pieces)
+
+
+def _densest(found: Sequence[tuple[str, int, int]]) -> int:
+    """Where the stretch begins that holds the most different words; the first of its kind."""
+    best, begin = 0, 0
+    inside: Counter[str] = Counter()
+    start = 0
+    for word, _first, last in found:
+        inside[word] += 1
+        while last - found[start][1] > SNIPPET_CHARS * 2 // 3:
+            leaving = found[start][0]
+            inside[leaving] -= 1
+            if not inside[leaving]:
+                del inside[leaving]
+            start += 1
+        if len(inside) > best:
+            best, begin = len(inside), found[start][1]
+    return begin
 
 
 _LETTER: Final = r"[^\W_]"

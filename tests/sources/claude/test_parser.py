@@ -671,7 +671,7 @@ def test_a_byte_order_mark_costs_nothing(session: Session) -> None:
 
 
 def test_null_is_the_same_as_absent(session: Session) -> None:
-    record = dict.fromkeys(Record.__struct_fields__) | {"type": "user"}
+    record = dict.fromkeys(Record.__struct_encode_fields__) | {"type": "user"}
     part = dict.fromkeys(Content.__struct_fields__) | {"type": "text"}
     usage = {"input_tokens": None, "output_tokens": None}
     message = {"id": None, "model": None, "usage": usage, "content": [part]}

@@ -126,8 +126,8 @@ INFO_SUBTYPES: Final = frozenset(
 COMPACTED_SUBTYPES: Final = frozenset({"compact_boundary", "microcompact_boundary"})
 TITLE_FIELDS: Final = {
     "summary": ("summary", TitleRank.SUMMARY),
-    "ai-title": ("aiTitle", TitleRank.AGENT),
-    "custom-title": ("customTitle", TitleRank.PERSON),
+    "ai-title": ("ai_title", TitleRank.AGENT),
+    "custom-title": ("custom_title", TitleRank.PERSON),
 }
 QUESTIONS: Final = frozenset({"AskUserQuestion", "ExitPlanMode"})
 AWAITED_TOOLS: Final = QUESTIONS | {"Task", "Agent"}
@@ -206,7 +206,7 @@ class ClaudeParser:
         if not line.lstrip().startswith(b"{"):
             return "bad", []
         outline = tolerant(read_outline, Raw(line), Outline())
-        record = Record(outline.type, None, outline.uuid, outline.parentUuid, outline.timestamp)
+        record = Record(outline.type, None, outline.uuid, outline.parent_uuid, outline.timestamp)
         name = f"{record.type or NO_TYPE} (too many parts)"
         return _Reading(self, record, offset, line).raw(name)
 
@@ -256,7 +256,7 @@ class _Reading:
         self._state = state = parser.memory
         self._at = instant(record.timestamp) or state.last_at
         self._origin = Origin(
-            AGENT, parser.relative, offset, record.uuid or "", record.parentUuid or ""
+            AGENT, parser.relative, offset, record.uuid or "", record.parent_uuid or ""
         )
         self._usage: Usage | None = None
         self._raw_parts: list[Raw] | None = None
@@ -299,7 +299,7 @@ class _Reading:
         """What stands in every event of a record must not be most of the record."""
         record = self._record
         record.cwd = (record.cwd or "")[:PATH_CHARS_MAX]
-        record.gitBranch = (record.gitBranch or "")[:NAME_CHARS_MAX]
+        record.git_branch = (record.git_branch or "")[:NAME_CHARS_MAX]
         if record.message is not None:
             record.message.model = (record.message.model or "")[:NAME_CHARS_MAX]
         self._origin = replace(
@@ -321,8 +321,8 @@ class _Reading:
         if record.cwd and record.cwd != facts.cwd:
             facts.cwd = record.cwd[:PATH_CHARS_MAX]
             facts.project = facts.project or facts.cwd
-        if record.gitBranch and record.gitBranch != facts.branch:
-            facts.branch = record.gitBranch[:NAME_CHARS_MAX]
+        if record.git_branch and record.git_branch != facts.branch:
+            facts.branch = record.git_branch[:NAME_CHARS_MAX]
         if record.version and record.version != facts.agent_version:
             facts.agent_version = record.version[:NAME_CHARS_MAX]
 
@@ -350,8 +350,8 @@ class _Reading:
             turn=self._state.turn,
             model=model,
             cwd=record.cwd or "",
-            branch=record.gitBranch or "",
-            sidechain=bool(record.isSidechain),
+            branch=record.git_branch or "",
+            sidechain=bool(record.is_sidechain),
             usage=usage,
         )
 
@@ -393,12 +393,12 @@ class _Reading:
 
     def _said(self, content: str) -> Event:
         record, state = self._record, self._state
-        if record.isCompactSummary:
+        if record.is_compact_summary:
             return self._event(Kind.SESSION_SUMMARIZED, content)
         words = own_words(content)
-        if record.isMeta or not words:
+        if record.is_meta or not words:
             return self._event(Kind.SYSTEM, content)
-        if not record.isSidechain or state.facts.parent:
+        if not record.is_sidechain or state.facts.parent:
             state.turn += 1
         self._title_from_prompt(words)
         data = EMPTY if words == content else Raw(_encode({"original": content}))
@@ -417,8 +417,8 @@ class _Reading:
         result = _ToolResult(identity, name, bool(part.is_error))
         kind = Kind.TOOL_RESULT
         if name and not part.is_error:
-            second = self._record.toolUseResult
-            result.agent = tolerant(read_agent, second, ToolAgent()).agentId or ""
+            second = self._record.tool_use_result
+            result.agent = tolerant(read_agent, second, ToolAgent()).agent_id or ""
             if name in QUESTIONS:
                 kind = Kind.DECISION_ACCEPTED
                 result.answers = tolerant(read_answers, second, ToolAnswers()).answers
@@ -495,7 +495,7 @@ class _Reading:
             usage.cache_read_input_tokens or 0,
             usage.cache_creation_input_tokens or 0,
         )
-        key = f"{message}/{self._record.requestId or ''}"
+        key = f"{message}/{self._record.request_id or ''}"
         requests = self._state.requests
         before = requests.pop(key, None) if key != "/" else None
         if before is None:
@@ -534,7 +534,7 @@ class _Reading:
     def _attachment(self) -> list[Event]:
         raw = self._record.attachment
         attachment = tolerant(read_attachment, raw, Attachment())
-        if attachment.type == "queued_command" and attachment.commandMode in (None, "prompt"):
+        if attachment.type == "queued_command" and attachment.command_mode in (None, "prompt"):
             words = own_words(text_of(attachment.prompt))
             if words:
                 return self._queued(words, attachment, raw)

@@ -60,35 +60,35 @@ class Message(Struct):
     usage: ApiUsage | None = None
 
 
-class Record(Struct):
+class Record(Struct, rename="camel"):
     type: str | None = None
     subtype: str | None = None
     uuid: str | None = None
-    parentUuid: str | None = None  # noqa: N815  # the agent's spelling
+    parent_uuid: str | None = None
     timestamp: str | None = None
     cwd: str | None = None
-    gitBranch: str | None = None  # noqa: N815
+    git_branch: str | None = None
     version: str | None = None
-    isSidechain: bool | None = None  # noqa: N815
-    isMeta: bool | None = None  # noqa: N815
-    isCompactSummary: bool | None = None  # noqa: N815
-    requestId: str | None = None  # noqa: N815
+    is_sidechain: bool | None = None
+    is_meta: bool | None = None
+    is_compact_summary: bool | None = None
+    request_id: str | None = None
     message: Message | None = None
-    toolUseResult: Raw = NOTHING  # noqa: N815
+    tool_use_result: Raw = NOTHING
     content: Raw = NOTHING
     attachment: Raw = NOTHING
     data: Raw = NOTHING
     summary: str | None = None
-    customTitle: str | None = None  # noqa: N815
-    aiTitle: str | None = None  # noqa: N815
+    custom_title: str | None = None
+    ai_title: str | None = None
 
 
-class Outline(Struct):
+class Outline(Struct, rename="camel"):
     """Of a record that is not decoded any further."""
 
     type: str | None = None
     uuid: str | None = None
-    parentUuid: str | None = None  # noqa: N815
+    parent_uuid: str | None = None
     timestamp: str | None = None
 
 
@@ -120,22 +120,22 @@ class QuestionInput(Struct):
     questions: list[Question] = []
 
 
-class ToolAgent(Struct):
+class ToolAgent(Struct, rename="camel"):
     """Of the second copy of a tool's result, which subagent gave it."""
 
-    agentId: str | None = None  # noqa: N815
+    agent_id: str | None = None
 
 
-class ToolAnswers(Struct):
+class ToolAnswers(Struct, rename="camel"):
     """Of the second copy of a question's result, what the user chose."""
 
     answers: dict[str, str | list[str]] | None = None
 
 
-class Attachment(Struct):
+class Attachment(Struct, rename="camel"):
     type: str | None = None
     prompt: str | list[Content] | None = None
-    commandMode: str | None = None  # noqa: N815
+    command_mode: str | None = None
 
 
 class Progress(Struct):
@@ -208,7 +208,7 @@ def _take_apart(fields: dict[str, Raw], shape: type[S]) -> S:
     """The fields that fit, one by one."""
     made = shape()
     for field in msgspec.structs.fields(shape):
-        if field.name in fields:
+        if field.encode_name in fields:
             read = msgspec.json.Decoder(field.type).decode
-            setattr(made, field.name, tolerant(read, fields[field.name], field.default))
+            setattr(made, field.name, tolerant(read, fields[field.encode_name], field.default))
     return made
