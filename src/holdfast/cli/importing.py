@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -69,6 +70,7 @@ def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
     from holdfast.lock import JournalLock
     from holdfast.wiring import make_setup, open_journal
 
+    gc.disable()  # the process ends with the import, and nothing in it makes cycles
     settings, paths = context.settings, context.paths
     paths.ensure_dirs()
     problems: list[HoldfastError] = []

@@ -139,7 +139,3 @@ def main() -> None:
         os._exit(1)  # the parent is gone: nobody to tell
     except KeyboardInterrupt:
         os._exit(130)
-
-
-if __name__ == "__main__":
-    main()

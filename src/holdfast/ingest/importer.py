@@ -326,7 +326,7 @@ class _Child:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Frame)
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "holdfast.ingest.child"],
+            [sys.executable, "-I", "-c", "from holdfast.ingest.child import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_CHILD_MALLOC},
