@@ -119,9 +119,10 @@ class Reading:
         """Batches of about a block, then one with the rest and the cursor at the end."""
         for found in read_lines(fd, self._offset, self._limits.max_line_bytes):
             if isinstance(found, Lines):
+                lines, block_bytes = self._lines, self._limits.block_bytes
                 for content in found.contents:
                     self._whole(fd, content)
-                    if self._is_full():
+                    if len(lines) >= block_bytes or self._text_chars > TEXTS_CHARS_MAX:
                         yield self._batch(fd)
             elif isinstance(found, Torn):
                 self._seen = found.offset + len(found.content)
@@ -133,20 +134,19 @@ class Reading:
                 self._seen = found.offset + found.length
         yield self._batch(fd)
 
-    def _is_full(self) -> bool:
-        return len(self._lines) >= self._limits.block_bytes or self._text_chars > TEXTS_CHARS_MAX
-
     def _whole(self, fd: int, content: bytes) -> None:
         if len(content) > self._limits.max_line_bytes:
             self._oversized(fd, self._offset, len(content))
             return
-        before, self._open_verdict = self._open_verdict, None
-        if before is not None and not content.strip(SPACE):
-            self._count(before, len(content) + 1)  # the end of the line whose record was read
-            return
+        if self._open_verdict is not None:
+            before, self._open_verdict = self._open_verdict, None
+            if not content.strip(SPACE):
+                self._count(before, len(content) + 1)  # the end of the line whose record was read
+                return
         verdict = self._take(content)
         if verdict != "bad":
-            self._count(verdict, len(content) + 1)
+            self._counts[verdict] += len(content) + 1  # not `_count`: this runs for every line
+            self._offset += len(content) + 1
             return
         for piece in pieces(content, rescue=True):
             verdict = self._take(piece)
@@ -169,8 +169,10 @@ class Reading:
         """The events of what may be a record; the caller counts its bytes."""
         offset = self._offset
         verdict, events = self._parser.parse(offset, content)
-        for part, event in enumerate(events):
+        part = 0
+        for event in events:
             self._add(event, offset, part)
+            part += 1  # noqa: SIM113  # most lines have one event: counting by hand costs less
         return verdict
 
     def _count(self, verdict: Verdict, size: int) -> None:
