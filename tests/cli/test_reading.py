@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cli import reading
 from holdfast.cli.context import _whole_lines
 from holdfast.cli.reading import _one_event, file_name
 from holdfast.demo import lines
+from holdfast.errors import Exit
 from tests.support.home import Home, talk
 
 ENTRY = {"id": "0123456789abc", "title": "Fix the cache", "started_at": "2026-01-05T09:00:00.000Z"}
@@ -147,3 +149,11 @@ def test_options_of_an_export_win_over_the_settings(kept: Home) -> None:
     kept.config("[recording]\ninclude_thinking = true\n")
     assert "deep thoughts" in kept.ok("export", "gamma").text
     assert "deep thoughts" not in kept.ok("export", "gamma", "--no-thinking").text
+
+
+def test_a_kind_that_cannot_be_searched_is_refused_with_those_that_can() -> None:
+    with pytest.raises(reading.UnknownKind, match=r"message\.user") as refused:
+        reading._check_kind("message.usr")
+    assert refused.value.exit == Exit.USAGE
+    reading._check_kind("message.user")
+    reading._check_kind("")

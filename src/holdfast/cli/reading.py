@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from holdfast.cli.context import Context
 from holdfast.cli.output import (
@@ -29,6 +29,12 @@ LAST_EVENTS: Final = 40
 SEARCH_LIMIT: Final = 20
 SLUG_CHARS: Final = 60
 MARK: Final = "**"
+
+
+class UnknownKind(HoldfastError):
+    """No event that can be searched is of this kind."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
 
 
 class HereIsGone(HoldfastError):
@@ -253,6 +259,7 @@ def _one_event(kind: str, text: str) -> str:
 
 
 def search(context: Context, arguments: argparse.Namespace) -> int:
+    _check_kind(arguments.kind)
     answers = context.answers
     hits = answers.search(
         words=" ".join(arguments.words),
@@ -279,6 +286,14 @@ def search(context: Context, arguments: argparse.Namespace) -> int:
             put(f"{bold(session)}  {ago(hit['at'])}  {title}")
         put(f"  {dim(hit['kind'])}  {_marked(plain(hit['snippet']))}")
     return Exit.OK
+
+
+def _check_kind(kind: str) -> None:
+    from holdfast.journal.index import COLUMN_OF_KIND
+
+    if kind and kind not in COLUMN_OF_KIND:
+        known = ", ".join(sorted(COLUMN_OF_KIND))
+        raise UnknownKind(f"no event of kind {kind!r} can be searched; there are: {known}")
 
 
 def _marked(snippet: str) -> str:
