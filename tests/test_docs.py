@@ -19,7 +19,7 @@ from holdfast.cli.main import make_parser
 from holdfast.errors import Exit
 from holdfast.events import KINDS
 from holdfast.settings import describe
-from holdfast.sources.claude import parser as claude
+from holdfast.sources.agents.claude import parser as claude
 from holdfast.status import status_schema
 
 ROOT: Final = Path(__file__).parents[1]

@@ -115,7 +115,7 @@ def test_rows_give_every_setting_with_its_value_and_origin(config: Path) -> None
 )
 def test_every_way_to_write_a_key_is_understood(config: Path, text: str) -> None:
     loaded = load_text(config, text)
-    assert loaded.settings.sources.claude.enabled is False
+    assert loaded.settings.source("claude").enabled is False
     assert (
         loaded.origins["sources.claude.enabled"].line == text.split("enabled", 1)[0].count("\n") + 1
     )

@@ -16,7 +16,7 @@ from holdfast.demo import FULL_BYTES, FULL_SESSIONS, Manifest, generate
 from holdfast.events import Event, decode_lines, session_id
 from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
 from holdfast.journal.model import Batch
-from holdfast.sources.claude import ClaudeSource
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 
 BLOCK_BYTES: Final = 262_144  # the default of snapshots.block_bytes
 MAX_LINE_BYTES: Final = 4_194_304  # the default of ingest.max_line_bytes

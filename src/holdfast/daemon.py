@@ -76,7 +76,7 @@ class Daemon:
         self.warnings: list[str] = []
         self.exit = Exit.OK
         self.run_file = RunFile(paths.run_file)
-        self.sources = {source.agent: source for source in enabled_sources(settings, environ)}
+        self.sources = enabled_sources(settings.source, environ)
         logs = settings.logs
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files

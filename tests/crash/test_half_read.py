@@ -18,7 +18,7 @@ from holdfast.ingest.reading import Reading, ReadingLimits
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
-from holdfast.sources.claude import ClaudeSource
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 from tests.support.home import talk
 
 

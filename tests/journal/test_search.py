@@ -23,7 +23,7 @@ from holdfast.journal.model import SearchQuery, SessionFilter
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.writer import SqliteWriter
-from holdfast.sources.claude import ClaudeSource
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 
 SESSIONS = 60
 

@@ -25,7 +25,7 @@ from holdfast.demo import generate
 from holdfast.events import EMPTY, Event, Kind, encode, session_id
 from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
 from holdfast.snapshots.arena import Arena
-from holdfast.sources.claude import ClaudeSource
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="needs /proc/self/smaps_rollup of Linux"

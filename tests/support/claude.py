@@ -10,8 +10,8 @@ import msgspec
 
 from holdfast.events import Event
 from holdfast.journal.model import Blob, Verdict
+from holdfast.sources.agents.claude.parser import ClaudeParser
 from holdfast.sources.base import Log
-from holdfast.sources.claude.parser import ClaudeParser
 
 ROOT: Final = "/home/hana/.claude/projects"
 PATH: Final = f"{ROOT}/-home-hana-src-tidepool/5e551035-0000-4000-a000-000000000001.jsonl"

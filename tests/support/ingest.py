@@ -15,8 +15,8 @@ from holdfast.ingest.reading import Reading, ReadingLimits, known_contents, star
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Text
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log
-from holdfast.sources.claude import ClaudeSource
 
 LIMITS: Final = ReadingLimits(block_bytes=4_096, max_line_bytes=4_000)
 SESSION: Final = "5e551035-0000-4000-a000-000000000001"

@@ -50,7 +50,7 @@ class Context:
     def sources(self) -> dict[str, Source]:
         from holdfast.sources.registry import enabled_sources
 
-        return {source.agent: source for source in enabled_sources(self.settings, self.environ)}
+        return enabled_sources(self.settings.source, self.environ)
 
     @property
     def answers(self) -> Answers:

@@ -21,7 +21,7 @@ import msgspec
 from holdfast.blobstore import BlobStore
 from holdfast.ingest.reading import Known, Reading, ReadingLimits, known_contents
 from holdfast.journal.model import Batch, Cursor
-from holdfast.sources.base import Log
+from holdfast.sources.base import LineSource, Log
 from holdfast.sources.registry import source_by_agent
 
 NO_FILE: Final = "is not a regular file"
@@ -92,8 +92,10 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
 
 
 def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+    source = source_by_agent(job.log.agent)
+    assert isinstance(source, LineSource)
     reading = Reading(
-        source_by_agent(job.log.agent),
+        source,
         job.log,
         job.cursor,
         first_seq=job.first_seq,

@@ -48,7 +48,9 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
             _look_at_known(mark, plan)
     for source in sources.values():
         for root in source.roots():
-            for folder, names in walk_folders(root, lambda path, error: _note(plan, path, error)):
+            for folder, names in walk_folders(
+                root, lambda path, error: _note(plan, path, error), enters=source.enters
+            ):
                 if is_utf8_path(folder):
                     _look_for_new(source, folder, names, reader, plan)
                 else:

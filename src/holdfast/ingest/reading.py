@@ -32,7 +32,7 @@ from holdfast.events import Event, Kind, Origin, Usage, encode_onto, event_id, o
 from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
 from holdfast.journal.index import text_of
 from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, Ledger, Text, Verdict
-from holdfast.sources.base import Log, Parser, Source
+from holdfast.sources.base import LineSource, Log, Parser
 from holdfast.sources.mending import SPACE, pieces
 
 HEAD_BYTES: Final = 4_096
@@ -84,7 +84,7 @@ class Reading:
 
     def __init__(
         self,
-        source: Source,
+        source: LineSource,
         log: Log,
         cursor: Cursor,
         *,

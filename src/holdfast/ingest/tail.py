@@ -30,7 +30,7 @@ from holdfast.ingest.reading import Reading, was_rewritten
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
-from holdfast.sources.base import Log, Source
+from holdfast.sources.base import LineSource, Log, Source
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
@@ -76,6 +76,7 @@ class Tail:
     ) -> None:
         self._journal = journal
         self._sources = sources
+        self._roots = [(root, source) for source in sources.values() for root in source.roots()]
         self._setup = setup
         self._workers = workers
         self._inline_backlog = inline_backlog_bytes
@@ -100,8 +101,8 @@ class Tail:
 
     async def start(self) -> None:
         """Watch, and read what was missed while nobody watched."""
-        roots = [root for source in self._sources.values() for root in source.roots()]
-        self._watcher = make_watcher(roots, self._mark, self._missed)
+        roots = [root for root, _source in self._roots]
+        self._watcher = make_watcher(roots, self._mark, self._missed, self._enters)
         self._watcher.start()
         self._spawn(self._reconcile_forever())
 
@@ -192,6 +193,11 @@ class Tail:
             self._marked[path] = None
             self._pump_marked()
 
+    def _enters(self, folder: str) -> bool:
+        return all(
+            source.enters(folder) for root, source in self._roots if folder.startswith(root + "/")
+        )
+
     def _missed(self, why: str) -> None:
         self._log.info("tail.reconcile", why=why)
         self._reconcile.set()
@@ -266,8 +272,10 @@ class Tail:
             os.close(fd)
 
     async def _read_here(self, fd: int, hot: _Hot) -> None:
+        source = self._sources[hot.log.agent]
+        assert isinstance(source, LineSource)
         reading = Reading(
-            self._sources[hot.log.agent],
+            source,
             hot.log,
             hot.cursor,
             first_seq=hot.next_seq,

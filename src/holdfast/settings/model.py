@@ -7,9 +7,12 @@ Lists are tuples: settings do not change while the program runs.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
+
+from holdfast.sources import agents
 
 MIB: Final = 1 << 20
 INGEST_WORKERS_MAX: Final = 16
@@ -126,19 +129,40 @@ class Ingest(Section, frozen=True):
     ] = 30
 
 
-class Claude(Section, frozen=True):
-    enabled: Annotated[bool, Meta(description="Whether Claude Code's logs are read.")] = True
+class AgentLogs(Section, frozen=True):
+    """What can be set for each agent."""
+
+    enabled: Annotated[bool, Meta(description="Whether the logs of this agent are read.")] = True
     roots: Annotated[
         Folders,
         Meta(
-            description="Folders that hold `projects/`; "
-            "an empty list means $CLAUDE_CONFIG_DIR, else ~/.claude."
+            description="Where the agent keeps its data, when that is not where it does by "
+            "default; `holdfast sources` shows the folders that are read."
         ),
     ] = ()
 
 
-class Sources(Section, frozen=True):
-    claude: Annotated[Claude, Meta(description="The logs of Claude Code.")] = Claude()
+if TYPE_CHECKING:
+
+    class Sources(Section, frozen=True):
+        """A section for each module in `sources/agents`."""
+
+else:
+    Sources = msgspec.defstruct(
+        "Sources",
+        [
+            (
+                name,
+                Annotated[AgentLogs, Meta(description=f"Logs of the agent `{name}`.")],
+                AgentLogs(),
+            )
+            for name in agents.NAMES
+        ],
+        bases=(Section,),
+        module=__name__,
+        frozen=True,
+        kw_only=True,
+    )
 
 
 class Recording(Section, frozen=True):
@@ -213,6 +237,10 @@ class Settings(Section, frozen=True):
         Resources, Meta(description="When memory counts as scarce, in percent of the ceiling.")
     ] = Resources()
     logs: Annotated[Logs, Meta(description="holdfast's own logs.")] = Logs()
+
+    def source(self, agent: str) -> AgentLogs:
+        logs: AgentLogs = getattr(self.sources, agent)
+        return logs
 
     @property
     def snapshots_budget_bytes(self) -> int:

@@ -1,32 +1,62 @@
 """What a source is: one small module per agent that finds logs and turns records into events.
 
-A parser sees one record at a time and keeps what it must remember in a small state, so that reading
-can stop after any record and go on in another process. It never decides what to do with bytes: the
-caller counts them by the verdict that the parser gives.
+Agents keep their conversations in two ways, and so there are two kinds of sources. A `LineSource`
+has logs that are appended to: a parser sees one line at a time. An `ItemSource` has logs whose
+items are changed in place (a JSON file that is written anew, rows of a database): a reader gives
+the items that may have changed, and each event carries a name of its own (`Origin.uuid`), by which
+ingest knows what is new, what is the same, and what supersedes.
+
+Neither decides what to do with bytes: the caller counts them by the verdict that it is given. What
+must be remembered between records stands in a small state, so that reading can stop after any
+record and go on in another process.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
 
 from holdfast.events import Event
 from holdfast.journal.model import Blob, Facts, Verdict
 
+MEMBER: Final = "#"  # between the path of a file and the session in it
+
 
 class Log(msgspec.Struct, frozen=True):
-    """One log file, and whose it is."""
+    """The log of one session, and whose it is."""
 
     agent: str
     path: str
     root: str
     agent_session_id: str
     parent: str = ""  # the agent's id of the session that started this one
+    member: str = ""  # which of the sessions in the file, where one file holds many
+
+    @property
+    def key(self) -> str:
+        """What the ledger knows the log by."""
+        return f"{self.path}{MEMBER}{self.member}" if self.member else self.path
 
     @property
     def relative(self) -> str:
-        return self.path[len(self.root) :].lstrip("/")
+        return self.key[len(self.root) :].lstrip("/")
+
+
+class Stamp(msgspec.Struct, frozen=True, gc=False):
+    """What tells whether a log changed since it was last read."""
+
+    size: int
+    mtime_ns: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an agent keeps its logs, and who says so: a setting, a variable, or the agent."""
+
+    roots: list[str]
+    origin: str
 
 
 def is_utf8_path(path: str) -> bool:
@@ -60,20 +90,87 @@ class Parser(Protocol):
 
 
 class Source(Protocol):
-    agent: str
+    agent: ClassVar[str]
+    name: ClassVar[str]  # what people call the agent
+
+    @property
+    def place(self) -> Place: ...
 
     def roots(self) -> list[str]:
         """Folders to watch, whether they exist or not."""
+        ...
+
+    def enters(self, folder: str) -> bool:
+        """Whether there may be logs in a folder; others are neither read nor watched."""
         ...
 
     def suffixes(self) -> tuple[str, ...]:
         """How the names of logs end: what else lies there is not looked at."""
         ...
 
-    def identify(self, path: str) -> Log | None:
-        """The log at a path below a root; None when the path is none of this source's logs."""
+    def identify(self, key: str) -> Log | None:
+        """The log that a key names; None when it is none of this source's logs."""
         ...
 
+
+@runtime_checkable
+class LineSource(Source, Protocol):
     def parser(self, log: Log, state: bytes, blobs: BlobSink) -> Parser:
         """A parser for a log, from its beginning or from an earlier state."""
         ...
+
+
+class Means(msgspec.Struct, frozen=True):
+    """What a reader of items may use."""
+
+    blobs: BlobSink
+    clean: Callable[[bytes], bytes]  # what each item goes through before it is looked at
+    max_item_bytes: int  # a larger one is not held: it goes to a blob unread
+
+
+class Read(msgspec.Struct, gc=False):
+    """What a stretch of a log was, and the events of it.
+
+    Each event has a name of its own in `source.uuid`, the same whenever it is read. Its usage is
+    what its item has been spent on in all, not what was added: the caller works that out.
+    """
+
+    size: int
+    verdict: Verdict
+    events: list[Event] = []
+
+
+class ItemReader(Protocol):
+    """Gives what may have changed in one log since an earlier state."""
+
+    facts: Facts
+    unknown: dict[str, tuple[int, int]]
+    starts_over: bool  # it gives the whole log each time, and so the ledger counts it anew
+
+    def read(self) -> Iterator[Read]: ...
+
+    def state(self) -> bytes:
+        """What another reader needs to give only what changed after this; asked at the end."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class ItemSource(Source, Protocol):
+    def store_of(self, path: str) -> str | None:
+        """Which file is to be looked into when the file at a path was changed; None for none."""
+        ...
+
+    def logs(self, store: str) -> Iterator[tuple[Log, Stamp]]:
+        """The logs in a file, and what tells whether each changed. Raises OSError."""
+        ...
+
+    def reader(self, log: Log, state: bytes, means: Means) -> ItemReader:
+        """Raises OSError where the log cannot be read now."""
+        ...
+
+
+def file_stamp(path: str) -> Stamp:
+    about = os.stat(path)
+    return Stamp(about.st_size, about.st_mtime_ns)

@@ -1,23 +1,45 @@
-"""Which sources there are. Adding an agent is one module and one line here."""
+"""Which sources there are. Adding an agent is adding a module to `agents/`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
 
-from holdfast.settings import Settings
+from holdfast.sources import agents
 from holdfast.sources.base import Source
-from holdfast.sources.claude import ClaudeSource
+from holdfast.sources.folders import FolderSource
 
 
-def enabled_sources(settings: Settings, environ: Mapping[str, str]) -> list[Source]:
-    sources: list[Source] = []
-    claude = settings.sources.claude
-    if claude.enabled:
-        sources.append(ClaudeSource.from_environment(claude.roots, environ))
-    return sources
+class Configured(Protocol):
+    """What is set for one agent."""
+
+    @property
+    def enabled(self) -> bool: ...
+
+    @property
+    def roots(self) -> Sequence[str]: ...
 
 
+def enabled_sources(
+    configured: Callable[[str], Configured], environ: Mapping[str, str]
+) -> dict[str, Source]:
+    return {
+        name: cast("Source", _source_class(name).from_environment(logs.roots, environ))
+        for name in agents.NAMES
+        if (logs := configured(name)).enabled
+    }
+
+
+@cache
 def source_by_agent(agent: str) -> Source:
     """A source that parses but does not search: for import children, who are told what to read."""
-    known: dict[str, Source] = {"claude": ClaudeSource([])}
-    return known[agent]
+    return cast("Source", _source_class(agent)([]))
+
+
+def _source_class(agent: str) -> type[FolderSource]:
+    if agent not in agents.NAMES:
+        raise KeyError(agent)
+    found: type[FolderSource] = import_module(f"{agents.__name__}.{agent}").Agent
+    return found

@@ -10,12 +10,14 @@ def walk_folders(
     root: str,
     on_error: Callable[[str, OSError], None] = lambda _path, _error: None,
     before_listing: Callable[[str], None] = lambda _path: None,
+    enters: Callable[[str], bool] = lambda _path: True,
 ) -> Iterator[tuple[str, list[str]]]:
     """Each folder at and below `root` with the names of its files.
 
     A loop of symbolic links ends where it began, and what can be reached without links is named
     without them; a folder that cannot be read costs only itself, and one that goes away meanwhile
-    is no error. `before_listing` is for whoever must not miss what is made in a folder after that.
+    is no error. `before_listing` is for whoever must not miss what is made in a folder after that;
+    what `enters` refuses is left out with all that is below it.
     """
     seen: set[tuple[int, int]] = set()
     waiting, linked = [root], list[str]()
@@ -34,8 +36,8 @@ def walk_folders(
         except OSError as error:
             on_error(folder, error)
             continue
-        waiting += folders
-        linked += links
+        waiting += filter(enters, folders)
+        linked += filter(enters, links)
         yield folder, files
 
 

@@ -26,6 +26,11 @@ MANY_FILES: Final = 64  # that appear at once are better looked for than told on
 
 OnChange = Callable[[str], None]
 OnMissed = Callable[[str], None]
+Enters = Callable[[str], bool]
+
+
+def _everywhere(_folder: str) -> bool:
+    return True
 
 
 class Watcher(Protocol):
@@ -35,22 +40,31 @@ class Watcher(Protocol):
     def close(self) -> None: ...
 
 
-def make_watcher(roots: list[str], on_change: OnChange, on_missed: OnMissed) -> Watcher:
+def make_watcher(
+    roots: list[str], on_change: OnChange, on_missed: OnMissed, enters: Enters = _everywhere
+) -> Watcher:
     """`on_missed` is told when changes may have been lost: everything is to be looked at then."""
     if sys.platform == "linux":
-        return InotifyWatcher(roots, on_change, on_missed)
+        return InotifyWatcher(roots, on_change, on_missed, enters)
     return PollingWatcher(roots, on_change, on_missed)
 
 
 class InotifyWatcher:
     """Needs a running asyncio loop; reports from within it."""
 
-    def __init__(self, roots: list[str], on_change: OnChange, on_missed: OnMissed) -> None:
+    def __init__(
+        self,
+        roots: list[str],
+        on_change: OnChange,
+        on_missed: OnMissed,
+        enters: Enters = _everywhere,
+    ) -> None:
         from inotify_simple import INotify, flags
 
         self._roots = roots
         self._on_change = on_change
         self._on_missed = on_missed
+        self._enters = enters
         self._flags = flags
         self._staying = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
         self._coming = self._staying | flags.CREATE | flags.MOVED_TO
@@ -95,7 +109,11 @@ class InotifyWatcher:
 
     def _watch_below(self, top: str) -> list[str]:
         files: list[str] = []
-        walk = walk_folders(top, before_listing=lambda folder: self._watch(folder, self._inside))
+        walk = walk_folders(
+            top,
+            before_listing=lambda folder: self._watch(folder, self._inside),
+            enters=self._enters,
+        )
         for folder, names in walk:
             if folder not in self._aliases:
                 files += [os.path.join(folder, name) for name in names]
@@ -170,7 +188,7 @@ class InotifyWatcher:
 
     def _folder_appeared(self, path: str) -> None:
         files: list[str] = []
-        if self._is_below_roots(path):
+        if self._is_below_roots(path) and self._enters(path):
             files = self._watch_below(path)
         for root in self._roots:
             if _is_at_or_below(root, path):

@@ -1,5 +1,5 @@
 """Claude Code: `<root>/projects/<folder of the cwd>/<session>.jsonl`, subagents below that."""
 
-from holdfast.sources.claude.source import ClaudeSource
+from holdfast.sources.agents.claude.source import Agent
 
-__all__ = ["ClaudeSource"]
+__all__ = ["Agent"]

@@ -12,9 +12,10 @@ import pytest
 from holdfast.demo import lines
 from holdfast.events import Event, Kind, Usage, session_id
 from holdfast.journal.model import TitleRank
+from holdfast.sources import telling
+from holdfast.sources.agents.claude import parser as parser_module
+from holdfast.sources.agents.claude.records import Content, Record
 from holdfast.sources.base import Log
-from holdfast.sources.claude import parser as parser_module
-from holdfast.sources.claude.records import Content, Record
 from tests.support.claude import LOG, Session, data
 
 PNG = base64.b64encode(Random(1).randbytes(6_000)).decode()
@@ -307,8 +308,8 @@ def test_what_is_remembered_of_requests_and_tools_is_bounded(session: Session) -
             lines.tool_use_line("Task", {"prompt": "p"}, use=f"toolu_{number}"),
         )
     session.read(lines.assistant_line("x", message="m" * 100_000, request="r"))
-    assert len(session.parser.memory.requests) <= parser_module.REMEMBERED_REQUESTS
-    assert len(session.parser.memory.awaited) <= parser_module.REMEMBERED_TOOLS
+    assert len(session.parser.memory.requests) <= telling.REMEMBERED_REQUESTS
+    assert len(session.parser.memory.awaited) <= telling.REMEMBERED_TOOLS
     assert len(session.parser.state()) < 8_000
 
 
@@ -483,7 +484,7 @@ def test_titles_rank_by_who_gave_them(session: Session) -> None:
     for line, title, rank in given:
         event = session.one(line)
         assert facts.title.startswith(title)
-        assert len(facts.title) <= parser_module.TITLE_CHARS
+        assert len(facts.title) <= telling.TITLE_CHARS
         assert facts.title_rank == rank
         if b"user" not in line:
             assert event.kind == Kind.SESSION_TITLED
@@ -574,14 +575,14 @@ def test_many_unknown_parts_do_not_each_keep_the_whole_record(session: Session) 
 
 
 def test_a_message_of_more_parts_than_any_has_is_kept_raw(session: Session) -> None:
-    parts = [{"type": "text", "text": "x"}] * (parser_module.PARTS_MAX + 1)
+    parts = [{"type": "text", "text": "x"}] * (telling.PARTS_MAX + 1)
     event = session.one(user(parts))
     assert event.kind == Kind.PROVIDER_RAW
     assert list(session.parser.unknown) == ["user (too many parts)"]
 
 
 def test_a_tools_answer_of_more_parts_than_any_has_keeps_them_raw(session: Session) -> None:
-    parts = [{"type": "new", "n": number} for number in range(parser_module.PARTS_MAX + 1)]
+    parts = [{"type": "new", "n": number} for number in range(telling.PARTS_MAX + 1)]
     event = session.one(user([{"type": "tool_result", "tool_use_id": "t", "content": parts}]))
     assert data(event)["others"] == [parts]
 

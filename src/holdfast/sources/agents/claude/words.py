@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Raw
 
-from holdfast.sources.claude.records import (
+from holdfast.sources.agents.claude.records import (
     Content,
     QuestionInput,
-    ToolInput,
     read_questions,
-    read_tool_input,
-    tolerant,
 )
-
-BRIEF_CHARS: Final = 400
+from holdfast.sources.loose import tolerant
+from holdfast.sources.tools import ToolInput, read_tool_input
 
 # What is put around people's words, and what becomes of it there. "" goes without a trace.
 _ELEMENTS: Final = {
@@ -81,25 +77,6 @@ def _behind_space(text: str, position: int) -> int:
     return position
 
 
-def one_line(text: str, most: int) -> str:
-    line = " ".join(text[: most * 4].split())
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
-
-
-def instant(timestamp: str | None) -> str:
-    """A time as events write it; "" for none, or one that nobody can read."""
-    if not timestamp:
-        return ""
-    try:
-        moment = datetime.fromisoformat(timestamp)
-        if timestamp[4:20:3] == "--T::." and len(timestamp) == 24 and timestamp[-1] == "Z":
-            return timestamp  # 2026-01-05T09:00:00.000Z, as nearly all are
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return ""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def parts(content: str | list[Content] | None) -> list[Content]:
     return content if isinstance(content, list) else []
 
@@ -108,24 +85,6 @@ def text_of(content: str | list[Content] | None) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(part.text for part in content or () if part.text)
-
-
-def brief(name: str, given: Raw) -> str:
-    """A line that says what a tool was asked: enough to read and to search."""
-    asked = tolerant(read_tool_input, given, ToolInput())
-    what = (
-        asked.command
-        or asked.file_path
-        or asked.pattern
-        or asked.query
-        or asked.url
-        or asked.path
-        or asked.skill
-        or asked.description
-        or asked.prompt
-        or ""
-    )
-    return f"{name}: {what[:BRIEF_CHARS]}" if what else name
 
 
 def proposal(name: str, given: Raw) -> str:

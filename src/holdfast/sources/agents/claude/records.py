@@ -1,25 +1,25 @@
 """The records that Claude Code writes, as far as holdfast reads them.
 
-Only named fields are decoded; msgspec passes over the rest, which is what makes reading fast.
-Formats drift: a record that does not fit these shapes is taken apart field by field (`understood`),
-so that one odd field costs itself and not the conversation around it.
+A record that does not fit these shapes is taken apart field by field (`understood`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Final, TypeVar
+from typing import Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-NOTHING: Final = Raw(b"")  # the field was not there
-
-T = TypeVar("T")
-S = TypeVar("S", bound=Struct)
-
-# Of one request. More is a mistake, and sums of it must fit a journal's integers.
-Tokens = Annotated[int, Meta(ge=0, le=10**12)] | None
+from holdfast.sources.loose import (
+    NOTHING,
+    Tokens,
+    fields_of,
+    items_of,
+    record_fields,
+    take_apart,
+    tolerant,
+)
+from holdfast.sources.payloads import Payload
 
 
 class ApiUsage(Struct):
@@ -27,15 +27,6 @@ class ApiUsage(Struct):
     output_tokens: Tokens = None
     cache_creation_input_tokens: Tokens = None
     cache_read_input_tokens: Tokens = None
-
-
-class Payload(Struct):
-    """Where the bytes of an image or a document are."""
-
-    type: str | None = None
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
 
 
 class Content(Struct):
@@ -83,30 +74,6 @@ class Record(Struct, rename="camel"):
     ai_title: str | None = None
 
 
-class Outline(Struct, rename="camel"):
-    """Of a record that is not decoded any further."""
-
-    type: str | None = None
-    uuid: str | None = None
-    parent_uuid: str | None = None
-    timestamp: str | None = None
-
-
-class ToolInput(Struct):
-    """What of a tool's input says best what the tool was asked to do."""
-
-    command: str | None = None
-    file_path: str | None = None
-    path: str | None = None
-    pattern: str | None = None
-    query: str | None = None
-    url: str | None = None
-    description: str | None = None
-    prompt: str | None = None
-    skill: str | None = None
-    plan: str | None = None
-
-
 class Option(Struct):
     label: str = ""
 
@@ -143,39 +110,12 @@ class Progress(Struct):
 
 
 read_record: Final = msgspec.json.Decoder(Record).decode
-read_tool_input: Final = msgspec.json.Decoder(ToolInput).decode
 read_questions: Final = msgspec.json.Decoder(QuestionInput).decode
 read_agent: Final = msgspec.json.Decoder(ToolAgent).decode
 read_answers: Final = msgspec.json.Decoder(ToolAnswers).decode
-read_text: Final = msgspec.json.Decoder(str).decode
-read_outline: Final = msgspec.json.Decoder(Outline).decode
 read_attachment: Final = msgspec.json.Decoder(Attachment).decode
 read_progress: Final = msgspec.json.Decoder(Progress).decode
 _read_content: Final = msgspec.json.Decoder(Content).decode
-_read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_read_list: Final = msgspec.json.Decoder(list[Raw]).decode
-
-
-def is_there(raw: Raw) -> bool:
-    return len(memoryview(raw)) > 0
-
-
-def tolerant(read: Callable[[Raw], T], raw: Raw, fallback: T) -> T:
-    """What a field says, or the fallback when it is absent or has another shape."""
-    if not is_there(raw):
-        return fallback
-    try:
-        return read(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return fallback
-
-
-def fields_of(raw: Raw) -> dict[str, Raw]:
-    return tolerant(_read_fields, raw, {})
-
-
-def items_of(raw: Raw) -> list[Raw]:
-    return tolerant(_read_list, raw, [])
 
 
 def raw_parts(line: bytes) -> list[Raw]:
@@ -186,14 +126,13 @@ def raw_parts(line: bytes) -> list[Raw]:
 
 def understood(line: bytes) -> Record | None:
     """What can be read of a record with an unfamiliar shape; None when it is no object at all."""
-    try:
-        fields = _read_fields(line)
-    except msgspec.ValidationError:
+    fields = record_fields(line)
+    if fields is None:
         return None
-    record = _take_apart(fields, Record)
+    record = take_apart(fields, Record)
     if record.message is None and "message" in fields:
         inner = fields_of(fields["message"])
-        record.message = _take_apart(inner, Message)
+        record.message = take_apart(inner, Message)
         if record.message.content is None and "content" in inner:
             record.message.content = [_part(raw) for raw in items_of(inner["content"])]
     return record
@@ -201,14 +140,4 @@ def understood(line: bytes) -> Record | None:
 
 def _part(raw: Raw) -> Content:
     part = tolerant(_read_content, raw, None)
-    return _take_apart(fields_of(raw), Content) if part is None else part
-
-
-def _take_apart(fields: dict[str, Raw], shape: type[S]) -> S:
-    """The fields that fit, one by one."""
-    made = shape()
-    for field in msgspec.structs.fields(shape):
-        if field.encode_name in fields:
-            read = msgspec.json.Decoder(field.type).decode
-            setattr(made, field.name, tolerant(read, fields[field.encode_name], field.default))
-    return made
+    return take_apart(fields_of(raw), Content) if part is None else part

@@ -10,17 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from holdfast.sources.claude.records import NOTHING, Content
-from holdfast.sources.claude.words import (
-    BRIEF_CHARS,
-    answers,
-    brief,
-    instant,
-    one_line,
-    own_words,
-    proposal,
-    text_of,
-)
+from holdfast.sources.agents.claude.records import Content
+from holdfast.sources.agents.claude.words import answers, own_words, proposal, text_of
+from holdfast.sources.loose import NOTHING
+from holdfast.sources.text import instant, one_line
+from holdfast.sources.tools import BRIEF_CHARS, brief
 
 WRAPPERS = [
     "system-reminder",

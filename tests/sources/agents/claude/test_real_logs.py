@@ -12,8 +12,8 @@ from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Kind, decode_lines, encode, event_id, session_id
 from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
 from holdfast.journal.model import Batch
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log
-from holdfast.sources.claude import ClaudeSource
 
 LOGS: Final = Path(__file__).parents[4] / "shared" / "logs" / "claude"
 FILES: Final = sorted(LOGS.rglob("*.jsonl"))

@@ -12,17 +12,15 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from holdfast.demo import lines
-from holdfast.sources.claude.records import (
-    NOTHING,
+from holdfast.sources.agents.claude.records import (
     Content,
     Message,
     Record,
-    is_there,
     raw_parts,
     read_record,
-    tolerant,
     understood,
 )
+from holdfast.sources.loose import NOTHING, is_there, tolerant
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

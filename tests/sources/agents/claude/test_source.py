@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.settings import Settings
-from holdfast.settings.model import Claude, Sources
+from holdfast.settings.loading import load
+from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log
-from holdfast.sources.claude import ClaudeSource
 from holdfast.sources.registry import enabled_sources, source_by_agent
 
 ROOT = "/logs/projects"
@@ -73,10 +73,10 @@ def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_off_is_not_there() -> None:
-    on = enabled_sources(Settings(), {"CLAUDE_CONFIG_DIR": "/c"})
-    assert [(source.agent, source.roots()) for source in on] == [("claude", ["/c/projects"])]
-    off = Settings(sources=Sources(claude=Claude(enabled=False)))
-    assert enabled_sources(off, {}) == []
+    on = enabled_sources(Settings().source, {"CLAUDE_CONFIG_DIR": "/c"})
+    assert on["claude"].roots() == ["/c/projects"]
+    off = load(None, {"HOLDFAST_SOURCES__CLAUDE__ENABLED": "false"}).settings
+    assert "claude" not in enabled_sources(off.source, {})
 
 
 def test_a_source_is_known_by_its_agent() -> None:
