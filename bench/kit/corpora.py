@@ -14,7 +14,8 @@ import msgspec
 from holdfast.blobstore import BlobStore
 from holdfast.demo import FULL_BYTES, FULL_SESSIONS, Manifest, generate
 from holdfast.events import Event, decode_lines, session_id
-from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
+from holdfast.ingest.gathering import ReadingLimits
+from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal.model import Batch
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 

@@ -59,6 +59,14 @@ class Usage(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     cache_read: int = 0
     cache_write: int = 0
 
+    def plus(self, other: Usage) -> Usage:
+        return Usage(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+        )
+
 
 class Origin(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     """Where an event stands in the log that it came from."""
@@ -88,6 +96,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     branch: str = ""
     sidechain: bool = False
     usage: Usage | None = None
+    supersedes: int | None = None  # the seq of the event that this one is a later version of
 
 
 def session_id(agent: str, agent_session_id: str) -> str:

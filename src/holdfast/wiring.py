@@ -8,8 +8,8 @@ from typing import Final
 from holdfast.governor.governor import Governor, OnChange, Thresholds
 from holdfast.governor.readings import Readings
 from holdfast.ingest.child import Setup
+from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.importer import child_limit_bytes
-from holdfast.ingest.reading import ReadingLimits
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.blobstore import BlobStore
+from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.plan import make_job, make_plan
-from holdfast.ingest.reading import Reading, ReadingLimits
+from holdfast.ingest.reading import Reading
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter

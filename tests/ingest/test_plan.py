@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from holdfast.demo import lines
 from holdfast.events import Kind, origin_of, session_id
+from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.plan import NOT_UTF8, make_job, unreadable
-from holdfast.ingest.reading import COMPARE_AHEAD_BYTES, ReadingLimits
+from holdfast.ingest.reading import COMPARE_AHEAD_BYTES
 from holdfast.journal.model import Ledger
 from tests.support.ingest import SESSION, Shelf
 

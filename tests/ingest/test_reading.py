@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from holdfast.blocks import unseal
 from holdfast.demo import generate, lines
 from holdfast.events import EMPTY, Event, Kind, Usage
+from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.reading import (
     OVERSIZED_TYPE,
     Reading,
-    ReadingLimits,
     content_digest,
     fresh_incarnation,
     known_contents,

@@ -15,7 +15,8 @@ import pytest
 from holdfast.blobstore import BlobStore
 from holdfast.demo import Manifest, Needle, generate
 from holdfast.events import Kind, session_id
-from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
+from holdfast.ingest.gathering import ReadingLimits
+from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal import search as module
 from holdfast.journal import sqlite
 from holdfast.journal.conformance import AGENT, Trial, at, known

@@ -23,7 +23,8 @@ import zstandard
 from holdfast.blobstore import BlobStore
 from holdfast.demo import generate
 from holdfast.events import EMPTY, Event, Kind, encode, session_id
-from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
+from holdfast.ingest.gathering import ReadingLimits
+from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.snapshots.arena import Arena
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 

@@ -10,8 +10,9 @@ from typing import Final
 
 from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Usage, decode_lines, session_id
+from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.plan import Plan, gone, make_job, make_plan
-from holdfast.ingest.reading import Reading, ReadingLimits, known_contents, starting_cursor
+from holdfast.ingest.reading import Reading, known_contents, starting_cursor
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Text
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter

@@ -14,14 +14,18 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 import msgspec
 
 from holdfast.blobstore import BlobStore
-from holdfast.ingest.reading import Known, Reading, ReadingLimits, known_contents
+from holdfast.ingest.gathering import ReadingLimits
+from holdfast.ingest.items import ItemReading
+from holdfast.ingest.reading import Known, Reading, known_contents
 from holdfast.journal.model import Batch, Cursor
-from holdfast.sources.base import LineSource, Log
+from holdfast.journal.protocol import JournalReader
+from holdfast.sources.base import ItemSource, LineSource, Log
 from holdfast.sources.registry import source_by_agent
 
 NO_FILE: Final = "is not a regular file"
@@ -93,6 +97,10 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
 
 def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
     source = source_by_agent(job.log.agent)
+    if job.log.in_place:
+        assert isinstance(source, ItemSource)
+        yield from _items(source, job, setup, blobs)
+        return
     assert isinstance(source, LineSource)
     reading = Reading(
         source,
@@ -113,14 +121,37 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         os.close(fd)
 
 
-def _known(journal: str, cursor: Cursor) -> Known:
+def _items(source: ItemSource, job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+    with _journal(setup.journal) as reader:
+        marks = {mark.key: mark for mark in reader.items(job.cursor.session)}
+    reading = ItemReading(
+        source,
+        job.log,
+        job.cursor,
+        first_seq=job.first_seq,
+        limits=setup.limits,
+        blobs=blobs,
+        known=marks.get,
+        clean=bytes,
+        sealed=True,
+    )
+    yield from reading.batches()
+
+
+@contextmanager
+def _journal(path: str) -> Iterator[JournalReader]:
     from holdfast.journal.reader import SqliteReader
 
-    reader = SqliteReader(journal)
+    reader = SqliteReader(path)
     try:
-        return known_contents(reader.events(cursor.session), but_origin=cursor.origin)
+        yield reader
     finally:
         reader.close()
+
+
+def _known(journal: str, cursor: Cursor) -> Known:
+    with _journal(journal) as reader:
+        return known_contents(reader.events(cursor.session), but_origin=cursor.origin)
 
 
 def _limit_memory(limit_bytes: int) -> None:

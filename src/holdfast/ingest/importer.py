@@ -276,7 +276,9 @@ class Importer:
             self._sessions.add(batch.facts.id)
             self._progress = replace(
                 progress,
-                done_bytes=progress.done_bytes + batch.cursor.offset - offset,
+                done_bytes=min(
+                    progress.total_bytes, progress.done_bytes + batch.cursor.offset - offset
+                ),
                 sessions=len(self._sessions),
                 events=progress.events + batch.count,
             )

@@ -20,7 +20,7 @@ from holdfast.ingest.child import Job
 from holdfast.ingest.reading import fresh_incarnation, starting_cursor, was_rewritten
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import Log, Source, is_utf8_path
+from holdfast.sources.base import MEMBER, ItemSource, Log, Source, Stamp, is_utf8_path
 from holdfast.sources.walk import walk_folders
 
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
@@ -43,20 +43,69 @@ class Plan(msgspec.Struct):
 
 def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
     plan = Plan()
+    in_place: dict[str, dict[str, Mark]] = {agent: {} for agent in sources}
     for mark in reader.marks():
-        if mark.agent in sources:
+        source = sources.get(mark.agent)
+        if source is None:
+            continue
+        if _store_of(source, mark.path.partition(MEMBER)[0]) is None:
             _look_at_known(mark, plan)
+        else:
+            in_place[mark.agent][mark.path] = mark
     for source in sources.values():
+        marks = in_place[source.agent]
         for root in source.roots():
             for folder, names in walk_folders(
                 root, lambda path, error: _note(plan, path, error), enters=source.enters
             ):
                 if is_utf8_path(folder):
                     _look_for_new(source, folder, names, reader, plan)
+                    _look_into_stores(source, folder, names, marks, plan)
                 else:
                     plan.problems[_shown(folder)] = NOT_UTF8
+        _look_for_gone(marks, plan)
     plan.pending.sort()
     return plan
+
+
+def _store_of(source: Source, path: str) -> str | None:
+    return source.store_of(path) if isinstance(source, ItemSource) else None
+
+
+def _look_into_stores(
+    source: Source, folder: str, names: list[str], marks: dict[str, Mark], plan: Plan
+) -> None:
+    """Logs that are changed in place; of `marks`, what is left at the end was not met."""
+    if not isinstance(source, ItemSource):
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        if not is_utf8_path(path) or source.store_of(path) != path:
+            continue
+        try:
+            for log, stamp in source.logs(path):
+                if is_changed(marks.pop(log.key, None), stamp):
+                    plan.pending.append(Pending(stamp.mtime_ns, log.key, log.agent))
+                    plan.unread_bytes += 1 if log.member else stamp.size
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            _note(plan, path, error)
+            for key in [each for each in marks if each.partition(MEMBER)[0] == path]:
+                del marks[key]  # who knows: it cannot be looked into
+
+
+def _look_for_gone(marks: Mapping[str, Mark], plan: Plan) -> None:
+    for mark in marks.values():
+        if not mark.gone_at and _shown(mark.path.partition(MEMBER)[0]) not in plan.problems:
+            plan.gone.append((mark.agent, mark.path))
+
+
+def is_changed(mark: Mark | Cursor | None, stamp: Stamp) -> bool:
+    """Whether a log is not as it was when it was last read."""
+    if mark is None or mark.gone_at or mark.error:
+        return True
+    return (mark.size, mark.mtime_ns) != (stamp.size, stamp.mtime_ns)
 
 
 def _look_at_known(mark: Mark, plan: Plan) -> None:
@@ -91,7 +140,8 @@ def _look_for_new(
         if not is_utf8_path(path):
             plan.problems[_shown(path)] = NOT_UTF8
             continue
-        if path in known or source.identify(path) is None:
+        log = source.identify(path) if path not in known else None
+        if log is None or log.in_place:
             continue
         try:
             about = os.stat(path)
@@ -120,6 +170,8 @@ def make_job(log: Log, reader: JournalReader) -> Job:
     row = reader.session(session)
     events = row.events if row else 0
     cursor = _cursor(log, reader)
+    if log.in_place:  # its items are known by their names, wherever they were read
+        return Job(log, cursor, events)
     # Another log may have given this session its events: what both hold is stored once.
     unread = not cursor.offset and not cursor.compare_until
     if (events and unread) or _is_rewritten(log.path, cursor):
@@ -130,7 +182,7 @@ def make_job(log: Log, reader: JournalReader) -> Job:
 def _cursor(log: Log, reader: JournalReader) -> Cursor:
     """Where a log was left; every log of a session has an origin of its own."""
     session = session_id(log.agent, log.agent_session_id)
-    known = reader.cursor(log.agent, log.path)
+    known = reader.cursor(log.agent, log.key)
     return known or starting_cursor(log, session, reader.next_origin(session))
 
 

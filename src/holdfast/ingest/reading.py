@@ -26,12 +26,11 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from holdfast import blocks
 from holdfast.blobstore import BlobStore
-from holdfast.events import Event, Kind, Origin, Usage, encode_onto, event_id, origin_of
+from holdfast.events import Event, Kind, Origin, event_id, origin_of
+from holdfast.ingest.gathering import TEXTS_CHARS_MAX, Gathering, ReadingLimits
 from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
-from holdfast.journal.index import text_of
-from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, Ledger, Text, Verdict
+from holdfast.journal.model import NO_BYTES, Batch, Cursor, Ledger, Verdict
 from holdfast.sources.base import LineSource, Log, Parser
 from holdfast.sources.mending import SPACE, pieces
 
@@ -40,19 +39,13 @@ EDGE_BYTES: Final = 256
 DIGEST_BYTES: Final = 12
 PREVIEW_BYTES: Final = 512
 COMPARE_AHEAD_BYTES: Final = 65_536  # behind what was found last: there may be more that is known
-TEXTS_CHARS_MAX: Final = 1_000_000
 OVERSIZED_TYPE: Final = "(line over the cap)"
 
 Known = Counter[bytes]
 
 
-class ReadingLimits(msgspec.Struct, frozen=True):
-    block_bytes: int
-    max_line_bytes: int
-
-
 def starting_cursor(log: Log, session: str, origin: int = 0) -> Cursor:
-    return Cursor(agent=log.agent, path=log.path, session=session, origin=origin)
+    return Cursor(agent=log.agent, path=log.key, session=session, origin=origin)
 
 
 def was_rewritten(fd: int, cursor: Cursor, size: int) -> bool:
@@ -101,28 +94,23 @@ class Reading:
         self._known = known or Known()
         self._known_left = self._known.total()
         self._compare_until = cursor.compare_until
-        self._sealed = sealed
         self._parser: Parser = source.parser(log, cursor.state, blobs)
         self._offset = cursor.offset
         self._seen = 0  # up to here the file was looked at; behind `_offset` is a torn line
         self._ledger: Ledger = cursor.ledger
         self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
         self._open_verdict = cursor.open_verdict
-        self._seq = first_seq
-        self._first_seq = first_seq
-        self._lines = bytearray()
-        self._texts: list[Text] = []
-        self._text_chars = 0
-        self._usage = NO_USAGE
+        self._gathering = Gathering(first_seq, limits.block_bytes, blobs, sealed=sealed)
 
     def batches(self, fd: int) -> Iterator[Batch]:
         """Batches of about a block, then one with the rest and the cursor at the end."""
         for found in read_lines(fd, self._offset, self._limits.max_line_bytes):
             if isinstance(found, Lines):
-                lines, block_bytes = self._lines, self._limits.block_bytes
+                gathering, block_bytes = self._gathering, self._limits.block_bytes
+                lines = gathering.lines
                 for content in found.contents:
                     self._whole(fd, content)
-                    if len(lines) >= block_bytes or self._text_chars > TEXTS_CHARS_MAX:
+                    if len(lines) >= block_bytes or gathering.text_chars > TEXTS_CHARS_MAX:
                         yield self._batch(fd)
             elif isinstance(found, Torn):
                 self._seen = found.offset + len(found.content)
@@ -182,16 +170,8 @@ class Reading:
     def _add(self, event: Event, offset: int, part: int) -> None:
         if offset < self._compare_until and self._is_known(event, offset):
             return
-        event.seq = self._seq
         event.id = event_id(event.session, self._cursor.origin, offset, part)
-        encode_onto(event, self._lines)
-        self._seq += 1
-        if event.usage is not None:
-            self._add_usage(event.usage)
-        text = text_of(event)
-        if text is not None:
-            self._texts.append(text)
-            self._text_chars += len(text.text)
+        self._gathering.add(event)
 
     def _is_known(self, event: Event, offset: int) -> bool:
         digest = content_digest(event)
@@ -202,14 +182,6 @@ class Reading:
         going_on = max(self._compare_until, offset + COMPARE_AHEAD_BYTES)
         self._compare_until = going_on if self._known_left else 0
         return True
-
-    def _add_usage(self, added: Usage) -> None:
-        self._usage = Usage(
-            self._usage.input + added.input,
-            self._usage.output + added.output,
-            self._usage.cache_read + added.cache_read,
-            self._usage.cache_write + added.cache_write,
-        )
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
         """A line over the cap goes to a blob by streaming; its event says where it is."""
@@ -240,32 +212,7 @@ class Reading:
         self._count("unknown", length + 1)
 
     def _batch(self, fd: int) -> Batch:
-        count = self._seq - self._first_seq
-        batch = Batch(
-            facts=self._parser.facts,
-            first_seq=self._first_seq,
-            cursor=self._advance(fd),
-            usage=self._usage,
-            texts=self._texts,
-            unknown_types=self._take_unknown(),
-            blobs=self._blobs.take_stored(),
-        )
-        if count and self._sealed:
-            batch.blocks = [blocks.seal(self._lines, self._first_seq, count)]
-        elif count:
-            batch.lines, batch.line_count = bytes(self._lines), count
-        self._first_seq = self._seq
-        self._lines.clear()
-        self._texts = []
-        self._text_chars = 0
-        self._usage = NO_USAGE
-        return batch
-
-    def _take_unknown(self) -> dict[str, tuple[int, int]]:
-        """Unknown types since the last batch; the parser counts them and forgets."""
-        unknown = dict(self._parser.unknown)
-        self._parser.unknown.clear()
-        return unknown
+        return self._gathering.batch(self._parser.facts, self._advance(fd), self._parser.unknown)
 
     def _advance(self, fd: int) -> Cursor:
         about = os.fstat(fd)

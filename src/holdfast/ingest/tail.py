@@ -25,12 +25,14 @@ from holdfast.blobstore import BlobStore
 from holdfast.ingest.child import NO_FILE, Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
-from holdfast.ingest.plan import Pending, Plan, make_job, make_plan, unreadable
+from holdfast.ingest.items import ItemReading
+from holdfast.ingest.plan import Pending, Plan, is_changed, make_job, make_plan, unreadable
 from holdfast.ingest.reading import Reading, was_rewritten
-from holdfast.journal.model import Batch, Cursor
+from holdfast.ingest.stores import Stamped, Stores
+from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
-from holdfast.sources.base import LineSource, Log, Source
+from holdfast.sources.base import ItemSource, LineSource, Log, Source
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
@@ -85,7 +87,11 @@ class Tail:
         self._on_children = on_children
         self._log = log
         self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by the agent's session id
-        self._marked: dict[str, None] = {}
+        self._item_sources = [
+            source for source in sources.values() if isinstance(source, ItemSource)
+        ]
+        self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed)
+        self._marked: dict[str, None] = {}  # keys of logs
         self._claims = SessionClaims()
         self._readings = 0
         self._poll: asyncio.TimerHandle | None = None
@@ -101,6 +107,7 @@ class Tail:
 
     async def start(self) -> None:
         """Watch, and read what was missed while nobody watched."""
+        self._loop = asyncio.get_running_loop()
         roots = [root for root, _source in self._roots]
         self._watcher = make_watcher(roots, self._mark, self._missed, self._enters)
         self._watcher.start()
@@ -111,6 +118,7 @@ class Tail:
         self._closing = True
         if self._watcher is not None:
             self._watcher.close()
+        self._stores.close()
         for importer in self._importers:
             importer.stop()
         if self._import is not None:
@@ -189,9 +197,19 @@ class Tail:
     # From a change to a reading.
 
     def _mark(self, path: str) -> None:
-        if not self._closing and self._identify(path) is not None:
-            self._marked[path] = None
-            self._pump_marked()
+        if self._closing:
+            return
+        for source in self._item_sources:
+            store = source.store_of(path)
+            if store is not None:
+                self._stores.touch(source, store)
+                return
+        if self._identify(path) is not None:
+            self._mark_log(path)
+
+    def _mark_log(self, key: str) -> None:
+        self._marked[key] = None
+        self._pump_marked()
 
     def _enters(self, folder: str) -> bool:
         return all(
@@ -235,10 +253,10 @@ class Tail:
             await self._read(log)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this log only
             self._hot.pop(log.agent_session_id, None)
-            self._note(log.path, str(error) or repr(error))
-            self._log.warning("tail.failed", path=log.path, error=repr(error))
+            self._note(log.key, str(error) or repr(error))
+            self._log.warning("tail.failed", path=log.key, error=repr(error))
             if not self._closing:
-                self._marked[log.path] = None
+                self._marked[log.key] = None
                 asyncio.get_running_loop().call_later(RETRY_S, self._pump_marked)
                 return
         finally:
@@ -247,6 +265,9 @@ class Tail:
         self._pump_marked()
 
     async def _read(self, log: Log) -> None:
+        if log.in_place:
+            await self._read_items(log)
+            return
         try:
             fd = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -289,6 +310,61 @@ class Tail:
             hot.next_seq += batch.count
             self._on_stored(batch)
 
+    async def _read_items(self, log: Log) -> None:
+        """On a thread, for finding out what changed may take a while; at first by a child."""
+        job = await asyncio.to_thread(self._make_job, log)
+        if job.cursor.mtime_ns <= 0:  # never read to its end
+            await self._read_in_child(log)
+            return
+        try:
+            await asyncio.to_thread(self._read_items_here, job)
+        except FileNotFoundError:
+            await self._gone(log)
+        except OSError as error:
+            await self._unreadable(log, error)
+        else:
+            self._problems.pop(log.key, None)
+
+    def _read_items_here(self, job: Job) -> None:
+        source = self._sources[job.log.agent]
+        assert isinstance(source, ItemSource)
+        session = job.cursor.session
+
+        def known(key: int) -> ItemMark | None:
+            with self._journal.reader() as reader:
+                return reader.item(session, key)
+
+        reading = ItemReading(
+            source,
+            job.log,
+            job.cursor,
+            first_seq=job.first_seq,
+            limits=self._setup.limits,
+            blobs=BlobStore(self._setup.blobs),
+            known=known,
+            clean=bytes,
+        )
+        for batch in reading.batches():
+            self._journal.submit(batch).result()
+            self._loop.call_soon_threadsafe(self._on_stored, batch)
+
+    def _changed_logs(self, source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
+        """Logs in a file that are not as they were when they were last read."""
+        with self._journal.reader() as reader:
+            return [
+                (log.key, stamp)
+                for log, stamp in source.logs(store, since_ns)
+                if is_changed(reader.cursor(log.agent, log.key), stamp)
+            ]
+
+    def _store_failed(self, store: str, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            self._note(store, error.strerror or str(error))
+        elif self._identify(store) is not None:
+            self._mark_log(store)  # reading it finds that it is gone
+        else:
+            self._reconcile.set()
+
     async def _hot_log(self, log: Log) -> _Hot:
         hot = self._hot.get(log.agent_session_id)
         if hot is None or hot.log.path != log.path:
@@ -306,7 +382,7 @@ class Tail:
     async def _read_in_child(self, log: Log) -> None:
         self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
-        plan = Plan([Pending(about.st_mtime_ns, log.path, log.agent)], about.st_size)
+        plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
         # The session is claimed for this log already, so the importer has claims of its own.
         with self._new_importer(SessionClaims()) as importer:
             await asyncio.to_thread(importer.read, plan)
@@ -320,18 +396,18 @@ class Tail:
 
     async def _gone(self, log: Log) -> None:
         self._hot.pop(log.agent_session_id, None)
-        self._problems.pop(log.path, None)
+        self._problems.pop(log.key, None)
         with self._new_importer(SessionClaims()) as importer:
-            await asyncio.to_thread(importer.read, Plan(gone=[(log.agent, log.path)]))
-        self._log.info("tail.gone", path=log.path)
+            await asyncio.to_thread(importer.read, Plan(gone=[(log.agent, log.key)]))
+        self._log.info("tail.gone", path=log.key)
 
     async def _unreadable(self, log: Log, error: OSError) -> None:
         self._hot.pop(log.agent_session_id, None)
         problem = error.strerror or str(error)
-        self._note(log.path, problem)
+        self._note(log.key, problem)
         cursor = await asyncio.to_thread(self._unreadable_cursor, log, problem)
         await asyncio.wrap_future(self._journal.save_cursors([cursor]))
-        self._log.warning("tail.unreadable", path=log.path, error=problem)
+        self._log.warning("tail.unreadable", path=log.key, error=problem)
 
     def _unreadable_cursor(self, log: Log, problem: str) -> Cursor:
         with self._journal.reader() as reader:
@@ -368,10 +444,10 @@ class Tail:
                 self._note(path, why)
                 self._log.warning("import.problem", problem=problem)
             return
-        for _agent, path in plan.gone:
-            self._mark(path)
+        for _agent, key in plan.gone:
+            self._mark_log(key)
         for pending in plan.pending:
-            self._mark(pending.path)
+            self._mark_log(pending.path)
 
     def _plan(self) -> Plan:
         started_s = time.thread_time()

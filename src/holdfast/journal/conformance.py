@@ -29,6 +29,7 @@ from holdfast.journal.model import (
     Cursor,
     Facts,
     Hit,
+    ItemMark,
     Ledger,
     Mark,
     Run,
@@ -113,13 +114,15 @@ class Trial:
         sealed: bool = False,
         first: int | None = None,
         facts: Facts | None = None,
+        supersedes: int | None = None,
         **fields: Any,
     ) -> Batch:
         """Events that go on where the session ends, or where `first` says."""
         facts = facts or known(session, started_at=at(day), updated_at=at(day))
         first = len(self.held.get(facts.id, [])) if first is None else first
         events = [
-            said(facts.id, first + number, text, kind, at(day)) for number, text in enumerate(texts)
+            said(facts.id, first + number, text, kind, at(day), supersedes)
+            for number, text in enumerate(texts)
         ]
         batch = Batch(
             facts=facts,
@@ -221,7 +224,9 @@ def known(session: str, **facts: Any) -> Facts:
     return Facts(id=session_id(agent, session), agent=agent, agent_session_id=session, **facts)
 
 
-def said(session: str, seq: int, text: str, kind: str, when: str) -> Event:
+def said(
+    session: str, seq: int, text: str, kind: str, when: str, supersedes: int | None = None
+) -> Event:
     return Event(
         id=event_id(session, 0, seq, 0),
         session=session,
@@ -231,6 +236,7 @@ def said(session: str, seq: int, text: str, kind: str, when: str) -> Event:
         text=text,
         data=EMPTY,
         source=None,
+        supersedes=supersedes,
     )
 
 
@@ -518,6 +524,22 @@ def unknown_types_and_blobs_are_counted(trial: Trial) -> None:
 
 
 @require
+def of_each_item_the_newest_mark_is_remembered(trial: Trial) -> None:
+    one = ItemMark(-(1 << 63), (1 << 63) - 1, 0, 1, 0, Usage(1, 2, 3, 4))
+    two = ItemMark(7, -1, 1, 1, 0, Usage())
+    newer = ItemMark(7, 5, 2, 1, 1, Usage(output=9))
+    trial.say("one", "a", "b", items=[one, two])
+    trial.say("two", "x", items=[ItemMark(7, 0, 0, 0, 0, Usage())])
+    trial.say("one", "c", items=[newer])
+    trial.reopen()
+    session = known("one").id
+    same(sorted(trial.reader.items(session), key=lambda mark: mark.key), [one, newer], "items()")
+    same(trial.reader.item(session, 7), newer, "item()")
+    same(trial.reader.item(session, 8), None, "item() of what is not there")
+    same(trial.reader.items("nobody"), [], "items() of no session")
+
+
+@require
 def the_audit_keeps_the_newest_records_only(trial: Trial) -> None:
     records = [
         AuditRecord(at(1), "tested", msgspec.Raw(msgspec.json.encode({"number": number})))
@@ -709,6 +731,23 @@ def search_finds_what_the_index_was_fed(trial: Trial) -> None:
     same(trial.writer.index_lag, 0, "index_lag")
     same(trial.found("apples"), ["one/0"], "a search behind the feeding")
     same(trial.writer.feed_index(), False, "feed_index() when nothing waits")
+
+
+@require
+def a_text_that_was_superseded_is_not_found(trial: Trial) -> None:
+    """Whether the index was fed between the two, had both at once, or reads both again."""
+    trial.say("one", "apples", "bread")
+    trial.settle()
+    trial.say("one", "pears", supersedes=0)
+    trial.say("two", "plums")
+    trial.say("two", "figs", supersedes=0)
+    trial.settle()
+    seen = [trial.found(word) for word in ("apples", "bread", "pears", "plums", "figs")]
+    same(seen, [[], ["one/1"], ["one/2"], [], ["two/1"]], "what is found")
+    trial.say("one", "cherries", supersedes=2)
+    trial.reopen()
+    trial.settle()
+    same([trial.found("pears"), trial.found("cherries")], [[], ["one/3"]], "behind reopening")
 
 
 @require

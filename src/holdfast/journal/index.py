@@ -63,6 +63,6 @@ def spread(text: str) -> str:
 def text_of(event: Event) -> Text | None:
     """What the index gets of an event, if anything."""
     column = COLUMN_OF_KIND.get(event.kind)
-    if column is None or not event.text:
+    if column is None or (not event.text and event.supersedes is None):
         return None
-    return Text(event.seq, column, spread(event.text[:MAX_TEXT_CHARS]))
+    return Text(event.seq, column, spread(event.text[:MAX_TEXT_CHARS]), event.supersedes)

@@ -17,7 +17,7 @@ import msgspec
 
 from holdfast import blocks
 from holdfast.blocks import DamagedBlock
-from holdfast.events import Event, Usage, decode, decode_lines
+from holdfast.events import Event, decode, decode_lines
 from holdfast.journal.index import text_of
 from holdfast.journal.model import (
     AuditRecord,
@@ -27,6 +27,7 @@ from holdfast.journal.model import (
     Facts,
     FilesLedger,
     Hit,
+    ItemMark,
     Mark,
     Run,
     SearchQuery,
@@ -56,6 +57,7 @@ class State(msgspec.Struct):
     unknown: list[UnknownType] = []
     blobs: dict[str, Blob] = {}
     audit: list[AuditRecord] = []
+    items: dict[str, dict[int, ItemMark]] = {}  # session -> key -> mark
 
 
 class MemoryJournal:
@@ -153,13 +155,15 @@ class MemoryWriter:
         row.events += len(lines)
         row.raw_bytes += size
         row.stored_bytes += size
-        row.usage = _added(row.usage, batch.usage)
+        row.usage = row.usage.plus(batch.usage)
         state.lines.setdefault(session, []).extend(lines)
         state.order += [(session, batch.first_seq + number) for number in range(len(lines))]
         if batch.cursor is not None:
             self._save(batch.cursor)
         for name, (records, bytes_) in batch.unknown_types.items():
             self._count_unknown(batch.facts.agent, name, records, bytes_)
+        for mark in batch.items:
+            state.items.setdefault(session, {})[mark.key] = mark
         for blob in batch.blobs:
             state.blobs.setdefault(blob.digest, blob)
 
@@ -311,6 +315,14 @@ class MemoryReader:
         origins = [each.origin for each in self.cursors() if each.session == session]
         return max(origins, default=-1) + 1
 
+    def items(self, session: str) -> list[ItemMark]:
+        with self._journal.lock:
+            return list(self._state.items.get(session, {}).values())
+
+    def item(self, session: str, key: int) -> ItemMark | None:
+        with self._journal.lock:
+            return self._state.items.get(session, {}).get(key)
+
     def unknown_types(self) -> list[UnknownType]:
         with self._journal.lock:
             return sorted(
@@ -360,9 +372,15 @@ class MemoryReader:
 
     def _spoken(self) -> Iterator[Event]:
         """Every event that search knows, with the text that it knows."""
-        for session, seq in self._state.order[: self._state.indexed]:
-            event = decode(self._state.lines[session][seq])
-            if text_of(event) is not None:
+        events = [
+            decode(self._state.lines[session][seq])
+            for session, seq in self._state.order[: self._state.indexed]
+        ]
+        superseded = {
+            (event.session, event.supersedes) for event in events if event.supersedes is not None
+        }
+        for event in events:
+            if text_of(event) is not None and (event.session, event.seq) not in superseded:
                 yield event
 
     def _matching(self, terms: Sequence[Term]) -> Iterator[Event]:
@@ -404,15 +422,6 @@ def _learn(row: SessionRow, facts: Facts) -> None:
     row.cwd = facts.cwd or row.cwd
     row.branch = facts.branch or row.branch
     row.agent_version = facts.agent_version or row.agent_version
-
-
-def _added(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        one.input + other.input,
-        one.output + other.output,
-        one.cache_read + other.cache_read,
-        one.cache_write + other.cache_write,
-    )
 
 
 def _fits(row: SessionRow, agent: str, project: str, since: str) -> bool:

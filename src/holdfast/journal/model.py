@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -140,6 +141,7 @@ class Text(msgspec.Struct, array_like=True, frozen=True, gc=False):
     seq: int
     column: int
     text: str
+    supersedes: int | None = None  # the event whose text is not to be found any more
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -148,6 +150,22 @@ class Blob(msgspec.Struct, frozen=True):
     digest: str
     bytes: int
     stored_bytes: int
+
+
+class ItemMark(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What was last stored of one item of a log that is changed in place."""
+
+    key: int  # of its name
+    digest: int  # of its content
+    seq: int  # of the event
+    turn: int
+    version: int  # from 0, how often it was changed
+    usage: Usage  # counted so far
+
+    @classmethod
+    def of_row(cls, row: Sequence[int]) -> Self:
+        key, digest, seq, turn, version, *spent = row
+        return cls(key, digest, seq, turn, version, Usage(*spent))
 
 
 class Batch(msgspec.Struct, kw_only=True):
@@ -166,6 +184,7 @@ class Batch(msgspec.Struct, kw_only=True):
     texts: list[Text] = []
     unknown_types: dict[str, tuple[int, int]] = {}  # type -> records, bytes
     blobs: list[Blob] = []
+    items: list[ItemMark] = []
 
     @property
     def count(self) -> int:

@@ -18,6 +18,7 @@ from holdfast.journal.model import (
     Cursor,
     FilesLedger,
     Hit,
+    ItemMark,
     Ledger,
     Mark,
     Run,
@@ -201,6 +202,16 @@ class SqliteReader:
             value = self._connection.execute(self._q.next_origin, (session,)).get
         assert isinstance(value, int)
         return value
+
+    def items(self, session: str) -> list[ItemMark]:
+        with plain_errors(self.path):
+            rows = self._connection.execute(self._q.list_items, (session,))
+            return [ItemMark.of_row(row) for row in rows]
+
+    def item(self, session: str, key: int) -> ItemMark | None:
+        with plain_errors(self.path):
+            rows = self._select(self._q.get_item, session, key)
+        return ItemMark.of_row(rows[0]) if rows else None
 
     def unknown_types(self) -> list[UnknownType]:
         with plain_errors(self.path):

@@ -55,6 +55,7 @@ class SqliteWriter:
             self._indexed_position = self._state("indexed_position")
         self._remembered: list[_WordRow] = []
         self._remembered_chars = 0
+        self._superseded: list[int] = []  # positions of texts that are not to be found any more
         self._remembered_from = self._next_position  # texts before it were not remembered
 
     @property
@@ -66,6 +67,7 @@ class SqliteWriter:
         """Store all batches or none of them."""
         position = self._next_position
         words: list[_WordRow] = []
+        superseded: list[int] = []
         chars = 0
 
         def store() -> None:
@@ -74,23 +76,25 @@ class SqliteWriter:
                 words.extend(_word_rows(batch.texts, position - batch.first_seq))
                 chars += sum(len(text.text) for text in batch.texts)
                 position = self._store(batch, position)
+                superseded.extend(self._superseded_by(batch.facts.id, batch.texts))
             self._connection.execute(self._q.set_state, (position, "next_position"))
 
         self._transaction(store, durable=durable)
         self._next_position = position
-        self._remember(words, chars)
+        self._remember(words, superseded, chars)
 
     def feed_index(self) -> bool:
         """Bring search up to date by one batch; whether more is waiting."""
         if self._indexed_position >= self._next_position:
             return False
         if self._remembered_from <= self._indexed_position:
-            rows, upto = self._remembered, self._next_position
+            rows, gone, upto = self._remembered, self._superseded, self._next_position
         else:
-            rows, upto = self._read_texts_again(self._remembered_from)
+            rows, gone, upto = self._read_texts_again(self._remembered_from)
 
         def store() -> None:
             self._connection.executemany(self._q.insert_words, rows)
+            self._connection.executemany(self._q.delete_words, [(position,) for position in gone])
             self._connection.execute(self._q.set_state, (upto, "indexed_position"))
 
         self._transaction(store)
@@ -188,6 +192,11 @@ class SqliteWriter:
             execute(self._q.upsert_file, _cursor_row(batch.cursor))
         for type_name, (records, size) in batch.unknown_types.items():
             execute(self._q.add_unknown_type, (batch.facts.agent, type_name, records, size))
+        for mark in batch.items:
+            usage = mark.usage
+            spent = (usage.input, usage.output, usage.cache_read, usage.cache_write)
+            stored_as = (mark.key, mark.digest, mark.seq, mark.turn, mark.version)
+            execute(self._q.upsert_item, (number, *stored_as, *spent))
         for blob in batch.blobs:
             execute(self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes))
         return position
@@ -213,26 +222,41 @@ class SqliteWriter:
         if not self._connection.changes():
             self._connection.execute(self._q.insert_run, (position, number, first_seq, count))
 
-    def _remember(self, words: list[_WordRow], chars: int) -> None:
+    def _superseded_by(self, session: str, texts: Iterable[Text]) -> list[int]:
+        """Where the texts stand that these take the place of."""
+        seqs = [text.supersedes for text in texts if text.supersedes is not None]
+        if not seqs:
+            return []
+        ((number, _events),) = sqlite.select(self._connection, self._q.session_length, (session,))
+        return [
+            position
+            for seq in seqs
+            for (position,) in sqlite.select(self._connection, self._q.position_of, (number, seq))
+        ]
+
+    def _remember(self, words: list[_WordRow], superseded: list[int], chars: int) -> None:
         self._remembered_chars += chars
         if self._remembered_chars > INDEX_BATCH_CHARS:
             self._forget_remembered()
         else:
             self._remembered += words
+            self._superseded += superseded
 
     def _forget_remembered(self) -> None:
         self._remembered = []
         self._remembered_chars = 0
+        self._superseded = []
         self._remembered_from = self._next_position
 
-    def _read_texts_again(self, stop: int) -> tuple[list[_WordRow], int]:
+    def _read_texts_again(self, stop: int) -> tuple[list[_WordRow], list[int], int]:
         """Texts behind the index, from the journal itself, up to what is remembered at most.
 
-        Returns them with the position where that batch ends. Damaged events have no texts any more;
-        what stands behind them is found all the same.
+        Returns them with the positions that they supersede and the one where that batch ends.
+        Damaged events have no texts any more; what stands behind them is found all the same.
         """
         reader = SqliteReader.on(self._connection, self.path)
         rows: list[_WordRow] = []
+        superseded: list[int] = []
         chars, position = 0, self._indexed_position
         stop = min(stop, position + INDEX_BATCH_EVENTS)
         for run in reader.runs(position, limit=INDEX_BATCH_EVENTS):
@@ -245,10 +269,11 @@ class SqliteWriter:
                 events = decode_lines(lines)
                 texts = [text for text in map(index.text_of, events) if text is not None]
                 rows += _word_rows(texts, shift)
+                superseded += self._superseded_by(run.session, texts)
                 chars += sum(len(text.text) for text in texts)
                 if chars > INDEX_BATCH_CHARS:
-                    return rows, events[-1].seq + 1 + shift
-        return rows, stop
+                    return rows, superseded, events[-1].seq + 1 + shift
+        return rows, superseded, stop
 
 
 def _word_rows(texts: Iterable[Text], shift: int) -> list[_WordRow]:

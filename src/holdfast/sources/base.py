@@ -34,6 +34,7 @@ class Log(msgspec.Struct, frozen=True):
     agent_session_id: str
     parent: str = ""  # the agent's id of the session that started this one
     member: str = ""  # which of the sessions in the file, where one file holds many
+    in_place: bool = False  # its items are changed where they stand: an `ItemSource` reads it
 
     @property
     def key(self) -> str:
@@ -145,6 +146,7 @@ class ItemReader(Protocol):
 
     facts: Facts
     unknown: dict[str, tuple[int, int]]
+    stamp: Stamp  # of the log before it was read: what changes meanwhile must show as a change
     starts_over: bool  # it gives the whole log each time, and so the ledger counts it anew
 
     def read(self) -> Iterator[Read]: ...
@@ -162,12 +164,15 @@ class ItemSource(Source, Protocol):
         """Which file is to be looked into when the file at a path was changed; None for none."""
         ...
 
-    def logs(self, store: str) -> Iterator[tuple[Log, Stamp]]:
-        """The logs in a file, and what tells whether each changed. Raises OSError."""
+    def logs(self, store: str, since_ns: int = 0) -> Iterator[tuple[Log, Stamp]]:
+        """The logs in a file, and what tells whether each changed. Raises OSError.
+
+        Those that were last changed before `since_ns` may be left out.
+        """
         ...
 
     def reader(self, log: Log, state: bytes, means: Means) -> ItemReader:
-        """Raises OSError where the log cannot be read now."""
+        """Raises OSError where the log cannot be read now, FileNotFoundError when it is gone."""
         ...
 
 

@@ -88,6 +88,39 @@ ON CONFLICT (agent, type) DO UPDATE SET
 -- A payload beside the journal; the same one again changes nothing.
 INSERT OR IGNORE INTO blobs (digest, bytes, stored_bytes) VALUES (?, ?, ?);
 
+-- name: upsert_item
+-- What was last stored of an item.
+INSERT INTO items (
+    session_no, key, digest, seq, turn, version,
+    usage_input, usage_output, usage_cache_read, usage_cache_write
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (session_no, key) DO UPDATE SET
+    digest = excluded.digest, seq = excluded.seq, turn = excluded.turn,
+    version = excluded.version, usage_input = excluded.usage_input,
+    usage_output = excluded.usage_output, usage_cache_read = excluded.usage_cache_read,
+    usage_cache_write = excluded.usage_cache_write;
+
+-- name: list_items
+-- What was last stored of each item of a session.
+SELECT key, digest, seq, turn, version,
+       usage_input, usage_output, usage_cache_read, usage_cache_write
+FROM items WHERE session_no = (SELECT no FROM sessions WHERE id = ?);
+
+-- name: get_item
+-- The same of one item.
+SELECT key, digest, seq, turn, version,
+       usage_input, usage_output, usage_cache_read, usage_cache_write
+FROM items WHERE session_no = (SELECT no FROM sessions WHERE id = ?1) AND key = ?2;
+
+-- name: position_of
+-- Where an event of a session stands in the global order.
+SELECT pos + ?2 - first_seq FROM runs WHERE session_no = ?1 AND first_seq <= ?2
+ORDER BY pos DESC LIMIT 1;
+
+-- name: delete_words
+-- A text that a later version has superseded.
+DELETE FROM words WHERE rowid = ?;
+
 -- name: insert_words
 -- What the index gets of one event.
 INSERT INTO words (rowid, user, assistant, thinking, tool, system) VALUES (?, ?, ?, ?, ?, ?);

@@ -10,7 +10,8 @@ import pytest
 
 from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Kind, decode_lines, encode, event_id, session_id
-from holdfast.ingest.reading import Reading, ReadingLimits, starting_cursor
+from holdfast.ingest.gathering import ReadingLimits
+from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal.model import Batch
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log

@@ -1,0 +1,171 @@
+"""One log whose items are changed in place, as batches for the journal.
+
+Such a log has no place where the new begins: a message gets a result an hour later, a file is
+written anew with one word changed, a row is updated. So each item has a name, and the journal
+remembers of each what was last stored (`ItemMark`). What is new is appended, what is the same is
+passed over, and what changed is appended as an event that `supersedes` the one before it. Nothing
+is removed: an item that is gone at the source stays here.
+
+Comparing with the stored events themselves was rejected: finding one event by a name takes an index
+that every other session would pay for, and a hash of a name and one of a content are 16 bytes.
+
+Reading can stop after any batch. The marks of what was stored are stored with it, and the cursor of
+an unfinished reading has a time that no file has: the next reading begins again and passes over
+what is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from holdfast.blobstore import BlobStore
+from holdfast.events import Event, Kind, Usage, event_id
+from holdfast.ingest.gathering import Gathering, ReadingLimits
+from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, ItemMark, Ledger, Verdict
+from holdfast.sources.base import ItemReader, ItemSource, Log, Means
+
+UNFINISHED_NS: Final = -1  # of a cursor: no file was ever written then
+_ID_BITS: Final = 48
+
+Known = Callable[[int], ItemMark | None]
+
+
+class _State(msgspec.Struct, array_like=True):
+    """Of a log, what the next reading needs."""
+
+    turn: int
+    reader: bytes
+
+
+class ItemReading:
+    """Reads one log once: all of it, or what its reader says may have changed."""
+
+    def __init__(
+        self,
+        source: ItemSource,
+        log: Log,
+        cursor: Cursor,
+        *,
+        first_seq: int,
+        limits: ReadingLimits,
+        blobs: BlobStore,
+        known: Known,
+        clean: Callable[[bytes], bytes],
+        sealed: bool = False,
+    ) -> None:
+        self._cursor = cursor
+        self._before = msgspec.msgpack.decode(cursor.state, type=_State) if cursor.state else None
+        self._turn = self._before.turn if self._before else 0
+        self._known = known
+        self._marks: dict[int, ItemMark] = {}  # of this reading
+        means = Means(blobs, clean, limits.max_line_bytes)
+        self._reader: ItemReader = source.reader(
+            log, self._before.reader if self._before else b"", means
+        )
+        self._ledger = NO_BYTES if self._reader.starts_over else cursor.ledger
+        self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
+        self._gathering = Gathering(first_seq, limits.block_bytes, blobs, sealed=sealed)
+
+    def batches(self) -> Iterator[Batch]:
+        """Batches of about a block, then one with the rest and the cursor at the end."""
+        with closing(self._reader) as reader:
+            for read in reader.read():
+                self._counts[read.verdict] += read.size
+                for event in read.events:
+                    self._take(event)
+                if self._gathering.is_full:
+                    yield self._batch(finished=False)
+            yield self._batch(finished=True)
+
+    def _take(self, event: Event) -> None:
+        assert event.source is not None
+        key = name_key(event.source.uuid)
+        mark = self._marks.get(key) or self._known(key)
+        spent = event.usage or NO_USAGE
+        digest = content_key(event)
+        if mark is None:
+            if event.kind == Kind.USER and not event.sidechain:
+                self._turn += 1
+            event.turn = self._turn
+            counted, version = spent, 0
+        else:
+            counted = _larger(mark.usage, spent)
+            if digest == mark.digest and counted == mark.usage:
+                return
+            event.turn, event.supersedes = mark.turn, mark.seq
+            version = mark.version + 1
+        added = _difference(counted, mark.usage) if mark else counted
+        event.usage = added if added != NO_USAGE else None
+        part = key & ((1 << _ID_BITS) - 1)
+        event.id = event_id(event.session, self._cursor.origin, part, version)
+        self._gathering.add(event)
+        mark = ItemMark(key, digest, event.seq, event.turn, version, counted)
+        self._marks[key] = mark
+        self._gathering.items.append(mark)
+
+    def _batch(self, *, finished: bool) -> Batch:
+        counts = self._counts
+        self._ledger = self._ledger.plus(
+            Ledger(counts["parsed"], counts["skipped"], counts["unknown"], counts["bad"])
+        )
+        self._counts = dict.fromkeys(counts, 0)
+        stamp = self._reader.stamp
+        if finished:
+            size, mtime_ns, state = stamp.size, stamp.mtime_ns, self._reader.state()
+        else:
+            size, mtime_ns = self._ledger.consumed, UNFINISHED_NS
+            state = self._before.reader if self._before else b""
+        self._cursor = replace(
+            self._cursor,
+            offset=size,
+            size=size,
+            mtime_ns=mtime_ns,
+            ledger=self._ledger,
+            state=msgspec.msgpack.encode(_State(self._turn, state)),
+            compare_until=0,
+            gone_at="",
+            error="",
+        )
+        return self._gathering.batch(self._reader.facts, self._cursor, self._reader.unknown)
+
+
+def name_key(name: str) -> int:
+    return _hash(name.encode("utf-8", "surrogatepass"))
+
+
+def content_key(event: Event) -> int:
+    """What makes a later version of an item another one; when it was changed does not."""
+    return _hash(event.kind.encode(), event.text.encode("utf-8", "surrogatepass"), event.data)
+
+
+def _hash(*parts: bytes | msgspec.Raw) -> int:
+    """64 bits, as SQLite stores them."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        hasher.update(part)
+        hasher.update(b"\0")
+    return int.from_bytes(hasher.digest(), "big", signed=True)
+
+
+def _larger(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        max(one.input, other.input),
+        max(one.output, other.output),
+        max(one.cache_read, other.cache_read),
+        max(one.cache_write, other.cache_write),
+    )
+
+
+def _difference(more: Usage, less: Usage) -> Usage:
+    return Usage(
+        more.input - less.input,
+        more.output - less.output,
+        more.cache_read - less.cache_read,
+        more.cache_write - less.cache_write,
+    )
