@@ -38,7 +38,7 @@ class Desk:
         """What reading the log on gives; the caller stores as much of it as it wants."""
         log = self.source.identify(str(self.path))
         assert log is not None
-        job = make_job(log, self.reader)
+        job = make_job(self.source, log, self.reader)
         reading = Reading(
             self.source,
             log,

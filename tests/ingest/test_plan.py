@@ -256,11 +256,11 @@ def test_a_job_says_where_to_go_on(shelf: Shelf) -> None:
     path.write_bytes(said("a"))
     log = shelf.source.identify(str(path))
     assert log is not None
-    job = make_job(log, shelf.reader)
+    job = make_job(shelf.source, log, shelf.reader)
     assert (job.first_seq, job.cursor.offset, job.cursor.origin) == (0, 0, 0)
     assert not job.cursor.must_compare
     shelf.catch_up()
-    job = make_job(log, shelf.reader)
+    job = make_job(shelf.source, log, shelf.reader)
     assert (job.first_seq, job.cursor.offset) == (1, path.stat().st_size)
 
 
@@ -408,10 +408,11 @@ def test_a_fork_is_a_session_that_says_where_it_came_from(shelf: Shelf) -> None:
         lines.user_line("a", uuid="u1", session=OTHER) + lines.user_line("c", session=OTHER)
     )
     shelf.catch_up()
-    assert shelf.texts(OTHER) == ["a", "c"]
+    assert shelf.texts(OTHER) == ["c"]
     row = shelf.reader.session(session_id("claude", OTHER))
     assert row is not None
     assert row.forked_from == session_id("claude", SESSION)
+    assert row.inherited == 1
 
 
 def test_a_line_over_the_cap_is_not_repeated_either(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Final
 
 from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Usage, decode_lines, session_id
+from holdfast.ingest.child import comparing
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.plan import Plan, gone, make_job, make_plan
-from holdfast.ingest.reading import Reading, known_contents, starting_cursor
+from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Text
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
@@ -130,12 +131,11 @@ class Shelf:
         return plan
 
     def read(self, log: Log) -> None:
-        job = make_job(log, self.reader)
+        job = make_job(self.source, log, self.reader)
         cursor = job.cursor
-        known = None
+        known, kin = None, None
         if cursor.must_compare:
-            events = self.reader.events(cursor.session)
-            known = known_contents(events, but_origin=cursor.origin)
+            known, kin = comparing(self.source, log, cursor, self.reader)
         reading = Reading(
             self.source,
             log,
@@ -144,6 +144,7 @@ class Shelf:
             limits=self.limits,
             blobs=self.blobs,
             known=known,
+            kin=kin,
             sealed=True,
         )
         fd = os.open(log.path, os.O_RDONLY)

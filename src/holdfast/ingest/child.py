@@ -22,6 +22,7 @@ import msgspec
 from holdfast.blobstore import BlobStore
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.items import ItemReading
+from holdfast.ingest.kinship import Kin, find_kin, peek
 from holdfast.ingest.reading import Known, Reading, known_contents
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.protocol import JournalReader
@@ -102,6 +103,10 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         yield from _items(source, job, setup, blobs)
         return
     assert isinstance(source, LineSource)
+    known, kin = None, None
+    if job.cursor.must_compare:
+        with _journal(setup.journal) as reader:
+            known, kin = comparing(source, job.log, job.cursor, reader)
     reading = Reading(
         source,
         job.log,
@@ -109,7 +114,8 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         first_seq=job.first_seq,
         limits=setup.limits,
         blobs=blobs,
-        known=_known(setup.journal, job.cursor) if job.cursor.must_compare else None,
+        known=known,
+        kin=kin,
         sealed=True,
     )
     fd = os.open(job.log.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
@@ -149,9 +155,12 @@ def _journal(path: str) -> Iterator[JournalReader]:
         reader.close()
 
 
-def _known(journal: str, cursor: Cursor) -> Known:
-    with _journal(journal) as reader:
-        return known_contents(reader.events(cursor.session), but_origin=cursor.origin)
+def comparing(
+    source: LineSource, log: Log, cursor: Cursor, reader: JournalReader
+) -> tuple[Known, Kin | None]:
+    """What a log may repeat of its own session, and of others."""
+    known = known_contents(reader.events(cursor.session), but_origin=cursor.origin)
+    return known, find_kin(peek(source, log), reader)
 
 
 def _limit_memory(limit_bytes: int) -> None:

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from holdfast.errors import HoldfastError
 from holdfast.ingest.child import Frame, Job, Setup, read_frame, write_frame
 from holdfast.ingest.claims import SessionClaims
+from holdfast.ingest.kinship import family, peek
 from holdfast.ingest.plan import Pending, Plan, gone, make_job, make_plan, unreadable
 from holdfast.journal.model import Batch, FilesLedger
 from holdfast.journal.protocol import JournalReader
@@ -31,7 +32,7 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SequenceConflict
 from holdfast.settings import Settings
-from holdfast.sources.base import Log, Source
+from holdfast.sources.base import LineSource, Log, Source
 
 UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
 CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
@@ -205,7 +206,13 @@ class Importer:
     def _read_pending(self, child: _Child, pending: Pending) -> bool:
         """Read one log; False when that took the child's life, or cost it."""
         log = self._identify(pending)
+        kin = ""
         try:
+            kin = self._family(log)
+            if kin and not self._claims.take(kin):
+                kin = ""
+                self._put_back(pending)
+                return True
             self._read(child, log)
         except (ImportFailed, OSError, SequenceConflict) as error:
             child.process.kill()
@@ -216,8 +223,26 @@ class Importer:
                 self._refused(log, str(error))
             return False
         finally:
+            if kin:
+                self._claims.release(kin)
             self._release(log)
         return True
+
+    def _family(self, log: Log) -> str:
+        """Whose logs are not to be read beside this one; "" when it was read before."""
+        source = self._sources[log.agent]
+        if log.in_place or not isinstance(source, LineSource):
+            return ""
+        with self._journal.reader() as reader:
+            if reader.cursor(log.agent, log.key) is not None:
+                return ""
+        return family(peek(source, log))
+
+    def _put_back(self, pending: Pending) -> None:
+        """A relative of it is read now."""
+        with self._lock:
+            self._pending.append(pending)
+            self._lock.wait(CLAIM_POLL_S)
 
     def _identify(self, pending: Pending) -> Log:
         log = self._sources[pending.agent].identify(pending.path)
@@ -243,7 +268,7 @@ class Importer:
     def _read(self, child: _Child, log: Log) -> None:
         try:
             with self._journal.reader() as reader:
-                job = make_job(log, reader)
+                job = make_job(self._sources[log.agent], log, reader)
         except OSError as error:
             self._refused(log, error.strerror or str(error))
             return

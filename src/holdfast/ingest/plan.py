@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from holdfast.events import session_id
 from holdfast.ingest.child import Job
+from holdfast.ingest.kinship import is_settled, peek, relatives
 from holdfast.ingest.reading import fresh_incarnation, starting_cursor, was_rewritten
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import MEMBER, ItemSource, Log, Source, Stamp, is_utf8_path
+from holdfast.sources.base import MEMBER, ItemSource, LineSource, Log, Source, Stamp, is_utf8_path
 from holdfast.sources.walk import walk_folders
 
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
@@ -164,7 +165,7 @@ def _shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def make_job(log: Log, reader: JournalReader) -> Job:
+def make_job(source: Source, log: Log, reader: JournalReader) -> Job:
     """How to read a log on from where it was left, or anew when it was rewritten."""
     session = session_id(log.agent, log.agent_session_id)
     row = reader.session(session)
@@ -172,10 +173,13 @@ def make_job(log: Log, reader: JournalReader) -> Job:
     cursor = _cursor(log, reader)
     if log.in_place:  # its items are known by their names, wherever they were read
         return Job(log, cursor, events)
+    assert isinstance(source, LineSource)
     # Another log may have given this session its events: what both hold is stored once.
     unread = not cursor.offset and not cursor.compare_until
     if (events and unread) or _is_rewritten(log.path, cursor):
         cursor = _anew(log, cursor, reader)
+    elif not (row and is_settled(row)) and relatives(peek(source, log), reader):
+        cursor = replace(cursor, compare_until=max(os.path.getsize(log.path), 1))
     return Job(log, cursor, events)
 
 

@@ -29,6 +29,7 @@ from msgspec.structs import replace
 from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Kind, Origin, event_id, origin_of
 from holdfast.ingest.gathering import TEXTS_CHARS_MAX, Gathering, ReadingLimits
+from holdfast.ingest.kinship import Kin
 from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
 from holdfast.journal.model import NO_BYTES, Batch, Cursor, Ledger, Verdict
 from holdfast.sources.base import LineSource, Log, Parser
@@ -85,6 +86,7 @@ class Reading:
         limits: ReadingLimits,
         blobs: BlobStore,
         known: Known | None = None,
+        kin: Kin | None = None,
         sealed: bool = False,
     ) -> None:
         self._log = log
@@ -93,6 +95,7 @@ class Reading:
         self._blobs = blobs
         self._known = known or Known()
         self._known_left = self._known.total()
+        self._kin = kin
         self._compare_until = cursor.compare_until
         self._parser: Parser = source.parser(log, cursor.state, blobs)
         self._offset = cursor.offset
@@ -168,7 +171,9 @@ class Reading:
         self._offset += size
 
     def _add(self, event: Event, offset: int, part: int) -> None:
-        if offset < self._compare_until and self._is_known(event, offset):
+        if offset < self._compare_until and (
+            self._is_known(event, offset) or self._is_of_kin(event, offset)
+        ):
             return
         event.id = event_id(event.session, self._cursor.origin, offset, part)
         self._gathering.add(event)
@@ -179,9 +184,20 @@ class Reading:
             return False
         self._known[digest] -= 1
         self._known_left -= 1
-        going_on = max(self._compare_until, offset + COMPARE_AHEAD_BYTES)
-        self._compare_until = going_on if self._known_left else 0
+        if self._known_left or self._kin is not None:
+            self._compare_further(offset)
+        else:
+            self._compare_until = 0
         return True
+
+    def _is_of_kin(self, event: Event, offset: int) -> bool:
+        if self._kin is None or not self._kin.repeats(event):
+            return False
+        self._compare_further(offset)
+        return True
+
+    def _compare_further(self, offset: int) -> None:
+        self._compare_until = max(self._compare_until, offset + COMPARE_AHEAD_BYTES)
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
         """A line over the cap goes to a blob by streaming; its event says where it is."""
@@ -212,7 +228,10 @@ class Reading:
         self._count("unknown", length + 1)
 
     def _batch(self, fd: int) -> Batch:
-        return self._gathering.batch(self._parser.facts, self._advance(fd), self._parser.unknown)
+        batch = self._gathering.batch(self._parser.facts, self._advance(fd), self._parser.unknown)
+        if self._kin is not None:
+            batch.inherited = self._kin.take_spans()
+        return batch
 
     def _advance(self, fd: int) -> Cursor:
         about = os.fstat(fd)

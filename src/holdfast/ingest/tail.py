@@ -26,6 +26,7 @@ from holdfast.ingest.child import NO_FILE, Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.items import ItemReading
+from holdfast.ingest.kinship import is_settled
 from holdfast.ingest.plan import Pending, Plan, is_changed, make_job, make_plan, unreadable
 from holdfast.ingest.reading import Reading, was_rewritten
 from holdfast.ingest.stores import Stamped, Stores
@@ -309,6 +310,8 @@ class Tail:
             hot.cursor = batch.cursor
             hot.next_seq += batch.count
             self._on_stored(batch)
+            if not is_settled(batch.facts):
+                self._hot.pop(hot.log.agent_session_id, None)
 
     async def _read_items(self, log: Log) -> None:
         """On a thread, for finding out what changed may take a while; at first by a child."""
@@ -377,7 +380,7 @@ class Tail:
 
     def _make_job(self, log: Log) -> Job:
         with self._journal.reader() as reader:
-            return make_job(log, reader)
+            return make_job(self._sources[log.agent], log, reader)
 
     async def _read_in_child(self, log: Log) -> None:
         self._hot.pop(log.agent_session_id, None)

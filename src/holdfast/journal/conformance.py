@@ -36,6 +36,7 @@ from holdfast.journal.model import (
     SearchQuery,
     SessionFilter,
     SessionRow,
+    Span,
     TitleRank,
     UnknownType,
 )
@@ -495,12 +496,28 @@ def the_title_of_the_highest_rank_wins_and_among_equals_the_newest(trial: Trial)
 
 
 @require
-def a_fork_names_the_session_that_it_repeats(trial: Trial) -> None:
-    for session, day, uuid in (("late", 5, "u"), ("early", 2, "u"), ("mid", 3, "u"), ("no", 1, "")):
-        trial.say(session, "x", facts=known(session, first_uuid=uuid, started_at=at(day)))
-    seen = {row.agent_session_id: row.forked_from for row in trial.reader.sessions()}
-    first = known("early").id
-    same(seen, {"late": first, "early": "", "mid": first, "no": ""}, "forked_from")
+def a_session_refers_to_what_others_hold_of_it(trial: Trial) -> None:
+    first, second = known("first").id, known("second").id
+    trial.say("first", "a", "b", "c", facts=known("first", first_uuid="u"))
+    trial.say("second", "d", facts=known("second", first_uuid="u"), inherited=[Span(first, 0, 2)])
+    trial.say("third", "e", inherited=[Span(first, 0, 1), Span(second, 0, 1)])
+    trial.say("third", inherited=[Span(first, 2, 3)])
+    trial.say("named", "f", facts=known("named", forked_from=second))
+    trial.reopen()
+    same(trial.reader.lineage(second), [Span(first, 0, 2)], "lineage()")
+    expected = [Span(first, 0, 1), Span(second, 0, 1), Span(first, 2, 3)]
+    same(trial.reader.lineage(known("third").id), expected, "lineage() of several batches")
+    same(trial.reader.lineage(first), [], "lineage() of what stands alone")
+    seen = {
+        row.agent_session_id: (row.forked_from, row.inherited) for row in trial.reader.sessions()
+    }
+    same(
+        seen,
+        {"first": ("", 0), "second": (first, 2), "third": (first, 3), "named": (second, 0)},
+        "forked_from and inherited",
+    )
+    same(trial.reader.beginning_with(AGENT, "u"), [first, second], "beginning_with()")
+    same(trial.reader.beginning_with("codex", "u"), [], "beginning_with() of another agent")
 
 
 @require

@@ -33,6 +33,7 @@ from holdfast.journal.model import (
     SearchQuery,
     SessionFilter,
     SessionRow,
+    Span,
     TitleRank,
     Totals,
     UnknownType,
@@ -58,6 +59,7 @@ class State(msgspec.Struct):
     blobs: dict[str, Blob] = {}
     audit: list[AuditRecord] = []
     items: dict[str, dict[int, ItemMark]] = {}  # session -> key -> mark
+    lineage: dict[str, list[Span]] = {}
 
 
 class MemoryJournal:
@@ -162,6 +164,10 @@ class MemoryWriter:
             self._save(batch.cursor)
         for name, (records, bytes_) in batch.unknown_types.items():
             self._count_unknown(batch.facts.agent, name, records, bytes_)
+        for span in batch.inherited:
+            state.lineage.setdefault(session, []).append(span)
+            row.inherited += span.count
+            row.forked_from = row.forked_from or span.source
         for mark in batch.items:
             state.items.setdefault(session, {})[mark.key] = mark
         for blob in batch.blobs:
@@ -192,7 +198,7 @@ class MemoryReader:
         with self._journal.lock:
             found = {event.session for event in self._matching(parse(text))} if text else set()
             rows = [
-                self._shown(row)
+                msgspec.structs.replace(row)
                 for row in self._state.sessions.values()
                 if _fits(row, wanted.agent, wanted.project, wanted.since)
                 and (
@@ -208,7 +214,7 @@ class MemoryReader:
     def session(self, session: str) -> SessionRow | None:
         with self._journal.lock:
             row = self._state.sessions.get(session)
-            return self._shown(row) if row is not None else None
+            return msgspec.structs.replace(row) if row is not None else None
 
     def find(self, prefix: str, agent: str = "") -> list[tuple[str, str, str, str]]:
         with self._journal.lock:
@@ -315,6 +321,19 @@ class MemoryReader:
         origins = [each.origin for each in self.cursors() if each.session == session]
         return max(origins, default=-1) + 1
 
+    def lineage(self, session: str) -> list[Span]:
+        with self._journal.lock:
+            return list(self._state.lineage.get(session, []))
+
+    def beginning_with(self, agent: str, first_uuid: str) -> list[str]:
+        with self._journal.lock:
+            rows = [
+                row
+                for row in self._state.sessions.values()
+                if (row.agent, row.first_uuid) == (agent, first_uuid)
+            ]
+        return [row.id for row in sorted(rows, key=lambda row: (-row.events, row.id))]
+
     def items(self, session: str) -> list[ItemMark]:
         with self._journal.lock:
             return list(self._state.items.get(session, {}).values())
@@ -357,19 +376,6 @@ class MemoryReader:
     def close(self) -> None:
         pass
 
-    def _shown(self, row: SessionRow) -> SessionRow:
-        """A copy that says which session it is a fork of: the first that begins with its record."""
-        first = min(
-            (
-                other
-                for other in self._state.sessions.values()
-                if row.first_uuid and other.first_uuid == row.first_uuid
-            ),
-            key=lambda other: (other.started_at, other.id),
-            default=row,
-        )
-        return msgspec.structs.replace(row, forked_from=first.id if first is not row else "")
-
     def _spoken(self) -> Iterator[Event]:
         """Every event that search knows, with the text that it knows."""
         events = [
@@ -410,6 +416,7 @@ def _lines_of(batch: Batch) -> list[bytes]:
 
 def _learn(row: SessionRow, facts: Facts) -> None:
     row.parent = facts.parent or row.parent
+    row.forked_from = facts.forked_from or row.forked_from
     row.first_uuid = row.first_uuid or facts.first_uuid
     row.project = row.project or facts.project
     rank = facts.title_rank if facts.title else TitleRank.NONE

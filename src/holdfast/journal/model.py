@@ -33,6 +33,7 @@ class Facts(msgspec.Struct, kw_only=True):
     agent: str
     agent_session_id: str
     parent: str = ""  # id of the session that started this one
+    forked_from: str = ""  # id of the session whose beginning this one repeats
     first_uuid: str = ""  # the agent's id of the first record: a fork replays it
     project: str = ""
     title: str = ""
@@ -48,8 +49,8 @@ class Facts(msgspec.Struct, kw_only=True):
 class SessionRow(Facts, kw_only=True):
     """A session as the journal lists it."""
 
-    forked_from: str = ""  # id of the session whose beginning this one repeats
     events: int = 0
+    inherited: int = 0  # events of other sessions that this one begins with
     raw_bytes: int = 0  # canonical lines
     stored_bytes: int = 0  # the same, as they are kept
     usage: Usage = NO_USAGE
@@ -152,6 +153,18 @@ class Blob(msgspec.Struct, frozen=True):
     stored_bytes: int
 
 
+class Span(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A stretch of another session that a session begins with: it is stored there."""
+
+    source: str  # id of that session
+    first_seq: int
+    end_seq: int
+
+    @property
+    def count(self) -> int:
+        return self.end_seq - self.first_seq
+
+
 class ItemMark(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What was last stored of one item of a log that is changed in place."""
 
@@ -185,6 +198,7 @@ class Batch(msgspec.Struct, kw_only=True):
     unknown_types: dict[str, tuple[int, int]] = {}  # type -> records, bytes
     blobs: list[Blob] = []
     items: list[ItemMark] = []
+    inherited: list[Span] = []
 
     @property
     def count(self) -> int:

@@ -25,6 +25,7 @@ from holdfast.journal.model import (
     SearchQuery,
     SessionFilter,
     SessionRow,
+    Span,
     Totals,
     UnknownType,
 )
@@ -36,26 +37,7 @@ PROBLEMS_MAX: Final = 20  # of one sort
 
 OnDamage = Callable[[int, int, DamagedBlock], bytes]
 
-_FACTS: Final = (
-    "id",
-    "agent",
-    "agent_session_id",
-    "parent",
-    "first_uuid",
-    "project",
-    "title",
-    "title_rank",
-    "started_at",
-    "updated_at",
-    "model",
-    "cwd",
-    "branch",
-    "agent_version",
-    "forked_from",
-    "events",
-    "raw_bytes",
-    "stored_bytes",
-)
+_ROW: Final = tuple(name for name in SessionRow.__struct_fields__ if name != "usage")
 
 
 class SqliteReader:
@@ -203,6 +185,15 @@ class SqliteReader:
         assert isinstance(value, int)
         return value
 
+    def lineage(self, session: str) -> list[Span]:
+        with plain_errors(self.path):
+            return [Span(*row) for row in self._select(self._q.list_lineage, session)]
+
+    def beginning_with(self, agent: str, first_uuid: str) -> list[str]:
+        """Sessions whose log begins with a record that has this id."""
+        with plain_errors(self.path):
+            return [row[0] for row in self._select(self._q.beginning_with, agent, first_uuid)]
+
     def items(self, session: str) -> list[ItemMark]:
         with plain_errors(self.path):
             rows = self._connection.execute(self._q.list_items, (session,))
@@ -300,7 +291,7 @@ def _session_rows(cursor: apsw.Cursor) -> list[SessionRow]:
     for row in cursor:
         if not places:
             places = {column[0]: place for place, column in enumerate(cursor.description)}
-        values: dict[str, Any] = {name: row[places[name]] for name in _FACTS}
+        values: dict[str, Any] = {name: row[places[name]] for name in _ROW}
         usage = Usage(
             row[places["usage_input"]],
             row[places["usage_output"]],

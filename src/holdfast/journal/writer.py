@@ -192,6 +192,9 @@ class SqliteWriter:
             execute(self._q.upsert_file, _cursor_row(batch.cursor))
         for type_name, (records, size) in batch.unknown_types.items():
             execute(self._q.add_unknown_type, (batch.facts.agent, type_name, records, size))
+        for span in batch.inherited:
+            execute(self._q.insert_span, (number, span.source, span.first_seq, span.end_seq))
+            execute(self._q.grow_lineage, (number, span.count, span.source))
         for mark in batch.items:
             usage = mark.usage
             spent = (usage.input, usage.output, usage.cache_read, usage.cache_write)
@@ -301,6 +304,7 @@ def _facts_row(facts: Facts) -> tuple[str | int, ...]:
         facts.cwd,
         facts.branch,
         facts.agent_version,
+        facts.forked_from,
     )
 
 

@@ -29,6 +29,14 @@ CREATE TABLE lineage (
 ALTER TABLE sessions ADD COLUMN forked_from TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN inherited INTEGER NOT NULL DEFAULT 0;
 
+-- What was stored before begins with copies; of whom, its first record tells.
+UPDATE sessions AS s SET forked_from = coalesce((
+    SELECT o.id FROM sessions AS o
+    WHERE o.first_uuid = s.first_uuid AND o.first_uuid <> '' AND o.no <> s.no
+      AND (o.started_at, o.id) < (s.started_at, s.id)
+    ORDER BY o.started_at, o.id LIMIT 1
+), '');
+
 -- Which sessions refer to a payload, since when it is there, and since when it is not any more.
 ALTER TABLE blobs ADD COLUMN added_at TEXT NOT NULL DEFAULT '';
 ALTER TABLE blobs ADD COLUMN dropped_at TEXT NOT NULL DEFAULT '';

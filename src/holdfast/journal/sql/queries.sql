@@ -4,10 +4,11 @@
 -- Newer facts win, empty ones never do; titles by rank; project and first_uuid are where it began.
 INSERT INTO sessions (
     id, agent, agent_session_id, parent, first_uuid, project, title, title_rank,
-    started_at, updated_at, model, cwd, branch, agent_version
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    started_at, updated_at, model, cwd, branch, agent_version, forked_from
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
     parent        = iif(excluded.parent = '', parent, excluded.parent),
+    forked_from   = iif(excluded.forked_from = '', forked_from, excluded.forked_from),
     first_uuid    = iif(first_uuid = '', excluded.first_uuid, first_uuid),
     project       = iif(project = '', excluded.project, project),
     title         = iif(excluded.title <> '' AND excluded.title_rank >= title_rank,
@@ -106,6 +107,26 @@ SELECT key, digest, seq, turn, version,
        usage_input, usage_output, usage_cache_read, usage_cache_write
 FROM items WHERE session_no = (SELECT no FROM sessions WHERE id = ?);
 
+-- name: insert_span
+-- A stretch of another session that a session begins with, behind those that it has.
+INSERT INTO lineage (session_no, no, source, first_seq, end_seq)
+SELECT ?1, coalesce(max(no) + 1, 0), ?2, ?3, ?4 FROM lineage WHERE session_no = ?1;
+
+-- name: grow_lineage
+-- After a batch that refers to other sessions: how many events of theirs, and whose.
+UPDATE sessions SET inherited = inherited + ?2,
+    forked_from = iif(forked_from = '', ?3, forked_from)
+WHERE no = ?1;
+
+-- name: list_lineage
+-- The stretches of other sessions that a session begins with, in order.
+SELECT source, first_seq, end_seq FROM lineage
+WHERE session_no = (SELECT no FROM sessions WHERE id = ?) ORDER BY no;
+
+-- name: beginning_with
+-- Sessions whose log begins with a record, the longest first.
+SELECT id FROM sessions WHERE agent = ?1 AND first_uuid = ?2 ORDER BY events DESC, id;
+
 -- name: get_item
 -- The same of one item.
 SELECT key, digest, seq, turn, version,
@@ -139,26 +160,14 @@ SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 
 -- name: list_sessions
 -- Newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
-SELECT s.*, coalesce((
-    SELECT o.id FROM sessions AS o
-    WHERE o.first_uuid = s.first_uuid AND o.first_uuid <> '' AND o.no <> s.no
-      AND (o.started_at, o.id) < (s.started_at, s.id)
-    ORDER BY o.started_at, o.id LIMIT 1
-), '') AS forked_from
-FROM sessions AS s
-WHERE (?1 = '' OR s.agent = ?1) AND s.updated_at >= ?2
-ORDER BY s.updated_at DESC, s.id
+SELECT * FROM sessions
+WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
+ORDER BY updated_at DESC, id
 LIMIT ?3;
 
 -- name: get_session
 -- One, by id.
-SELECT s.*, coalesce((
-    SELECT o.id FROM sessions AS o
-    WHERE o.first_uuid = s.first_uuid AND o.first_uuid <> '' AND o.no <> s.no
-      AND (o.started_at, o.id) < (s.started_at, s.id)
-    ORDER BY o.started_at, o.id LIMIT 1
-), '') AS forked_from
-FROM sessions AS s WHERE s.id = ?;
+SELECT * FROM sessions WHERE id = ?;
 
 -- name: find_sessions
 -- By what a person typed: an id, the agent's id, or the beginning of either; ?2 agent or ''.
