@@ -14,8 +14,9 @@ from typing import Any, Final
 import pytest
 
 from holdfast.demo import lines as demo
+from holdfast.journal.model import Span
 from tests.support import processes
-from tests.support.home import PROJECT, Home, moment, talk
+from tests.support.home import PROJECT, Home, moment, sid, talk
 from tests.support.waiting import until
 
 FAST: Final = {"HOLDFAST_INGEST__RECONCILE_SECS": "1", "HOLDFAST_DAEMON__HEARTBEAT_MS": "200"}
@@ -331,15 +332,19 @@ def test_a_log_that_shrinks_while_it_is_read_is_no_trouble(home: Home) -> None:
         assert reader.check() == []
 
 
-def test_a_session_that_is_renamed_is_another_session_and_the_first_stays(home: Home) -> None:
+def test_a_session_that_is_renamed_begins_with_the_first(
+    home: Home,
+) -> None:
     home.write_log("old", *talk(3))
     with home.daemon(FAST) as daemon:
         daemon.wait_for("old", 3)
         os.rename(home.log_path("old"), home.log_path("new"))
         home.append_log("new", *talk(1, start=3))
-        daemon.wait_for("new", 4)
+        daemon.wait_for("new", 1)
         until(lambda: daemon.status()["sources"][0]["gone_files"] == 1, "the old name is gone")
-        assert (len(texts(home, "old")), len(texts(home, "new"))) == (3, 4)
+        assert (len(texts(home, "old")), len(texts(home, "new"))) == (3, 1)
+        with home.reader() as reader:
+            assert reader.lineage(sid("new")) == [Span(sid("old"), 0, 3)]
 
 
 def test_a_session_that_moves_to_another_project_repeats_nothing(home: Home) -> None:
