@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from typing import ClassVar, Final
 
@@ -80,7 +80,7 @@ class BlobStore:
             raise
         return self._note(Blob(digest, size, stored))
 
-    def get(self, digest: str) -> Iterator[bytes]:
+    def get(self, digest: str) -> Generator[bytes, None, None]:
         """The payload in pieces; raises at its end at the latest when it is not what was stored."""
         try:
             file = open(self.path(digest), "rb")  # noqa: SIM115  # closed when the reader is
@@ -95,6 +95,18 @@ class BlobStore:
                 yield chunk
         if hasher.hexdigest() != digest:
             raise _damaged(digest)
+
+    def head(self, digest: str, length: int) -> bytes:
+        """How a payload begins."""
+        pieces = self.get(digest)
+        try:
+            return next(pieces, b"")[:length]
+        finally:
+            pieces.close()
+
+    def remove(self, digest: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(digest))
 
     def path(self, digest: str) -> str:
         return os.path.join(self._folder, digest[:2], f"{digest}.zst")

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from holdfast import __version__
+from holdfast import __version__, payloads
 from holdfast.blobstore import BlobStore
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
@@ -36,7 +36,7 @@ from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
-from holdfast.journal.model import AuditRecord, Batch
+from holdfast.journal.model import AuditRecord, Batch, BlobFilter
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
@@ -44,6 +44,7 @@ from holdfast.lock import JournalLock
 from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
+from holdfast.payloads import Dropped, PayloadReport
 from holdfast.server.app import make_app
 from holdfast.server.listen import Listener
 from holdfast.settings import Settings
@@ -120,6 +121,30 @@ class Daemon:
             self.exit = code
             self._stop.set()
             self._look.set()
+
+    def payloads(self, wanted: BlobFilter) -> PayloadReport:
+        with self.journal.reader() as reader:
+            return payloads.report(reader, BlobStore(self.paths.blobs), wanted)
+
+    def payload(self, digest: str) -> Iterator[bytes]:
+        with self.journal.reader() as reader:
+            return payloads.content(reader, BlobStore(self.paths.blobs), digest)
+
+    def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped:
+        with self.journal.reader() as reader:
+            dropped = payloads.drop(
+                reader,
+                lambda work: self.journal.call(work).result(),
+                BlobStore(self.paths.blobs),
+                wanted,
+                at=instant(),
+                dry_run=dry_run,
+            )
+        if dropped.count and not dry_run:
+            fields = msgspec.to_builtins(dropped)
+            self.logs.operational.info("payloads.dropped", **fields)
+            self.logs.audit.info("payloads.dropped", **fields)
+        return dropped
 
     async def status(self) -> Status:
         return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from holdfast.paths import Paths
 
 if TYPE_CHECKING:
+    from holdfast.blobstore import BlobStore
     from holdfast.client import Client
     from holdfast.journal.reader import SqliteReader
     from holdfast.library import Library
@@ -71,6 +72,8 @@ class Answers(Protocol):
         ...
 
     def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]: ...
+    def blobs(self, **wanted: Any) -> JsonObject: ...
+    def blob(self, digest: str) -> Iterator[bytes]: ...
 
 
 class DaemonAnswers:
@@ -98,6 +101,14 @@ class DaemonAnswers:
     def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]:
         asked = {key: "true" if value else "false" for key, value in options.items()}
         return self._client.stream("GET", f"/v1/sessions/{name}/export", format=form, **asked)
+
+    def blobs(self, **wanted: Any) -> JsonObject:
+        wanted["dropped"] = "true" if wanted.get("dropped") else ""
+        answer: JsonObject = self._client.get("/v1/blobs", **wanted)
+        return answer
+
+    def blob(self, digest: str) -> Iterator[bytes]:
+        return self._client.stream("GET", f"/v1/blobs/{digest}")
 
 
 class JournalAnswers:
@@ -143,6 +154,25 @@ class JournalAnswers:
 
         entry = self._library.session(name)
         return self._library.export(entry.id, form, MarkdownOptions(**options))
+
+    def blobs(self, **wanted: Any) -> JsonObject:
+        from holdfast import payloads
+        from holdfast.journal.model import BlobFilter
+
+        with self._readers() as reader:
+            return _plain(payloads.report(reader, self._blobs, BlobFilter(**wanted)))
+
+    def blob(self, digest: str) -> Iterator[bytes]:
+        from holdfast import payloads
+
+        with self._readers() as reader:
+            return payloads.content(reader, self._blobs, digest)
+
+    @property
+    def _blobs(self) -> BlobStore:
+        from holdfast.blobstore import BlobStore
+
+        return BlobStore(self._context.paths.blobs)
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -55,6 +55,14 @@ def moment(text: str) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def amount(text: str) -> int:
+    """Bytes: `500KB`, `10MB`, `1GB`; a number alone counts bytes."""
+    found = re.fullmatch(r"(\d+)\s*([KMG]?)i?B?", text, re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 500KB, 10MB or 1GB")
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2].upper()]
+
+
 def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import glob
+import json
 import os
 import shutil
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import put, put_json, say, size
-from holdfast.cli.parsing import Commands, add_command, add_json
+from holdfast.cli.output import counted, put, put_json, say, size
+from holdfast.cli.parsing import Commands, add_command, add_json, amount, moment
 from holdfast.errors import Exit, HoldfastError
 from holdfast.lock import AlreadyRunning, holder
 from holdfast.paths import Paths
@@ -19,6 +20,12 @@ from holdfast.paths import Paths
 
 class NotConfirmed(HoldfastError):
     """Deleting everything wants to be said twice."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
+class WhichPayloads(HoldfastError):
+    """Payloads are dropped by age or size, never all of them by accident."""
 
     exit: ClassVar[Exit] = Exit.USAGE
 
@@ -36,6 +43,25 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
     parser.add_argument("--logs", action="store_true", help="also rotated logs")
     parser.add_argument(
+        "--blobs",
+        action="store_true",
+        help="instead: images and other payloads that --older-than or --larger-than name; their "
+        "conversations stay and say what was there",
+    )
+    parser.add_argument(
+        "--older-than",
+        type=moment,
+        metavar="AGE",
+        help="with --blobs: not used since then: 90d, 12w, 2026-01-31",
+    )
+    parser.add_argument(
+        "--larger-than",
+        type=amount,
+        default=0,
+        metavar="SIZE",
+        help="with --blobs: at least so large: 500KB, 10MB",
+    )
+    parser.add_argument(
         "--all", action="store_true", help="everything holdfast keeps, conversations included"
     )
     parser.add_argument("--yes", action="store_true", help="with --all: really")
@@ -43,6 +69,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def run_clean(context: Context, arguments: argparse.Namespace) -> int:
+    chosen = bool(arguments.older_than or arguments.larger_than)
+    if arguments.blobs != chosen:
+        raise WhichPayloads(
+            "say which payloads are to go: holdfast clean --blobs --older-than 90d, or "
+            "--larger-than 10MB, or both; --dry-run only says what would go"
+        )
+    if arguments.blobs:
+        return _clean_blobs(context, arguments)
     paths = context.paths
     running = holder(paths.lock) is not None
     if arguments.all:
@@ -66,6 +100,55 @@ def run_clean(context: Context, arguments: argparse.Namespace) -> int:
     verb = "Would free" if arguments.dry_run else "Freed"
     say(f"{verb} {size(sum(freed.values()))}." if freed else "Nothing to clean.")
     return Exit.OK
+
+
+def _clean_blobs(context: Context, arguments: argparse.Namespace) -> int:
+    wanted = {"used_before": arguments.older_than or "", "min_bytes": arguments.larger_than}
+    if os.path.exists(context.paths.socket) and context.client.is_running():
+        told = "true" if arguments.dry_run else "false"
+        pieces = context.client.stream("POST", "/v1/blobs/drop", dry_run=told, **wanted)
+        dropped = json.loads(b"".join(pieces))
+    else:
+        dropped = _drop_here(context, wanted, dry_run=arguments.dry_run)
+    if arguments.json:
+        put_json({"removed": not arguments.dry_run, **dropped})
+    elif dropped["count"]:
+        verb = "Would drop" if arguments.dry_run else "Dropped"
+        freed = f"{size(dropped['bytes'])}, {size(dropped['stored_bytes'])} on disk"
+        say(f"{verb} {counted(dropped['count'], 'payload')}: {freed}. Conversations stay whole.")
+    else:
+        say("No payload fits.")
+    return Exit.OK
+
+
+def _drop_here(context: Context, wanted: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    import msgspec
+
+    from holdfast import payloads
+    from holdfast.blobstore import BlobStore
+    from holdfast.clock import instant
+    from holdfast.journal.model import BlobFilter
+    from holdfast.lock import JournalLock
+    from holdfast.wiring import open_journal
+
+    paths = context.paths
+    problems: list[HoldfastError] = []
+    with JournalLock(paths.lock).acquire("clean"):
+        journal = open_journal(context.settings, paths, problems.append)
+        try:
+            with journal.reader() as reader:
+                dropped = payloads.drop(
+                    reader,
+                    lambda work: journal.call(work).result(),
+                    BlobStore(paths.blobs),
+                    BlobFilter(**wanted),
+                    at=instant(),
+                    dry_run=dry_run,
+                )
+        finally:
+            journal.close()
+    plain: dict[str, Any] = msgspec.to_builtins(dropped)
+    return plain
 
 
 def _leftovers(paths: Paths, *, running: bool, logs: bool) -> Iterator[str]:

@@ -26,6 +26,8 @@ from holdfast.journal.model import (
     AuditRecord,
     Batch,
     Blob,
+    BlobFilter,
+    BlobRow,
     Cursor,
     Facts,
     Hit,
@@ -535,9 +537,37 @@ def unknown_types_and_blobs_are_counted(trial: Trial) -> None:
     trial.say("one", "c", blobs=[Blob("b", 9, 3)])
     expected = [UnknownType(AGENT, "odd", 3, 150), UnknownType(AGENT, "rare", 1, 5)]
     same(trial.reader.unknown_types(), expected, "unknown_types()")
-    same(trial.reader.blobs(), [Blob("a", 7, 2), Blob("b", 9, 3)], "blobs()")
     totals = trial.reader.totals()
-    same((totals.blobs, totals.blob_bytes), (2, 16), "the totals of blobs")
+    same((totals.blobs, totals.blob_bytes, totals.blob_stored_bytes), (2, 16, 5), "totals()")
+
+
+@require
+def payloads_are_listed_by_who_uses_them_and_may_be_dropped(trial: Trial) -> None:
+    trial.say("old", "a", day=1, blobs=[Blob("aa", 9, 3), Blob("ab", 7, 2)])
+    trial.say("new", "b", day=9, blobs=[Blob("aa", 9, 3), Blob("c", 5, 1)])
+    rows = [
+        BlobRow("aa", 9, 3, "", 2, at(9)),
+        BlobRow("ab", 7, 2, "", 1, at(1)),
+        BlobRow("c", 5, 1, "", 1, at(9)),
+    ]
+
+    def listed(**wanted: Any) -> list[BlobRow]:
+        return trial.reader.blobs(BlobFilter(**wanted))
+
+    same(trial.reader.blobs(), rows, "blobs()")
+    same(listed(digest="a"), rows[:2], "blobs() by the beginning of a digest")
+    same(listed(session=known("old").id), rows[:2], "blobs() of a session")
+    same(listed(used_before=at(5)), rows[1:2], "blobs() that nobody used lately")
+    same(listed(min_bytes=7, limit=1), rows[:1], "the largest of blobs()")
+    trial.writer.drop_blobs(["ab", "nothing"], at(10))
+    same(trial.reader.blobs(), [rows[0], rows[2]], "blobs() without what was dropped")
+    gone = msgspec.structs.replace(rows[1], dropped_at=at(10))
+    same(listed(digest="ab", dropped=True), [gone], "a dropped blob")
+    totals = trial.reader.totals()
+    same((totals.blobs, totals.blob_bytes, totals.blobs_dropped), (2, 14, 1), "totals()")
+    trial.say("new", "d", day=9, blobs=[Blob("ab", 7, 2)])
+    again = BlobRow("ab", 7, 2, "", 2, at(9))
+    same(listed(digest="ab"), [again], "a blob that came again")
 
 
 @require

@@ -23,6 +23,8 @@ from holdfast.journal.model import (
     AuditRecord,
     Batch,
     Blob,
+    BlobFilter,
+    BlobRow,
     Cursor,
     Facts,
     FilesLedger,
@@ -57,6 +59,8 @@ class State(msgspec.Struct):
     cursors: list[Cursor] = []
     unknown: list[UnknownType] = []
     blobs: dict[str, Blob] = {}
+    blob_uses: dict[str, set[str]] = {}  # digest -> sessions
+    dropped: dict[str, str] = {}  # digest -> when it was let go of
     audit: list[AuditRecord] = []
     items: dict[str, dict[int, ItemMark]] = {}  # session -> key -> mark
     lineage: dict[str, list[Span]] = {}
@@ -115,6 +119,12 @@ class MemoryWriter:
             for cursor in cursors:
                 self._save(cursor)
 
+    def drop_blobs(self, digests: Sequence[str], at: str) -> None:
+        with self._journal.lock:
+            for digest in digests:
+                if digest in self._state.blobs:
+                    self._state.dropped.setdefault(digest, at)
+
     def checkpoint(self) -> None:
         pass
 
@@ -171,7 +181,9 @@ class MemoryWriter:
         for mark in batch.items:
             state.items.setdefault(session, {})[mark.key] = mark
         for blob in batch.blobs:
-            state.blobs.setdefault(blob.digest, blob)
+            state.blobs[blob.digest] = blob
+            state.blob_uses.setdefault(blob.digest, set()).add(session)
+            state.dropped.pop(blob.digest, None)
 
     def _save(self, cursor: Cursor) -> None:
         others = [each for each in self._state.cursors if _key(each) != _key(cursor)]
@@ -348,9 +360,30 @@ class MemoryReader:
                 self._state.unknown, key=lambda each: (-each.records, each.agent, each.type)
             )
 
-    def blobs(self) -> list[Blob]:
+    def blobs(self, wanted: BlobFilter = BlobFilter()) -> list[BlobRow]:  # noqa: B008  # frozen
         with self._journal.lock:
-            return [self._state.blobs[digest] for digest in sorted(self._state.blobs)]
+            rows = [self._blob_row(digest) for digest in self._state.blobs]
+        found = [
+            row
+            for row in rows
+            if row.digest.startswith(wanted.digest)
+            and row.bytes >= wanted.min_bytes
+            and (wanted.dropped or not row.dropped_at)
+            and wanted.session in ("", *self._state.blob_uses[row.digest])
+            and (not wanted.used_before or "" < row.used_at < wanted.used_before)
+        ]
+        return sorted(found, key=lambda row: (-row.bytes, row.digest))[: wanted.limit]
+
+    def _blob_row(self, digest: str) -> BlobRow:
+        blob, users = self._state.blobs[digest], self._state.blob_uses[digest]
+        return BlobRow(
+            digest,
+            blob.bytes,
+            blob.stored_bytes,
+            self._state.dropped.get(digest, ""),
+            len(users),
+            max(self._state.sessions[user].updated_at for user in users),
+        )
 
     def audit(self, limit: int = 100) -> list[AuditRecord]:
         with self._journal.lock:
@@ -359,6 +392,11 @@ class MemoryReader:
     def totals(self) -> Totals:
         with self._journal.lock:
             rows = self._state.sessions.values()
+            there = [
+                blob
+                for digest, blob in self._state.blobs.items()
+                if digest not in self._state.dropped
+            ]
             return Totals(
                 sessions=len(rows),
                 events=sum(row.events for row in rows),
@@ -366,8 +404,10 @@ class MemoryReader:
                 stored_bytes=sum(row.stored_bytes for row in rows),
                 next_position=len(self._state.order) + 1,
                 indexed_position=self._state.indexed + 1,
-                blobs=len(self._state.blobs),
-                blob_bytes=sum(blob.bytes for blob in self._state.blobs.values()),
+                blobs=len(there),
+                blob_bytes=sum(blob.bytes for blob in there),
+                blob_stored_bytes=sum(blob.stored_bytes for blob in there),
+                blobs_dropped=len(self._state.dropped),
             )
 
     def check(self) -> list[str]:

@@ -153,6 +153,28 @@ class Blob(msgspec.Struct, frozen=True):
     stored_bytes: int
 
 
+class BlobRow(msgspec.Struct, frozen=True):
+    """A payload as the journal lists it."""
+
+    digest: str
+    bytes: int
+    stored_bytes: int
+    dropped_at: str  # when it was let go of; what is said of it in its event stays
+    sessions: int  # that refer to it
+    used_at: str  # when the newest of them last changed
+
+
+class BlobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest first."""
+
+    digest: str = ""  # or how it begins
+    session: str = ""
+    used_before: str = ""  # ISO 8601; what nobody is known to use is not old
+    min_bytes: int = 0
+    dropped: bool = False  # also those
+    limit: int | None = None
+
+
 class Span(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A stretch of another session that a session begins with: it is stored there."""
 
@@ -261,5 +283,7 @@ class Totals(msgspec.Struct, frozen=True):
     stored_bytes: int
     next_position: int
     indexed_position: int
-    blobs: int
+    blobs: int  # that are there
     blob_bytes: int
+    blob_stored_bytes: int
+    blobs_dropped: int

@@ -14,7 +14,8 @@ from holdfast.events import Event, Usage, decode_lines
 from holdfast.journal import search, sqlite
 from holdfast.journal.model import (
     AuditRecord,
-    Blob,
+    BlobFilter,
+    BlobRow,
     Cursor,
     FilesLedger,
     Hit,
@@ -209,9 +210,12 @@ class SqliteReader:
             rows = self._connection.execute(self._q.list_unknown_types)
             return [UnknownType(*row) for row in rows]
 
-    def blobs(self) -> list[Blob]:
+    def blobs(self, wanted: BlobFilter = BlobFilter()) -> list[BlobRow]:  # noqa: B008  # frozen
+        limit = -1 if wanted.limit is None else wanted.limit
+        asked = (wanted.digest, wanted.session, wanted.used_before, wanted.min_bytes)
         with plain_errors(self.path):
-            return [Blob(*row) for row in self._connection.execute(self._q.list_blobs)]
+            rows = self._select(self._q.list_blobs, *asked, wanted.dropped, limit)
+        return [BlobRow(*row) for row in rows]
 
     def audit(self, limit: int = 100) -> list[AuditRecord]:
         with plain_errors(self.path):

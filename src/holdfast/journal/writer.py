@@ -118,6 +118,11 @@ class SqliteWriter:
         rows = [_cursor_row(cursor) for cursor in cursors]
         self._transaction(lambda: self._connection.executemany(self._q.upsert_file, rows))
 
+    def drop_blobs(self, digests: Sequence[str], at: str) -> None:
+        """Payloads that are let go of; their files are the caller's to remove behind this."""
+        rows = [(digest, at) for digest in digests]
+        self._transaction(lambda: self._connection.executemany(self._q.drop_blob, rows))
+
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database and sync it, as far as readers let it."""
         with plain_errors(self.path):
@@ -202,6 +207,7 @@ class SqliteWriter:
             execute(self._q.upsert_item, (number, *stored_as, *spent))
         for blob in batch.blobs:
             execute(self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes))
+            execute(self._q.insert_blob_use, (blob.digest, number))
         return position
 
     def _session(self, facts: Facts) -> tuple[int, int, int]:

@@ -19,8 +19,9 @@ from starlette.routing import Route
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
-from holdfast.journal.model import SearchQuery, SessionFilter
+from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
+from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.markdown import MarkdownOptions
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
@@ -49,6 +50,9 @@ class Served(Protocol):
     store: SessionStore
     tail: Tail
 
+    def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
+    def payload(self, digest: str) -> Iterator[bytes]: ...
+    def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
 
@@ -133,6 +137,19 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         )
         return _json(await asyncio.to_thread(library.search, query))
 
+    async def blobs(request: Request) -> Response:
+        wanted = _blob_filter(request)
+        return _json(await asyncio.to_thread(lambda: daemon.payloads(wanted)))
+
+    async def blob(request: Request) -> Response:
+        pieces = await asyncio.to_thread(daemon.payload, request.path_params["digest"])
+        return _stream(pieces, "application/octet-stream")
+
+    async def drop_blobs(request: Request) -> Response:
+        wanted = _blob_filter(request)
+        dry_run = request.query_params.get("dry_run") == "true"
+        return _json(await asyncio.to_thread(lambda: daemon.drop_payloads(wanted, dry_run=dry_run)))
+
     async def imports(_request: Request) -> Response:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
@@ -144,6 +161,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("GET", "/v1/sessions/{name:path}/export", export),
         ("GET", "/v1/sessions/{name:path}", session),
         ("GET", "/v1/search", search),
+        ("GET", "/v1/blobs", blobs),
+        ("GET", "/v1/blobs/{digest}", blob),
+        ("POST", "/v1/blobs/drop", drop_blobs),
         ("POST", "/v1/import", imports),
     ]
 
@@ -173,6 +193,17 @@ def resident_lines(
     if stop - first > FROM_MEMORY_EVENTS_MAX:
         return None
     return b"".join(store.read(entry.id, first, stop))
+
+
+def _blob_filter(request: Request) -> BlobFilter:
+    ask = request.query_params
+    return BlobFilter(
+        session=ask.get("session", ""),
+        used_before=ask.get("used_before", ""),
+        min_bytes=_number(request, "min_bytes") or 0,
+        dropped=ask.get("dropped") == "true",
+        limit=_number(request, "limit"),
+    )
 
 
 def _name(request: Request) -> str:

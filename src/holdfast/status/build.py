@@ -37,7 +37,7 @@ from holdfast.status.model import (
 )
 
 NEWEST_SESSIONS: Final = 100
-NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Running(Protocol):

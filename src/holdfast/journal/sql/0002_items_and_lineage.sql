@@ -37,8 +37,7 @@ UPDATE sessions AS s SET forked_from = coalesce((
     ORDER BY o.started_at, o.id LIMIT 1
 ), '');
 
--- Which sessions refer to a payload, since when it is there, and since when it is not any more.
-ALTER TABLE blobs ADD COLUMN added_at TEXT NOT NULL DEFAULT '';
+-- Which sessions refer to a payload, and since when it is not there any more.
 ALTER TABLE blobs ADD COLUMN dropped_at TEXT NOT NULL DEFAULT '';
 
 CREATE TABLE blob_uses (

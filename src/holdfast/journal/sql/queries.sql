@@ -86,8 +86,17 @@ ON CONFLICT (agent, type) DO UPDATE SET
     records = records + excluded.records, bytes = bytes + excluded.bytes;
 
 -- name: insert_blob
--- A payload beside the journal; the same one again changes nothing.
-INSERT OR IGNORE INTO blobs (digest, bytes, stored_bytes) VALUES (?, ?, ?);
+-- A payload beside the journal; the same one again changes nothing, unless it was dropped.
+INSERT INTO blobs (digest, bytes, stored_bytes) VALUES (?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET dropped_at = '', stored_bytes = excluded.stored_bytes;
+
+-- name: insert_blob_use
+-- A session that refers to a payload.
+INSERT OR IGNORE INTO blob_uses (digest, session_no) VALUES (?, ?);
+
+-- name: drop_blob
+-- A payload that is let go of; what its events say of it stays.
+UPDATE blobs SET dropped_at = ?2 WHERE digest = ?1 AND dropped_at = '';
 
 -- name: upsert_item
 -- What was last stored of an item.
@@ -235,8 +244,17 @@ SELECT coalesce(max(origin) + 1, 0) FROM files WHERE session = ?;
 SELECT agent, type, records, bytes FROM unknown_types ORDER BY records DESC, agent, type;
 
 -- name: list_blobs
--- Payloads beside the journal.
-SELECT digest, bytes, stored_bytes FROM blobs ORDER BY digest;
+-- Payloads beside the journal, the largest first; ?1 beginning of the digest, ?2 session, ?3 used
+-- before, ?4 at least so many bytes, ?5 dropped ones too, ?6 at most so many, -1 all.
+SELECT b.digest, b.bytes, b.stored_bytes, b.dropped_at, count(s.no),
+       coalesce(max(s.updated_at), '') AS used_at
+FROM blobs AS b
+LEFT JOIN blob_uses AS u ON u.digest = b.digest
+LEFT JOIN sessions AS s ON s.no = u.session_no
+WHERE substr(b.digest, 1, length(?1)) = ?1 AND b.bytes >= ?4 AND (?5 OR b.dropped_at = '')
+GROUP BY b.digest
+HAVING (?2 = '' OR sum(s.id = ?2)) AND (?3 = '' OR (used_at <> '' AND used_at < ?3))
+ORDER BY b.bytes DESC, b.digest LIMIT ?6;
 
 -- name: totals
 -- What the journal holds.
@@ -245,7 +263,10 @@ SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM se
        (SELECT coalesce(sum(stored_bytes), 0) FROM sessions),
        (SELECT value FROM state WHERE key = 'next_position'),
        (SELECT value FROM state WHERE key = 'indexed_position'),
-       (SELECT count(*) FROM blobs), (SELECT coalesce(sum(bytes), 0) FROM blobs);
+       (SELECT count(*) FROM blobs WHERE dropped_at = ''),
+       (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE dropped_at = ''),
+       (SELECT coalesce(sum(stored_bytes), 0) FROM blobs WHERE dropped_at = ''),
+       (SELECT count(*) FROM blobs WHERE dropped_at <> '');
 
 -- name: all_blocks
 -- Every sealed run, for the integrity check.

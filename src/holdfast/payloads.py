@@ -1,0 +1,155 @@
+"""Images and other large payloads: what they cost, getting one back, and letting go of them.
+
+Dropping a payload leaves the conversation intact: its event still says what it was, how large, and
+under which digest. The journal is told first and the file removed behind it: a crash in between
+leaves a file that nobody refers to, which the next `drop` removes, never a reference to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Final
+
+import msgspec
+
+from holdfast.blobstore import BlobStore
+from holdfast.errors import Exit, HoldfastError
+from holdfast.journal.model import BlobFilter, BlobRow
+from holdfast.journal.protocol import JournalReader, JournalWriter
+
+DROPPED_AT_ONCE: Final = 500
+_SIGNATURES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"{", "json"),
+    (b"[", "json"),
+)
+_HEAD_BYTES: Final = 16
+
+
+class NoSuchPayload(HoldfastError):
+    """No payload has this digest."""
+
+    exit: ClassVar[Exit] = Exit.NOT_FOUND
+
+
+class PayloadDropped(HoldfastError):
+    """It was let go of on purpose."""
+
+    exit: ClassVar[Exit] = Exit.NOT_FOUND
+
+
+class PayloadAmbiguous(HoldfastError):
+    """Several payloads begin with what was typed."""
+
+    exit: ClassVar[Exit] = Exit.AMBIGUOUS
+
+
+class PayloadEntry(msgspec.Struct):
+    """A payload as `blobs --json` lists it."""
+
+    digest: str
+    type: str
+    bytes: int
+    stored_bytes: int
+    sessions: int
+    used_at: str
+    dropped_at: str
+
+
+class PayloadReport(msgspec.Struct):
+    """All payloads in figures, and the largest of those that were asked for."""
+
+    count: int
+    bytes: int
+    stored_bytes: int
+    dropped: int
+    shown: list[PayloadEntry]
+
+
+class Dropped(msgspec.Struct):
+    """What was let go of, or would be."""
+
+    count: int = 0
+    bytes: int = 0
+    stored_bytes: int = 0
+
+
+def report(reader: JournalReader, blobs: BlobStore, wanted: BlobFilter) -> PayloadReport:
+    totals = reader.totals()
+    rows = reader.blobs(wanted)
+    return PayloadReport(
+        totals.blobs,
+        totals.blob_bytes,
+        totals.blob_stored_bytes,
+        totals.blobs_dropped,
+        [_entry(row, blobs) for row in rows],
+    )
+
+
+def content(reader: JournalReader, blobs: BlobStore, digest: str) -> Iterator[bytes]:
+    """A payload by its digest, or by how that begins."""
+    rows = reader.blobs(BlobFilter(digest=digest, dropped=True, limit=2)) if digest else []
+    if not rows:
+        raise NoSuchPayload(f"no payload has the digest {digest!r}: `holdfast blobs` lists them")
+    if len(rows) > 1:
+        raise PayloadAmbiguous(f"several payloads begin with {digest!r}: type more of the digest")
+    row = rows[0]
+    if row.dropped_at:
+        raise PayloadDropped(f"payload {row.digest} was dropped by `clean` at {row.dropped_at}")
+    return blobs.get(row.digest)
+
+
+def drop(
+    reader: JournalReader,
+    on_writer: Callable[[Callable[[JournalWriter], object]], object],
+    blobs: BlobStore,
+    wanted: BlobFilter,
+    *,
+    at: str,
+    dry_run: bool,
+) -> Dropped:
+    """Let go of payloads. `on_writer` runs something where nobody else writes, and waits for it."""
+    rows = reader.blobs(wanted)
+    total = Dropped(
+        len(rows), sum(row.bytes for row in rows), sum(row.stored_bytes for row in rows)
+    )
+    if dry_run:
+        return total
+    for row in reader.blobs(BlobFilter(dropped=True)):
+        if row.dropped_at:  # a crash may have left its file
+            blobs.remove(row.digest)
+    for first in range(0, len(rows), DROPPED_AT_ONCE):
+        digests = [row.digest for row in rows[first : first + DROPPED_AT_ONCE]]
+
+        def forget(writer: JournalWriter, digests: list[str] = digests) -> None:
+            writer.drop_blobs(digests, at)
+            for digest in digests:
+                blobs.remove(digest)
+
+        on_writer(forget)
+    return total
+
+
+def _entry(row: BlobRow, blobs: BlobStore) -> PayloadEntry:
+    kind = "" if row.dropped_at else _type_of(blobs, row.digest)
+    return PayloadEntry(
+        row.digest, kind, row.bytes, row.stored_bytes, row.sessions, row.used_at, row.dropped_at
+    )
+
+
+def _type_of(blobs: BlobStore, digest: str) -> str:
+    """What its first bytes say; "missing" when they are not there."""
+    if not os.path.exists(blobs.path(digest)):
+        return "missing"
+    head = blobs.head(digest, _HEAD_BYTES)
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return "text" if head.isascii() and b"\0" not in head else "data"
