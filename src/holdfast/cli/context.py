@@ -57,7 +57,23 @@ class Context:
         """The daemon when it runs, else the journal itself."""
         if os.path.exists(self.paths.socket) and self.client.is_running():
             return DaemonAnswers(self.client)
-        return JournalAnswers(self)
+        return JournalAnswers(self.library())
+
+    def library(self) -> Library:
+        """The journal itself, read by this process."""
+        from holdfast.library import Library
+
+        return Library(self._readers)
+
+    @contextmanager
+    def _readers(self) -> Iterator[SqliteReader]:
+        from holdfast.journal.reader import SqliteReader
+
+        reader = SqliteReader(self.paths.journal)
+        try:
+            yield reader
+        finally:
+            reader.close()
 
 
 class Answers(Protocol):
@@ -69,8 +85,6 @@ class Answers(Protocol):
     def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
         """Canonical lines in pieces, each of whole lines."""
         ...
-
-    def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]: ...
 
 
 class DaemonAnswers:
@@ -95,30 +109,10 @@ class DaemonAnswers:
         asked = {"from": first, "to": last}
         return _whole_lines(self._client.stream("GET", f"/v1/sessions/{session}/events", **asked))
 
-    def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]:
-        asked = {key: "true" if value else "false" for key, value in options.items()}
-        return self._client.stream("GET", f"/v1/sessions/{name}/export", format=form, **asked)
-
 
 class JournalAnswers:
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    @cached_property
-    def _library(self) -> Library:
-        from holdfast.library import Library
-
-        return Library(self._readers)
-
-    @contextmanager
-    def _readers(self) -> Iterator[SqliteReader]:
-        from holdfast.journal.reader import SqliteReader
-
-        reader = SqliteReader(self._context.paths.journal)
-        try:
-            yield reader
-        finally:
-            reader.close()
+    def __init__(self, library: Library) -> None:
+        self._library = library
 
     def sessions(self, **filters: Any) -> list[JsonObject]:
         from holdfast.journal.model import SessionFilter
@@ -137,12 +131,6 @@ class JournalAnswers:
 
     def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
         return self._library.lines(session, first, last)
-
-    def export(self, name: str, form: Any, options: Mapping[str, bool]) -> Iterator[bytes]:
-        from holdfast.recording.markdown import MarkdownOptions
-
-        entry = self._library.session(name)
-        return self._library.export(entry.id, form, MarkdownOptions(**options))
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

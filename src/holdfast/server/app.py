@@ -21,7 +21,7 @@ from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
-from holdfast.recording.markdown import MarkdownOptions
+from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 
@@ -111,15 +111,14 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ask = request.query_params
         form = ask.get("format", "markdown")
         if form not in FORMATS:
-            raise BadRequest(f"format {form!r} is not one of: {', '.join(FORMATS)}")
+            raise BadRequest(
+                f"format {form!r} is not one of: {', '.join(FORMATS)} "
+                "(HTML is made by `holdfast export -f html`)"
+            )
+        view = _view(request, EVERYTHING if form == "jsonl" else View())
         entry = await asyncio.to_thread(library.session, _name(request))
-        options = MarkdownOptions(
-            thinking=ask.get("thinking") == "true",
-            tools=ask.get("tools", "true") == "true",
-            system=ask.get("system") == "true",
-        )
         kind = "text/markdown" if form == "markdown" else NDJSON
-        return _stream(library.export(entry.id, form, options), kind)
+        return _stream(library.export(entry.id, form, view), kind)
 
     async def search(request: Request) -> Response:
         ask = request.query_params
@@ -173,6 +172,27 @@ def resident_lines(
     if stop - first > FROM_MEMORY_EVENTS_MAX:
         return None
     return b"".join(store.read(entry.id, first, stop))
+
+
+def _view(request: Request, usual: View) -> View:
+    """What the request asks to be shown; what it does not mention is as usual."""
+    ask = request.query_params
+
+    def shown(name: str) -> bool:
+        text = ask.get(name)
+        if text not in (None, "true", "false"):
+            raise BadRequest(f"{name} must be true or false, not {text!r}")
+        return bool(getattr(usual, name)) if text is None else text == "true"
+
+    return View(
+        thinking=shown("thinking"),
+        tools=shown("tools"),
+        system=shown("system"),
+        commentary=shown("commentary"),
+        since=canonical_time(ask["since"]) if ask.get("since") else "",
+        until=canonical_time(ask["until"]) if ask.get("until") else "",
+        kinds=checked_kinds([kind for kind in ask.get("kinds", "").split(",") if kind]),
+    )
 
 
 def _name(request: Request) -> str:
