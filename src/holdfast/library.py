@@ -7,9 +7,9 @@ before an eviction, after it and after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import msgspec
 
@@ -18,14 +18,22 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.events import EMPTY, Event, Kind, Usage, decode_lines, encode
 from holdfast.journal.model import Hit, SearchQuery, SessionFilter, SessionRow
 from holdfast.journal.protocol import JournalReader
-from holdfast.recording.markdown import MarkdownOptions, SessionHead, render, speaker
+from holdfast.recording.markdown import SessionHead, render
+from holdfast.recording.survey import survey
+from holdfast.recording.view import EVERYTHING, Glance, LastWords, View, is_picked, left_out, pick
+
+if TYPE_CHECKING:
+    from holdfast.recording.html import Cover
 
 Format = Literal["markdown", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
 CANDIDATES_SHOWN: Final = 10
+_SUPERSEDES: Final = b'"supersedes":'
 
 ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Residency = Callable[[str], int | None]  # session -> resident bytes
+Redact = Callable[[bytes], bytes]  # one line of JSON -> the same without what is not to be told
+Payload = Callable[[str], Iterable[bytes]]  # digest -> the pieces of what stands beside the journal
 
 
 class SessionNotFound(HoldfastError):
@@ -57,15 +65,24 @@ class SessionEntry(msgspec.Struct):
     branch: str
     parent: str
     forked_from: str
+    inherited: int  # events of other sessions that this one begins with
     raw_bytes: int
     stored_bytes: int
     usage: Usage
 
 
 class Library:
-    def __init__(self, readers: ReaderScope, residency: Residency = lambda _session: None) -> None:
+    """With `redact`, everything that is told of a session goes through it: facts and lines."""
+
+    def __init__(
+        self,
+        readers: ReaderScope,
+        residency: Residency = lambda _session: None,
+        redact: Redact | None = None,
+    ) -> None:
         self._readers = readers
         self._residency = residency
+        self._redact = redact
 
     def sessions(
         self, wanted: SessionFilter, *, resident: bool | None = None
@@ -102,7 +119,54 @@ class Library:
         seq, stop = from_seq, stop if to_seq is None else min(to_seq, stop)
         while seq < stop:
             piece, seq = self._piece(session, seq, stop)
-            yield piece
+            yield piece if self._redact is None else self._redacted(piece, self._redact)
+
+    def _redacted(self, lines: bytes, redact: Redact) -> bytes:
+        return b"".join(redact(line) + b"\n" for line in lines.split(b"\n") if line)
+
+    def whole(self, session: str) -> Iterator[bytes]:
+        """The lines of a session behind those of others that it begins with, as they are stored."""
+        with self._readers() as reader:
+            spans = reader.lineage(session)
+        for span in spans:
+            yield from self.lines(span.source, span.first_seq, span.end_seq)
+        yield from self.lines(session)
+
+    def conversation(self, session: str) -> Iterator[Event]:
+        """What Markdown and HTML are made from: each thing once, in its newest version.
+
+        A later version takes the place of the first one. Events are numbered through, for what a
+        session begins with has the numbers of another one.
+        """
+        newest = self._newest_versions(session)
+        number = 0
+        for lines in self.whole(session):
+            for event in decode_lines(lines):
+                if event.supersedes is not None:
+                    continue
+                place = (event.session, event.seq)
+                shown = self._event(event.session, newest[place]) if place in newest else event
+                shown.seq = number
+                number += 1
+                yield shown
+
+    def _newest_versions(self, session: str) -> dict[tuple[str, int], int]:
+        """Of each event that was superseded: the number of what is to be shown in its place."""
+        newest: dict[tuple[str, int], int] = {}
+        first: dict[tuple[str, int], int] = {}  # of a later version, the number of the first
+        for lines in self.whole(session):
+            if _SUPERSEDES not in lines:
+                continue
+            for event in decode_lines(lines):
+                if event.supersedes is not None:
+                    before = first.get((event.session, event.supersedes), event.supersedes)
+                    first[event.session, event.seq] = before
+                    newest[event.session, before] = event.seq
+        return newest
+
+    def _event(self, session: str, seq: int) -> Event:
+        (event,) = decode_lines(b"".join(self.lines(session, seq, seq + 1)))
+        return event
 
     def _piece(self, session: str, seq: int, stop: int) -> tuple[bytes, int]:
         """About a block of lines, and the number of the event behind it."""
@@ -119,23 +183,52 @@ class Library:
             pieces.close()
         return piece, behind or (_last_seq(piece) + 1 if piece else stop)
 
-    def export(
-        self,
-        session: str,
-        form: Format,
-        options: MarkdownOptions = MarkdownOptions(),  # noqa: B008  # frozen
-    ) -> Iterator[bytes]:
+    def export(self, session: str, form: Format, view: View) -> Iterator[bytes]:
         if form == "jsonl":
-            yield from self.lines(session)
+            yield from self._picked_lines(session, view)
             return
         entry = self.session(session)
-        events = (event for lines in self.lines(session) for event in decode_lines(lines))
-        for piece in render(self._head(entry), events, options):
+        surveyed = survey(self.conversation(entry.id), view, entry.agent)
+        events = pick(self.conversation(entry.id), view, surveyed.last_words)
+        for piece in render(_head(entry, surveyed.participants), events, view):
             yield piece.encode("utf-8", "replace")
+
+    def page(self, session: str, view: View, payload: Payload) -> Iterator[bytes]:
+        """The conversation as one HTML file; `payload` is for the pictures in it.
+
+        Apart from `export`, and imported late: the daemon serves no pages and does not hold what
+        makes them (docs/decisions/0009).
+        """
+        from holdfast.recording.html import render as render_page
+
+        entry = self.session(session)
+        surveyed = survey(self.conversation(entry.id), view, entry.agent)
+        events = pick(self.conversation(entry.id), view, surveyed.last_words)
+        for piece in render_page(_cover(entry, view), surveyed, events, payload):
+            yield piece.encode("utf-8", "replace")
+
+    def _picked_lines(self, session: str, view: View) -> Iterator[bytes]:
+        """The lines as they are stored; they are looked into only when some are left out."""
+        if view == EVERYTHING:
+            yield from self.whole(session)
+            return
+        last_words = LastWords(view)
+        if not view.commentary:
+            for lines in self.whole(session):
+                for glance in _glances(lines):
+                    last_words.see(glance)
+        for lines in self.whole(session):
+            kept = [
+                line
+                for line, glance in zip(lines.splitlines(), _glances(lines), strict=True)
+                if is_picked(glance, view, last_words)
+            ]
+            if kept:
+                yield b"\n".join([*kept, b""])
 
     def _entry(self, row: SessionRow) -> SessionEntry:
         resident_bytes = self._residency(row.id)
-        return SessionEntry(
+        entry = SessionEntry(
             id=row.id,
             agent=row.agent,
             agent_session_id=row.agent_session_id,
@@ -150,32 +243,62 @@ class Library:
             branch=row.branch,
             parent=row.parent,
             forked_from=row.forked_from,
+            inherited=row.inherited,
             raw_bytes=row.raw_bytes,
             stored_bytes=row.stored_bytes,
             usage=row.usage,
         )
+        if self._redact is None:
+            return entry
+        return msgspec.json.decode(self._redact(msgspec.json.encode(entry)), type=SessionEntry)
 
-    def _head(self, entry: SessionEntry) -> SessionHead:
-        about = [part for part in (entry.project, entry.branch, entry.model) if part]
-        return SessionHead(
-            id=entry.id,
-            title=entry.title or entry.agent_session_id,
-            desc=" · ".join(about),
-            created=entry.started_at,
-            updated=entry.updated_at,
-            participants=self._participants(entry),
-            session=f"{entry.agent}/{entry.agent_session_id}",
-            tags=[entry.agent],
+
+def _head(entry: SessionEntry, participants: list[str]) -> SessionHead:
+    about = [part for part in (entry.project, entry.branch, entry.model) if part]
+    return SessionHead(
+        id=entry.id,
+        title=entry.title or entry.agent_session_id,
+        desc=" · ".join(about),
+        created=entry.started_at,
+        updated=entry.updated_at,
+        participants=participants,
+        session=f"{entry.agent}/{entry.agent_session_id}",
+        tags=[entry.agent],
+    )
+
+
+def _cover(entry: SessionEntry, view: View) -> Cover:
+    from holdfast.recording.html import Cover
+
+    usage = entry.usage
+    tokens = [
+        f"{count:,} {words}"
+        for count, words in (
+            (usage.input, "in"),
+            (usage.output, "out"),
+            (usage.cache_read, "cache read"),
+            (usage.cache_write, "cache write"),
         )
+        if count
+    ]
+    return Cover(
+        title=entry.title or entry.agent_session_id,
+        session=f"{entry.agent}/{entry.agent_session_id}",
+        facts=[
+            ("Project", entry.project),
+            ("Branch", entry.branch),
+            ("Model", entry.model),
+            ("Began", _minute(entry.started_at)),
+            ("Updated", _minute(entry.updated_at)),
+            ("Tokens", " · ".join(tokens)),
+            ("Session", entry.id),
+        ],
+        left_out=left_out(view),
+    )
 
-    def _participants(self, entry: SessionEntry) -> list[str]:
-        """Who speaks, in order of appearance: a pass of its own, before the first line."""
-        found: dict[str, None] = {}
-        for lines in self.lines(entry.id):
-            for event in decode_lines(lines):
-                if event.kind in (Kind.USER, Kind.ASSISTANT):
-                    found[speaker(event, entry.agent)] = None
-        return list(found)
+
+def _minute(at: str) -> str:
+    return f"{at[:10]} {at[11:16]}"
 
 
 def resolve(reader: JournalReader, name: str) -> str:
@@ -206,6 +329,14 @@ class _Numbered(msgspec.Struct):
 
 
 _decode_number = msgspec.json.Decoder(_Numbered).decode
+_glance_lines = msgspec.json.Decoder(Glance).decode_lines
+
+
+def _glances(lines: bytes) -> Sequence[Glance | Event]:
+    try:
+        return _glance_lines(lines)
+    except RecursionError:  # what is skipped is walked through too
+        return decode_lines(lines)
 
 
 def _last_seq(lines: bytes) -> int:

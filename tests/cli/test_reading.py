@@ -9,38 +9,10 @@ import pytest
 
 from holdfast.cli import reading
 from holdfast.cli.context import _whole_lines
-from holdfast.cli.reading import _one_event, file_name
+from holdfast.cli.reading import _one_event
 from holdfast.demo import lines
 from holdfast.errors import Exit
 from tests.support.home import Home, talk
-
-ENTRY = {"id": "0123456789abc", "title": "Fix the cache", "started_at": "2026-01-05T09:00:00.000Z"}
-
-
-@pytest.mark.parametrize(
-    ("change", "form", "name"),
-    [
-        ({}, "markdown", "2026-01-05-fix-the-cache-0123456789abc.md"),
-        ({}, "jsonl", "2026-01-05-fix-the-cache-0123456789abc.jsonl"),
-        ({"title": ""}, "markdown", "2026-01-05-0123456789abc.md"),
-        ({"title": "../../etc/passwd"}, "markdown", "2026-01-05-etc-passwd-0123456789abc.md"),
-        ({"title": "-rf *"}, "markdown", "2026-01-05-rf-0123456789abc.md"),
-        ({"title": "🎉\x00\n"}, "markdown", "2026-01-05-0123456789abc.md"),
-        ({"title": "会話を保存"}, "markdown", "2026-01-05-会話を保存-0123456789abc.md"),
-        ({"started_at": ""}, "markdown", "undated-fix-the-cache-0123456789abc.md"),
-    ],
-)
-def test_a_file_name_sorts_by_date_and_says_what_it_holds(
-    change: dict[str, str], form: str, name: str
-) -> None:
-    assert file_name({**ENTRY, **change}, form) == name
-
-
-@pytest.mark.parametrize("title", ["word " * 100, "会" * 300])
-def test_a_file_name_fits_a_file_system(title: str) -> None:
-    name = file_name({**ENTRY, "title": title}, "markdown")
-    assert len(name.encode()) <= 255
-    assert name.endswith("-0123456789abc.md")
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 1_000])

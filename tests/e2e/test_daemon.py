@@ -17,6 +17,7 @@ from typing import Any, Final
 import jsonschema
 import pytest
 
+from holdfast.client import Refused
 from holdfast.demo import generate
 from holdfast.demo import lines as demo
 from holdfast.events import KINDS
@@ -425,6 +426,33 @@ def test_an_export_goes_where_it_may_and_nowhere_else(home: Home) -> None:
         assert refused.code == 9, refused
         assert "recording.allowed_write_roots" in refused.err
     assert os.listdir(elsewhere) == []
+
+
+def test_the_socket_gives_the_views_that_the_command_gives(home: Home) -> None:
+    home.write_log(
+        "a",
+        demo.user_line("fix it", session="a", at=moment(1)),
+        demo.thinking_line("deep thoughts", session="a", at=moment(2)),
+        demo.assistant_line("I look.", session="a", at=moment(3)),
+        demo.assistant_line("Done.", session="a", at=moment(4)),
+    )
+    with home.daemon() as daemon:
+        daemon.wait_for("a", 4)
+        for asked, options in (
+            ({"format": "jsonl"}, ["-f", "jsonl"]),
+            ({"format": "jsonl", "kinds": "message.*"}, ["-f", "jsonl", "--kind", "message.*"]),
+            ({"format": "jsonl", "since": moment(3)}, ["-f", "jsonl", "--since", moment(3)]),
+            ({"format": "jsonl", "until": moment(3)}, ["-f", "jsonl", "--until", moment(3)]),
+            ({"thinking": "true"}, ["--thinking"]),
+            ({"commentary": "false"}, ["--no-commentary"]),
+            ({}, []),
+        ):
+            given = b"".join(home.client.stream("GET", "/v1/sessions/a/export", **asked))
+            assert given == home.ok("export", "a", *options).out, asked
+        for wrong in ({"format": "html"}, {"thinking": "yes"}, {"since": "x"}, {"kinds": "x"}):
+            with pytest.raises(Refused) as refused:
+                list(home.client.stream("GET", "/v1/sessions/a/export", **wrong))
+            assert refused.value.code == 2, wrong
 
 
 # Following what is written.

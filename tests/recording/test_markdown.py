@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from holdfast.events import KINDS, Actor, Event, Kind, Origin
-from holdfast.recording import MarkdownOptions, SessionHead, render_markdown
+from holdfast.recording import SessionHead, View, render_markdown
 from holdfast.recording.markdown import clean, speaker
 
 AT = "2026-01-02T03:04:05.678Z"
-ALL = MarkdownOptions(thinking=True, tools=True, system=True)
+ALL = View(thinking=True, tools=True, system=True)
 
 HEAD = SessionHead(
     id="0123456789abc",
@@ -65,7 +65,7 @@ def result(text: str, *, is_error: bool = False) -> Event:
     return event(Kind.TOOL_RESULT, text, data=data)
 
 
-def body(*events: Event, options: MarkdownOptions = ALL) -> str:
+def body(*events: Event, options: View = ALL) -> str:
     """What follows the front matter."""
     text = "".join(render_markdown(HEAD, events, options))
     return text.split("\n---\n", 1)[1]
@@ -299,13 +299,13 @@ def test_the_same_events_give_the_same_bytes_piece_by_piece() -> None:
 
 
 def test_options_decide_what_goes_in() -> None:
-    plain = body(*conversation(), options=MarkdownOptions(tools=False))
+    plain = body(*conversation(), options=View(tools=False))
     assert re.findall(r"\*\*(.*)\*\*", plain) == ["Decision proposed", "Decision accepted"]
     assert "Thinking" not in plain
     assert "```" not in plain
     assert "# System" not in plain
     assert "conversation compacted" in plain
-    usual = body(*conversation(), options=MarkdownOptions())
+    usual = body(*conversation(), options=View())
     assert "**Tool: Bash**" in usual
     assert "Thinking" not in usual
     assert "provider.raw" not in usual
@@ -319,7 +319,7 @@ def test_an_event_with_nothing_to_show_gets_no_heading() -> None:
         event(Kind.SYSTEM, ""),
         event(Kind.SESSION_TITLED, "x"),
     ]
-    assert body(*silent, options=MarkdownOptions(thinking=True)) == ""
+    assert body(*silent, options=View(thinking=True)) == ""
     assert body(event(Kind.USER, "a"), event(Kind.ASSISTANT, ""), event(Kind.USER, "b")) == (
         "\n# User_2026-01-02_0304_05\n\na\n\nb\n"
     )
@@ -534,18 +534,18 @@ def events(draw: st.DrawFn) -> Event:
     )
 
 
-def expected_speakers(conversation: list[Event], options: MarkdownOptions) -> list[str]:
+def expected_speakers(conversation: list[Event], options: View) -> list[str]:
     shown = [one for one in conversation if "\n# " in "\n" + body(one, options=options)]
     return changes([speaker(one, "claude") for one in shown])
 
 
 @given(
     st.lists(events(), max_size=6),
-    st.builds(MarkdownOptions, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(View, st.booleans(), st.booleans(), st.booleans()),
 )
 @settings(deadline=None)
 def test_whatever_events_hold_the_headings_are_the_changes_of_speaker(
-    conversation: list[Event], options: MarkdownOptions
+    conversation: list[Event], options: View
 ) -> None:
     text = body(*conversation, options=options)
     expected = expected_speakers(conversation, options)

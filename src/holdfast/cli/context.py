@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from holdfast.paths import Paths
 
 if TYPE_CHECKING:
-    from holdfast.blobstore import BlobStore
     from holdfast.client import Client
     from holdfast.journal.reader import SqliteReader
-    from holdfast.library import Library
+    from holdfast.library import Library, ReaderScope
     from holdfast.settings import Loaded, Settings
     from holdfast.sources.base import Source
 
@@ -58,7 +57,23 @@ class Context:
         """The daemon when it runs, else the journal itself."""
         if os.path.exists(self.paths.socket) and self.client.is_running():
             return DaemonAnswers(self.client)
-        return JournalAnswers(self)
+        return JournalAnswers(self.library(), self._readers, self.paths.blobs)
+
+    def library(self) -> Library:
+        """The journal itself, read by this process."""
+        from holdfast.library import Library
+
+        return Library(self._readers)
+
+    @contextmanager
+    def _readers(self) -> Iterator[SqliteReader]:
+        from holdfast.journal.reader import SqliteReader
+
+        reader = SqliteReader(self.paths.journal)
+        try:
+            yield reader
+        finally:
+            reader.close()
 
 
 class Answers(Protocol):
@@ -71,7 +86,6 @@ class Answers(Protocol):
         """Canonical lines in pieces, each of whole lines."""
         ...
 
-    def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]: ...
     def blobs(self, **wanted: Any) -> JsonObject: ...
     def blob(self, digest: str) -> Iterator[bytes]: ...
 
@@ -98,10 +112,6 @@ class DaemonAnswers:
         asked = {"from": first, "to": last}
         return _whole_lines(self._client.stream("GET", f"/v1/sessions/{session}/events", **asked))
 
-    def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]:
-        asked = {key: "true" if value else "false" for key, value in options.items()}
-        return self._client.stream("GET", f"/v1/sessions/{name}/export", format=form, **asked)
-
     def blobs(self, **wanted: Any) -> JsonObject:
         wanted["dropped"] = "true" if wanted.get("dropped") else ""
         answer: JsonObject = self._client.get("/v1/blobs", **wanted)
@@ -112,24 +122,10 @@ class DaemonAnswers:
 
 
 class JournalAnswers:
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    @cached_property
-    def _library(self) -> Library:
-        from holdfast.library import Library
-
-        return Library(self._readers)
-
-    @contextmanager
-    def _readers(self) -> Iterator[SqliteReader]:
-        from holdfast.journal.reader import SqliteReader
-
-        reader = SqliteReader(self._context.paths.journal)
-        try:
-            yield reader
-        finally:
-            reader.close()
+    def __init__(self, library: Library, readers: ReaderScope, blobs: str) -> None:
+        self._library = library
+        self._readers = readers
+        self._blobs = blobs
 
     def sessions(self, **filters: Any) -> list[JsonObject]:
         from holdfast.journal.model import SessionFilter
@@ -149,30 +145,20 @@ class JournalAnswers:
     def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
         return self._library.lines(session, first, last)
 
-    def export(self, name: str, form: Any, options: Mapping[str, bool]) -> Iterator[bytes]:
-        from holdfast.recording.markdown import MarkdownOptions
-
-        entry = self._library.session(name)
-        return self._library.export(entry.id, form, MarkdownOptions(**options))
-
     def blobs(self, **wanted: Any) -> JsonObject:
         from holdfast import payloads
+        from holdfast.blobstore import BlobStore
         from holdfast.journal.model import BlobFilter
 
         with self._readers() as reader:
-            return _plain(payloads.report(reader, self._blobs, BlobFilter(**wanted)))
+            return _plain(payloads.report(reader, BlobStore(self._blobs), BlobFilter(**wanted)))
 
     def blob(self, digest: str) -> Iterator[bytes]:
         from holdfast import payloads
-
-        with self._readers() as reader:
-            return payloads.content(reader, self._blobs, digest)
-
-    @property
-    def _blobs(self) -> BlobStore:
         from holdfast.blobstore import BlobStore
 
-        return BlobStore(self._context.paths.blobs)
+        with self._readers() as reader:
+            return payloads.content(reader, BlobStore(self._blobs), digest)
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -71,7 +71,16 @@ def _drop_output() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    from holdfast.cli import blobs, configuring, importing, lifecycle, reading, status, tidying
+    from holdfast.cli import (
+        blobs,
+        configuring,
+        exporting,
+        importing,
+        lifecycle,
+        reading,
+        status,
+        tidying,
+    )
 
     parser = argparse.ArgumentParser(
         prog="holdfast",
@@ -82,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(root=parser)  # for completion, which describes all of it
     parser.add_argument("-V", "--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in (lifecycle, importing, status, reading, blobs, configuring, tidying):
+    groups = (lifecycle, importing, status, reading, exporting, blobs, configuring, tidying)
+    for group in groups:
         group.add_commands(commands)
     return parser

@@ -1,4 +1,4 @@
-"""`sessions`, `show`, `search`, `export`: getting it back. They work without a daemon too."""
+"""`sessions`, `show`, `search`: getting it back. They work without a daemon too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from holdfast.cli.output import (
     is_styled,
     plain,
     put,
-    put_bytes,
     put_json,
     say,
     size,
@@ -27,7 +26,6 @@ from holdfast.errors import Exit, HoldfastError
 
 LAST_EVENTS: Final = 40
 SEARCH_LIMIT: Final = 20
-SLUG_CHARS: Final = 60
 MARK: Final = "**"
 
 
@@ -37,15 +35,10 @@ class UnknownKind(HoldfastError):
     exit: ClassVar[Exit] = Exit.USAGE
 
 
-class HereIsGone(HoldfastError):
-    """The working folder does not exist any more."""
-
-
 def add_commands(commands: Commands) -> None:
     _add_sessions(commands)
     _add_show(commands)
     _add_search(commands)
-    _add_export(commands)
 
 
 def _add_sessions(commands: Commands) -> None:
@@ -103,43 +96,6 @@ def _add_search(commands: Commands) -> None:
         help=f"at most so many hits (default {SEARCH_LIMIT})",
     )
     add_json(parser)
-
-
-def _add_export(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "export",
-        export,
-        "write a whole conversation as Markdown or JSON lines",
-        "Goes to stdout, or with -o to a file or into a folder under a name of its own. Files are\n"
-        "written only below recording.allowed_write_roots.",
-    )
-    parser.add_argument("session", metavar="SESSION")
-    parser.add_argument(
-        "-f",
-        "--format",
-        choices=("markdown", "jsonl"),
-        default="markdown",
-        help="to read (default), or one canonical event a line",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="-",
-        metavar="PATH",
-        help="a file, a folder, or - for stdout (default)",
-    )
-    for name, words in (
-        ("thinking", "what the agent thought"),
-        ("tools", "tool calls and results"),
-        ("system", "system messages"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            action=argparse.BooleanOptionalAction,
-            default=None,
-            help=f"{words} (Markdown; default from recording.include_{name})",
-        )
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -302,48 +258,3 @@ def _marked(snippet: str) -> str:
         return snippet
     parts = snippet.split(MARK)
     return "".join(bold(part) if number % 2 else part for number, part in enumerate(parts))
-
-
-def export(context: Context, arguments: argparse.Namespace) -> int:
-    answers = context.answers
-    entry = answers.session(arguments.session)
-    recording = context.settings.recording
-    options = {
-        name: getattr(recording, f"include_{name}") if given is None else given
-        for name in ("thinking", "tools", "system")
-        for given in [getattr(arguments, name)]
-    }
-    pieces = answers.export(entry["id"], arguments.format, options)
-    if arguments.output == "-":
-        put_bytes(pieces)
-        return Exit.OK
-    from holdfast.recording.policy import WritePolicy
-
-    policy = WritePolicy(
-        recording.allowed_write_roots,
-        _here(),
-        os.path.expanduser("~"),
-        config=context.paths.config_file,
-    )
-    target = arguments.output
-    if os.path.isdir(os.path.expanduser(target)):
-        target = os.path.join(target, file_name(entry, arguments.format))
-    written = policy.write_atomically(target, pieces)
-    say(f"Wrote {target} ({size(written)}).")
-    return Exit.OK
-
-
-def _here() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise HereIsGone("the folder you are in was deleted: change into another one") from None
-
-
-def file_name(entry: dict[str, Any], form: str) -> str:
-    """A name that sorts by date and says what it holds."""
-    kept = "".join(char if char.isalnum() else " " for char in entry["title"].casefold())
-    slug = "-".join(kept.split())[:SLUG_CHARS].strip("-")
-    day = entry["started_at"][:10] or "undated"
-    ending = "md" if form == "markdown" else "jsonl"
-    return "-".join(part for part in (day, slug, entry["id"]) if part) + f".{ending}"

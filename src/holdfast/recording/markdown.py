@@ -30,14 +30,7 @@ from typing import Final
 import msgspec
 
 from holdfast.events import EMPTY, Event, Kind
-
-
-class MarkdownOptions(msgspec.Struct, frozen=True):
-    """What goes in besides what was said and decided."""
-
-    thinking: bool = False
-    tools: bool = True
-    system: bool = False
+from holdfast.recording.view import View
 
 
 class SessionHead(msgspec.Struct):
@@ -53,14 +46,12 @@ class SessionHead(msgspec.Struct):
     tags: list[str]
 
 
-_DEFAULTS: Final = MarkdownOptions()
+_DEFAULTS: Final = View()
 _USER: Final = "User"
 _SYSTEM: Final = "System"
 
 
-def render(
-    head: SessionHead, events: Iterable[Event], options: MarkdownOptions = _DEFAULTS
-) -> Iterator[str]:
+def render(head: SessionHead, events: Iterable[Event], options: View = _DEFAULTS) -> Iterator[str]:
     """The pieces of the document. The same arguments give the same text, on every machine."""
     yield _front_matter(head)
     agent = head.session.partition("/")[0]
@@ -114,7 +105,7 @@ def _stamp(at: str) -> str:
 # What one event becomes: "" or blocks that each start with an empty line.
 
 
-def _body(event: Event, options: MarkdownOptions) -> str:
+def _body(event: Event, options: View) -> str:
     match event.kind:
         case Kind.USER | Kind.ASSISTANT:
             return _prose(event.text)
@@ -360,8 +351,12 @@ def clean(text: str) -> str:
     """Without terminal sequences; every line end is `\\n`, every other control is U+FFFD."""
     if not _UNSAFE.search(text):
         return text
-    text = _LINE_ENDS.sub("\n", _TERMINAL.sub("", text))
-    return _UNSAFE.sub("\ufffd", text)
+    return _UNSAFE.sub("\ufffd", without_terminal(text))
+
+
+def without_terminal(text: str) -> str:
+    """Without terminal sequences, and every line end is `\\n`."""
+    return _LINE_ENDS.sub("\n", _TERMINAL.sub("", text))
 
 
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")

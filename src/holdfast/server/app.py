@@ -22,7 +22,7 @@ from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.payloads import Dropped, PayloadReport
-from holdfast.recording.markdown import MarkdownOptions
+from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 
@@ -115,15 +115,14 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ask = request.query_params
         form = ask.get("format", "markdown")
         if form not in FORMATS:
-            raise BadRequest(f"format {form!r} is not one of: {', '.join(FORMATS)}")
+            raise BadRequest(
+                f"format {form!r} is not one of: {', '.join(FORMATS)} "
+                "(HTML is made by `holdfast export -f html`)"
+            )
+        view = _view(request, EVERYTHING if form == "jsonl" else View())
         entry = await asyncio.to_thread(library.session, _name(request))
-        options = MarkdownOptions(
-            thinking=ask.get("thinking") == "true",
-            tools=ask.get("tools", "true") == "true",
-            system=ask.get("system") == "true",
-        )
         kind = "text/markdown" if form == "markdown" else NDJSON
-        return _stream(library.export(entry.id, form, options), kind)
+        return _stream(library.export(entry.id, form, view), kind)
 
     async def search(request: Request) -> Response:
         ask = request.query_params
@@ -203,6 +202,27 @@ def _blob_filter(request: Request) -> BlobFilter:
         min_bytes=_number(request, "min_bytes") or 0,
         dropped=ask.get("dropped") == "true",
         limit=_number(request, "limit"),
+    )
+
+
+def _view(request: Request, usual: View) -> View:
+    """What the request asks to be shown; what it does not mention is as usual."""
+    ask = request.query_params
+
+    def shown(name: str) -> bool:
+        text = ask.get(name)
+        if text not in (None, "true", "false"):
+            raise BadRequest(f"{name} must be true or false, not {text!r}")
+        return bool(getattr(usual, name)) if text is None else text == "true"
+
+    return View(
+        thinking=shown("thinking"),
+        tools=shown("tools"),
+        system=shown("system"),
+        commentary=shown("commentary"),
+        since=canonical_time(ask["since"]) if ask.get("since") else "",
+        until=canonical_time(ask["until"]) if ask.get("until") else "",
+        kinds=checked_kinds([kind for kind in ask.get("kinds", "").split(",") if kind]),
     )
 
 

@@ -174,13 +174,22 @@ class Recording(Section, frozen=True):
         ),
     ] = ("~", ".")
     include_thinking: Annotated[
-        bool, Meta(description="Whether what the agent thought is written too.")
+        bool,
+        Meta(description="Whether Markdown and HTML have what the agent thought."),
     ] = False
     include_tools: Annotated[
-        bool, Meta(description="Whether tool calls and their results are written too.")
+        bool,
+        Meta(description="Whether Markdown and HTML have tool calls and their results."),
+    ] = True
+    include_commentary: Annotated[
+        bool,
+        Meta(
+            description="Whether Markdown and HTML have what the agent says while it works, "
+            "before its last message of a turn."
+        ),
     ] = True
     include_system: Annotated[
-        bool, Meta(description="Whether system messages are written too.")
+        bool, Meta(description="Whether Markdown and HTML have system messages.")
     ] = False
 
 

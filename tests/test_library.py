@@ -1,0 +1,116 @@
+"""What the library tells of a session: whole, in part, and without what is not to be told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.demo import lines
+from holdfast.events import Kind
+from holdfast.journal.model import SessionFilter
+from holdfast.library import Library
+from holdfast.recording.view import EVERYTHING, View
+from tests.support.home import Home, moment, sid, talk
+
+SECRET = b"AKIAIOSFODNN7EXAMPLE"
+MARK = b"[redacted:aws-access-key]"
+
+
+@pytest.fixture
+def kept(home: Home) -> Home:
+    home.write_log(
+        "a",
+        lines.user_line(f"use {SECRET.decode()} please", session="a", at=moment(1)),
+        lines.thinking_line("hmm", session="a", at=moment(2)),
+        lines.assistant_line("I look.", session="a", at=moment(3)),
+        lines.tool_use_line("Bash", {"command": f"echo {SECRET.decode()}"}, session="a", use="t"),
+        lines.tool_result_line(SECRET.decode(), session="a", use="t", at=moment(5)),
+        lines.assistant_line("Done.", session="a", at=moment(6)),
+    )
+    home.write_log("deep", *talk(1, session="deep"))
+    home.ok("import", "--quiet")
+    return home
+
+
+@pytest.fixture
+def library(kept: Home) -> Library:
+    return Library(kept.reader)
+
+
+def told(pieces: Iterator[bytes]) -> bytes:
+    return b"".join(pieces)
+
+
+def kinds(library: Library, view: View) -> list[str]:
+    exported = told(library.export(sid("a"), "jsonl", view))
+    return [json.loads(line)["kind"] for line in exported.splitlines()]
+
+
+def test_lines_of_everything_are_not_looked_into(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = told(library.lines(sid("a")))
+
+    def never(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("holdfast.library._glances", never)
+    monkeypatch.setattr("holdfast.library.decode_lines", never)
+    assert told(library.export(sid("a"), "jsonl", EVERYTHING)) == whole
+
+
+def test_lines_of_a_view_are_those_of_the_whole(library: Library) -> None:
+    whole = told(library.lines(sid("a"))).splitlines(keepends=True)
+    view = View(thinking=True, tools=False, system=True)
+    picked = told(library.export(sid("a"), "jsonl", view)).splitlines(keepends=True)
+    assert picked == [line for line in whole if b'"kind":"tool.' not in line]
+    assert len(picked) == len(whole) - 2
+
+
+def test_a_view_says_the_same_of_lines_and_of_pages(library: Library) -> None:
+    view = View(commentary=False, tools=False)
+    assert kinds(library, view) == [Kind.USER, Kind.ASSISTANT]
+    for text in (
+        told(library.export(sid("a"), "markdown", view)).decode(),
+        told(library.page(sid("a"), view, lambda _digest: [])).decode(),
+    ):
+        assert "Done." in text
+        assert "I look." not in text
+        assert "echo" not in text
+
+
+def test_what_is_redacted_is_in_no_export(kept: Home) -> None:
+    """The one door: lines and facts, whatever is made of them."""
+    seen: list[bytes] = []
+
+    def redact(line: bytes) -> bytes:
+        seen.append(line)
+        json.loads(line)
+        return line.replace(SECRET, MARK)
+
+    plain, clean = Library(kept.reader), Library(kept.reader, redact=redact)
+    view = View(thinking=True, tools=True, system=True)
+
+    def exports(library: Library) -> list[bytes]:
+        session = library.session("a")
+        listed = library.sessions(SessionFilter())[0]
+        return [
+            told(library.export(session.id, "jsonl", view)),
+            told(library.export(session.id, "jsonl", View())),
+            told(library.export(session.id, "markdown", view)),
+            told(library.page(session.id, view, lambda _digest: [])),
+            session.title.encode(),
+            b"".join(
+                each.title.encode()
+                for each in library.sessions(SessionFilter())
+                if each.id == listed.id
+            ),
+        ]
+
+    for dirty, cleaned in zip(exports(plain), exports(clean), strict=True):
+        assert SECRET not in cleaned
+        if SECRET in dirty:
+            assert b"redacted:aws-access-key" in cleaned
+    assert all(b"\n" not in line for line in seen), "it is given one line at a time"
