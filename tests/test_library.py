@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 
+import msgspec
 import pytest
 
 from holdfast.demo import lines
-from holdfast.events import Kind
-from holdfast.journal.model import SessionFilter
+from holdfast.events import Kind, encode
+from holdfast.journal.conformance import said
+from holdfast.journal.memory import MemoryJournal
+from holdfast.journal.model import Batch, Facts, SessionFilter
 from holdfast.library import Library
 from holdfast.recording.view import EVERYTHING, View
 from tests.support.home import Home, moment, sid, talk
@@ -114,3 +118,46 @@ def test_what_is_redacted_is_in_no_export(kept: Home) -> None:
         if SECRET in dirty:
             assert b"redacted:aws-access-key" in cleaned
     assert all(b"\n" not in line for line in seen), "it is given one line at a time"
+
+
+def test_a_fork_is_told_with_what_it_begins_with(home: Home) -> None:
+    first, second = lines.user_line("a", uuid="u1"), lines.user_line("b", uuid="u2")
+    write_exactly(home, "origin", first, second, lines.user_line("mine", uuid="u3"))
+    write_exactly(home, "fork", first, second, lines.user_line("other", uuid="u4"))
+    home.ok("import", "--quiet")
+    library = Library(home.reader)
+    told_of = {
+        name: [event.text for event in library.conversation(sid(name))]
+        for name in ("origin", "fork")
+    }
+    assert told_of == {"origin": ["a", "b", "mine"], "fork": ["a", "b", "other"]}
+    entries = {name: library.session(sid(name)) for name in told_of}
+    assert sorted(entry.inherited for entry in entries.values()) == [0, 2]
+    for name, entry in entries.items():
+        exported = told(library.export(entry.id, "jsonl", EVERYTHING))
+        assert [json.loads(line)["text"] for line in exported.splitlines()] == told_of[name]
+        assert b"\nb\n" in told(library.export(entry.id, "markdown", View()))
+    assert [event.seq for event in library.conversation(sid("fork"))] == [0, 1, 2]
+
+
+def test_of_each_thing_the_newest_version_is_told_where_the_first_one_stood() -> None:
+    journal = MemoryJournal()
+    trial = [("a", None), ("b", None), ("a2", 0), ("c", None), ("a3", 2), ("b2", 1)]
+    events = [
+        msgspec.structs.replace(said("s", seq, text, Kind.USER, moment(seq)), supersedes=before)
+        for seq, (text, before) in enumerate(trial)
+    ]
+    content = b"".join(encode(event) + b"\n" for event in events)
+    facts = Facts(id="s", agent="gemini", agent_session_id="x")
+    batch = Batch(facts=facts, first_seq=0, lines=content, line_count=len(events))
+    journal.writer().write([batch])
+    library = Library(lambda: nullcontext(journal.reader()))
+    assert [event.text for event in library.conversation("s")] == ["a3", "b2", "c"]
+    assert told(library.export("s", "jsonl", EVERYTHING)) == content
+
+
+def write_exactly(home: Home, name: str, *content: bytes) -> None:
+    """A log with the very ids that are given: they may be those of another log."""
+    path = home.write_log(name)
+    with open(path, "wb") as file:
+        file.writelines(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from holdfast.cli.context import _whole_lines
 from holdfast.cli.reading import _one_event
 from holdfast.demo import lines
 from holdfast.errors import Exit
-from tests.support.home import Home, talk
+from tests.support.home import Home, sid, talk
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 1_000])
@@ -129,3 +130,14 @@ def test_a_kind_that_cannot_be_searched_is_refused_with_those_that_can() -> None
     assert refused.value.exit == Exit.USAGE
     reading._check_kind("message.user")
     reading._check_kind("")
+
+
+def test_a_fork_says_what_it_begins_with(home: Home) -> None:
+    home.write_log("origin", *talk(3))
+    home.ok("import", "--quiet")
+    os.rename(home.log_path("origin"), home.log_path("fork"))
+    home.append_log("fork", *talk(1, start=3))
+    home.ok("import", "--quiet")
+    shown = home.run("show", sid("fork")).text
+    assert f"begins with 3 events of {sid('origin')}" in shown
+    assert "word 3" in shown

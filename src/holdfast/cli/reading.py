@@ -153,6 +153,9 @@ def show(context: Context, arguments: argparse.Namespace) -> int:
         put_json({**entry, "shown": events})
         return Exit.OK
     put(_about(entry))
+    if entry["inherited"]:
+        shared = counted(entry["inherited"], "event")
+        put(dim(f"… begins with {shared} of {entry['forked_from']}: show that, or export this"))
     if first:
         put(dim(f"… {first:,} earlier events: add --all, or export"))
     for text in _conversation(lines):
