@@ -406,7 +406,7 @@ class _Reading:
 
     def _title_from_prompt(self, words: str) -> None:
         facts = self._state.facts
-        if facts.title_rank < TitleRank.PROMPT and not words.startswith("/"):
+        if facts.title_rank < TitleRank.PROMPT and not words.startswith(("/", "::")):
             facts.title = one_line(words, TITLE_CHARS)
             facts.title_rank = TitleRank.PROMPT
 
