@@ -71,6 +71,7 @@ class Answers(Protocol):
         ...
 
     def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]: ...
+    def recordings(self, limit: int | None) -> JsonObject: ...
 
 
 class DaemonAnswers:
@@ -98,6 +99,11 @@ class DaemonAnswers:
     def export(self, name: str, form: str, options: Mapping[str, bool]) -> Iterator[bytes]:
         asked = {key: "true" if value else "false" for key, value in options.items()}
         return self._client.stream("GET", f"/v1/sessions/{name}/export", format=form, **asked)
+
+    def recordings(self, limit: int | None) -> JsonObject:
+        asked = {"all": "true"} if limit is None else {"limit": limit}
+        answer: JsonObject = self._client.get("/v1/recordings", **asked)
+        return answer
 
 
 class JournalAnswers:
@@ -143,6 +149,12 @@ class JournalAnswers:
 
         entry = self._library.session(name)
         return self._library.export(entry.id, form, MarkdownOptions(**options))
+
+    def recordings(self, limit: int | None) -> JsonObject:
+        from holdfast.recording.listing import list_recordings
+
+        with self._readers() as reader:
+            return _plain(list_recordings(reader, {}, limit))
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

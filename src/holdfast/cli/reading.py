@@ -321,7 +321,7 @@ def export(context: Context, arguments: argparse.Namespace) -> int:
 
     policy = WritePolicy(
         recording.allowed_write_roots,
-        _here(),
+        here(),
         os.path.expanduser("~"),
         config=context.paths.config_file,
     )
@@ -333,7 +333,7 @@ def export(context: Context, arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _here() -> str:
+def here() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError:

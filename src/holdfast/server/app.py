@@ -21,7 +21,9 @@ from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
+from holdfast.recording.listing import Listing
 from holdfast.recording.markdown import MarkdownOptions
+from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 
@@ -34,6 +36,7 @@ _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
     Exit.USAGE: 400,
+    Exit.REFUSED: 403,
     Exit.JOURNAL: 503,
 }
 
@@ -48,7 +51,9 @@ class Served(Protocol):
     governor: Governor
     store: SessionStore
     tail: Tail
+    recorder: Recorder
 
+    def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
 
@@ -133,6 +138,20 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         )
         return _json(await asyncio.to_thread(library.search, query))
 
+    async def recordings(request: Request) -> Response:
+        limit = None if request.query_params.get("all") == "true" else _number(request, "limit")
+        return _json(await asyncio.to_thread(daemon.recordings, limit))
+
+    async def command(request: Request) -> Response:
+        ask = request.query_params
+        name = ask.get("command", "")
+        if name not in OUTSIDE_COMMANDS:
+            raise BadRequest(f"command {name!r} is not one of: {', '.join(OUTSIDE_COMMANDS)}")
+        entry = await asyncio.to_thread(library.session, _name(request))
+        asked = daemon.recorder.ask(entry.id, name, ask.get("path", ""), ask.get("cwd", ""))
+        answer: Answer = await asyncio.wrap_future(asked)
+        return _json(answer)
+
     async def imports(_request: Request) -> Response:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
@@ -142,7 +161,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),
         ("GET", "/v1/sessions/{name:path}/export", export),
+        ("POST", "/v1/sessions/{name:path}/recordings", command),
         ("GET", "/v1/sessions/{name:path}", session),
+        ("GET", "/v1/recordings", recordings),
         ("GET", "/v1/search", search),
         ("POST", "/v1/import", imports),
     ]
