@@ -19,6 +19,7 @@ from bench import (
     export,
     first_import,
     idle,
+    recording,
     resident,
     search,
     status,
@@ -38,6 +39,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "export": export,
     "idle": idle,
     "tail": tail,
+    "recording": recording,
     "status": status,
     "search": search,
 }

@@ -433,6 +433,7 @@ def test_numbers_carry_their_unit_or_are_counts() -> None:
         "journal.audit_max_rows",
         "ingest.workers",
         "logs.keep_files",
+        "recording.max_active",
     }
     numbers = {doc.key for doc in BY_KEY.values() if doc.type == "whole number"}
     assert {key for key in numbers if not key.endswith(units)} == counts
@@ -489,6 +490,10 @@ def right_values(doc: SettingDoc) -> st.SearchStrategy[object]:
             return st.booleans()
         case "one of several words":
             return st.sampled_from(re.findall(r'"(\w+)"', doc.allowed))
+        case "text" if doc.key == "recording.filename_template":
+            return st.sampled_from(["{date}", "a {title}, {time}", "検索-{session}"])
+        case "text":
+            return st.text(min_size=1)
         case _:
             return st.lists(st.text(min_size=1), max_size=3)
 
@@ -663,3 +668,14 @@ def test_a_section_may_be_built_by_itself() -> None:
     assert Journal(readers=3).audit_max_rows == 100_000
     with pytest.raises(AttributeError):
         Journal().readers = 3  # type: ignore[misc] # settings do not change
+
+
+@pytest.mark.parametrize(
+    "template", ["", "plain", "{nothing}", "{title", "a/{title}", "{title}\n", "{{title}}", 7]
+)
+def test_a_template_for_names_that_is_none_is_refused_with_what_may_stand_in_it(
+    config: Path, template: object
+) -> None:
+    text = f"[recording]\nfilename_template = {write_value(template)}\n"
+    with pytest.raises(ConfigError, match=r"recording\.filename_template = .*\{session\}"):
+        load_text(config, text)

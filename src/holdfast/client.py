@@ -58,7 +58,10 @@ class Client:
     def get(self, path: str, **query: object) -> Any:
         return json.loads(b"".join(self.stream("GET", path, **query)))
 
-    def stream(self, method: str, path: str, **query: object) -> Iterator[bytes]:
+    def post(self, path: str, /, **query: object) -> Any:
+        return json.loads(b"".join(self.stream("POST", path, **query)))
+
+    def stream(self, method: str, path: str, /, **query: object) -> Iterator[bytes]:
         asked = urlencode({key: value for key, value in query.items() if value not in (None, "")})
         connection = _UnixConnection(self._paths.socket)
         try:

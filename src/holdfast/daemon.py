@@ -1,9 +1,10 @@
 """The composition root: what starts, in what order, and the orderly way down.
 
-Up: folders, lock, logs, how the last run ended, journal, memory, tail, server. Down: the server
-takes no more, the tail finishes its batches and ends its children, the journal stores what waits,
-the last status is written, the lock goes. Each step down has its own share of the deadline; one
-that hangs is named in the log and in the run file and does not keep the next from running.
+Up: folders, lock, logs, how the last run ended, journal, memory, recordings, tail, server. Down:
+the server takes no more, the tail finishes its batches and ends its children, recordings are
+written to their ends, the journal stores what waits, the last status is written, the lock goes.
+Each step down has its own share of the deadline; one that hangs is named in the log and in the run
+file and does not keep the next from running.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
 from holdfast.payloads import Dropped, PayloadReport
+from holdfast.recording.listing import Listing, list_recordings
 from holdfast.server.app import make_app
 from holdfast.server.listen import Listener
 from holdfast.settings import Settings
@@ -54,7 +56,7 @@ from holdfast.sources.registry import enabled_sources
 from holdfast.status import LastRun, Status
 from holdfast.status.build import StatusBuilder
 from holdfast.status.lastrun import RunFile, write_atomically
-from holdfast.wiring import make_governor, make_setup, make_store, open_journal
+from holdfast.wiring import make_governor, make_recorder, make_setup, make_store, open_journal
 
 MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
@@ -69,6 +71,7 @@ class Daemon:
     def __init__(self, settings: Settings, paths: Paths, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.paths = paths
+        self._environ = environ
         self.state = "starting"
         self.started_s = time.monotonic()
         self.last_run: LastRun | None = None
@@ -159,6 +162,15 @@ class Daemon:
         self.journal = open_journal(self.settings, self.paths, self._journal_failed)
         BlobStore(self.paths.blobs).sweep_partial()
         self.library = Library(self.journal.reader, self.residency)
+        self.recorder = make_recorder(
+            self.settings,
+            self.paths,
+            self._environ,
+            self.journal,
+            self.library,
+            self.sources.values(),
+            self.logs,
+        )
         self.tail = Tail(
             self.journal,
             self.sources,
@@ -187,6 +199,7 @@ class Daemon:
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             )
         )
+        self.recorder.start()
         await self._listener.start()
         await self.tail.start()
         self.state = "running"
@@ -212,8 +225,10 @@ class Daemon:
     # While it runs.
 
     def _stored(self, batch: Batch) -> None:
-        """A batch is in the journal: show it in memory."""
+        """A batch is in the journal: show it in memory, and to who writes recordings."""
         self.journal_problem = ""
+        if batch.count:
+            self.recorder.wake()
         session = batch.facts.id
         try:
             for block in batch.blocks:
@@ -225,6 +240,11 @@ class Daemon:
             self.stop(str(error), Exit.OVERSIZED)
         if self.governor.fast_due():
             self.governor.step()
+
+    def recordings(self, limit: int | None) -> Listing:
+        """Recordings and commands, newest first. Reads the journal: for a thread."""
+        with self.journal.reader() as reader:
+            return list_recordings(reader, self.recorder.problems(), limit)
 
     def residency(self, session: str) -> int | None:
         resident = self.store.resident(session)
@@ -360,6 +380,7 @@ class Daemon:
             [
                 ("server", self._listener.close),
                 ("tail", self.tail.close),
+                ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
                 ("journal", lambda: asyncio.to_thread(self._settle_journal)),
                 ("status", self._write_last_status),

@@ -146,7 +146,7 @@ class Library:
                     continue
                 place = (event.session, event.seq)
                 shown = self._event(event.session, newest[place]) if place in newest else event
-                shown.seq = number
+                shown.seq, shown.supersedes = number, None
                 number += 1
                 yield shown
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from holdfast.governor.governor import Governor, OnChange, Thresholds
@@ -14,10 +15,17 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SqliteWriter
-from holdfast.observe import EventLog
+from holdfast.library import FORMATS, Library
+from holdfast.observe import EventLog, Logs
 from holdfast.paths import Paths
+from holdfast.recording.child import PAGE, page_by_child
+from holdfast.recording.conduct import Limits
+from holdfast.recording.destinations import Rules
+from holdfast.recording.recorder import Recorder
+from holdfast.recording.view import View
 from holdfast.settings import Settings
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
+from holdfast.sources.base import Source
 
 MIB: Final = 1 << 20
 
@@ -56,6 +64,52 @@ def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> Se
         block_bytes=snapshots.block_bytes,
     )
     return SessionStore(limits, on_evicted=on_evicted)
+
+
+def make_recorder(
+    settings: Settings,
+    paths: Paths,
+    environ: Mapping[str, str],
+    journal: JournalService,
+    library: Library,
+    sources: Iterable[Source],
+    logs: Logs,
+) -> Recorder:
+    chosen = settings.recording
+    rules = Rules(
+        allowed_write_roots=chosen.allowed_write_roots,
+        default_folder=chosen.default_folder,
+        filename_template=chosen.filename_template,
+        form=chosen.format,
+        home=environ.get("HOME") or os.path.expanduser("~"),
+        config_file=paths.config_file,
+        guarded=(
+            *(root for source in sources for root in source.roots()),
+            paths.data_dir,
+            paths.state_dir,
+            paths.runtime_dir,
+        ),
+    )
+    limits = Limits(
+        max_active=chosen.max_active,
+        in_chat_commands=chosen.in_chat_commands,
+        options=View(chosen.include_thinking, chosen.include_tools, chosen.include_system),
+    )
+
+    def export(session: str, form: str, view: View) -> Iterator[bytes]:
+        if form == PAGE:  # what makes pages is not loaded into the daemon
+            return page_by_child(session, view, environ)
+        return library.export(session, form, view)  # type: ignore[arg-type]  # one of FORMATS
+
+    return Recorder(
+        journal,
+        rules,
+        limits,
+        export=export,
+        export_forms=(*FORMATS, PAGE),
+        log=logs.operational,
+        audit=logs.audit,
+    )
 
 
 def make_governor(settings: Settings, on_change: OnChange, log: EventLog) -> Governor:

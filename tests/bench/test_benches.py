@@ -32,6 +32,7 @@ BARS: Final = {
     "export": [Bar(100.0)],
     "idle": [Bar(0.3)],
     "tail": [Bar(50.0)],
+    "recording": [Bar(100.0), Bar(1.5, "ratio")],
     "status": [Bar(3.0, "ratio")],
     "search": [Bar(25.0)] * 3,
 }

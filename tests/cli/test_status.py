@@ -12,6 +12,7 @@ from holdfast.cli.status import render
 from holdfast.governor.governor import ComponentMemory
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
+from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import SessionStore, StoreLimits
 from holdfast.status.model import (
     DaemonStatus,
@@ -84,6 +85,7 @@ def sample() -> Json:
         sessions=SessionsStatus(1, 12, 4_096, 1_024, [brief("one", "A title")]),
         journal=JournalStatus("/data/journal.db", 2 * MIB, 0, 0, 0, 0, ""),
         importing=ImportStatus(running=False, done_bytes=0, total_bytes=0, sessions=0, events=0),
+        recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
         problems=[],
     )
     plain: Json = msgspec.to_builtins(status)
@@ -243,3 +245,12 @@ def test_parts_that_weigh_more_than_the_whole_leave_nothing_unaccounted() -> Non
 )
 def test_the_time_since_the_start_is_rounded_down(seconds: float, told: str) -> None:
     assert told in render(put(sample(), "daemon.uptime_s", seconds))
+
+
+def test_who_records_is_told_how_it_stands_and_who_does_not_is_told_nothing() -> None:
+    status = sample()
+    assert "Recorded" not in render(status)
+    status["recordings"] |= {"active": 2, "paused": 1, "commands_refused": 1}
+    status["recordings"]["last_problems"] = ["no room", "::recrod: there is no ::recrod"]
+    said = "Recorded  2 active, 1 paused, 1 command refused\n  no room\n  ::recrod: there is"
+    assert said in render(status)

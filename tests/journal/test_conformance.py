@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.journal.conformance import REQUIREMENTS, Nonconformant, Requirement, Subject, name
 from holdfast.journal.memory import MemoryReader, MemoryWriter
-from holdfast.journal.model import AuditRecord, Batch, Run
+from holdfast.journal.model import AuditRecord, Batch, CommandRow, Recording, Run
 from holdfast.journal.protocol import JournalReader, JournalWriter
 from tests.journal.subjects import MemorySubject, SqliteSubject
 
@@ -66,6 +66,18 @@ class AuditsForEver(MemoryWriter):
         self._state.audit += records
 
 
+class TakesACommandTwice(MemoryWriter):
+    def save_recordings(
+        self,
+        recordings: Sequence[Recording] = (),
+        commands: Sequence[CommandRow] = (),
+        commands_position: int | None = None,
+    ) -> None:
+        for command in commands:
+            command.key += str(command.no)
+        super().save_recordings(recordings, commands, commands_position)
+
+
 class ReadsOneTooMany(MemoryReader):
     def read(
         self, session: str, from_seq: int = 0, to_seq: int | None = None, **options: Any
@@ -109,6 +121,7 @@ class Broken(MemorySubject):
         (IndexesBeforeItIsFed, "search finds what the index was fed"),
         (SkipsWhatItLost, "texts that were not fed are read again after reopening"),
         (AuditsForEver, "the audit keeps the newest records only"),
+        (TakesACommandTwice, "a command has one turn ever"),
         (ReadsOneTooMany, "any range of events can be read"),
         (SplitsRuns, "the global order has no gaps and merges neighbours"),
     ],

@@ -66,6 +66,10 @@ def test_each_statement_says_what_it_is_for_and_is_used(name: str) -> None:
         "next_origin",
         "list_audit",
         "trim_audit",
+        "list_recordings_of_session",
+        "list_live_recordings",
+        "list_pending_commands",
+        "command_keys",
     ],
 )
 def test_what_runs_often_looks_at_no_whole_table(name: str, connection: apsw.Connection) -> None:

@@ -445,6 +445,52 @@ def test_an_error_of_the_chunks_comes_through_and_leaves_no_trace(place: Place) 
     assert (place.root / "a.md").read_text() == "old"
 
 
+def test_opening_what_is_there_makes_nothing(place: Place) -> None:
+    for path in ("a.md", "folder/a.md"):
+        with pytest.raises(FileNotFoundError), place.policy.open_existing(path):
+            pass
+    assert place.names() == []
+
+
+def test_what_is_there_can_be_read_written_over_and_written_at_its_end(place: Place) -> None:
+    (place.root / "a.md").write_text("old words\n")
+    with place.policy.open_existing("a.md") as file:
+        assert os.pread(file, 3, 0) == b"old"
+        os.pwrite(file, b"OLD", 0)
+    with place.policy.open_existing("a.md", append=True) as file:
+        with (place.root / "a.md").open("a") as other:
+            other.write("theirs\n")
+        os.write(file, b"ours\n")
+    assert (place.root / "a.md").read_text() == "OLD words\ntheirs\nours\n"
+
+
+def test_opening_what_is_there_refuses_links_made_after_the_look(
+    place: Place, after_looking: Arrange
+) -> None:
+    (place.root / "sub").mkdir()
+    (place.root / "sub" / "precious").touch()
+
+    def swap() -> None:
+        (place.root / "sub").rename(place.root / "moved")
+        (place.root / "sub").symlink_to(place.outside)
+
+    after_looking(swap)
+    with (
+        pytest.raises(WriteRefused, match="became a symlink"),
+        place.policy.open_existing("sub/precious", append=True),
+    ):
+        pass
+    place.assert_outside_is_untouched()
+
+
+def test_what_changed_while_it_was_written_anew_is_not_replaced(place: Place) -> None:
+    (place.root / "a.md").write_text("old")
+    with pytest.raises(WriteFailed, match="changed meanwhile"):
+        place.policy.write_atomically("a.md", [b"new"], may_replace=lambda: False)
+    assert place.names() == ["a.md"]
+    assert (place.root / "a.md").read_text() == "old"
+
+
 def test_no_handle_stays_open(place: Place) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc")

@@ -88,6 +88,7 @@ class Answers(Protocol):
 
     def blobs(self, **wanted: Any) -> JsonObject: ...
     def blob(self, digest: str) -> Iterator[bytes]: ...
+    def recordings(self, limit: int | None) -> JsonObject: ...
 
 
 class DaemonAnswers:
@@ -119,6 +120,11 @@ class DaemonAnswers:
 
     def blob(self, digest: str) -> Iterator[bytes]:
         return self._client.stream("GET", f"/v1/blobs/{digest}")
+
+    def recordings(self, limit: int | None) -> JsonObject:
+        asked = {"all": "true"} if limit is None else {"limit": limit}
+        answer: JsonObject = self._client.get("/v1/recordings", **asked)
+        return answer
 
 
 class JournalAnswers:
@@ -159,6 +165,12 @@ class JournalAnswers:
 
         with self._readers() as reader:
             return payloads.content(reader, BlobStore(self._blobs), digest)
+
+    def recordings(self, limit: int | None) -> JsonObject:
+        from holdfast.recording.listing import list_recordings
+
+        with self._readers() as reader:
+            return _plain(list_recordings(reader, {}, limit))
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

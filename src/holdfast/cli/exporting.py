@@ -276,7 +276,7 @@ class _Job:
 
         return WritePolicy(
             self._context.settings.recording.allowed_write_roots,
-            _here(),
+            here(),
             os.path.expanduser("~"),
             config=self._context.paths.config_file,
         )
@@ -306,7 +306,7 @@ def _tell(report: dict[str, Any]) -> None:
         say(f"and {len(problems) - PROBLEMS_SHOWN} more; --json lists all")
 
 
-def _here() -> str:
+def here() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from holdfast.cli.context import Context
 from holdfast.cli.output import put, say, size
-from holdfast.cli.parsing import Commands, add_command, count
+from holdfast.cli.parsing import Commands, add_command, add_json, count
 from holdfast.errors import Exit, HoldfastError
 from holdfast.lock import AlreadyRunning, holder
 
@@ -32,6 +32,12 @@ class StartFailed(HoldfastError):
         self.code = code
 
 
+class JsonOfNothing(HoldfastError):
+    """The daemon's end has nothing to read."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
 class StopFailed(HoldfastError):
     """The daemon did not end in time."""
 
@@ -47,7 +53,26 @@ def add_commands(commands: Commands) -> None:
         "Safe to run again at any time.",
     )
     add_command(commands, "start", start, "start the daemon in the background")
-    add_command(commands, "stop", stop, "stop the daemon in an orderly way")
+    stopping = add_command(
+        commands,
+        "stop",
+        stop,
+        "stop the daemon in an orderly way, or with SESSION that session's recordings",
+        "  holdfast stop            stops the daemon\n"
+        "  holdfast stop SESSION    stops the recordings of a session; the daemon goes on",
+    )
+    stopping.add_argument(
+        "session", metavar="SESSION", nargs="?", help="stop its recordings, not the daemon"
+    )
+    add_json(stopping)
+    add_command(
+        commands,
+        "init",
+        init,
+        "prepare folders and a config file without starting anything",
+        "What `holdfast up` does first. Safe to run again: a config file that is there stays.\n"
+        "`::init [path]` in the chat is another thing: it prepares a recording.",
+    )
     add_command(commands, "restart", restart, "stop the daemon if it runs, and start it")
     demo = add_command(
         commands,
@@ -129,9 +154,27 @@ def start(context: Context, _arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def stop(context: Context, _arguments: argparse.Namespace) -> int:
+def init(context: Context, _arguments: argparse.Namespace) -> int:
+    from holdfast.cli.configuring import write_config_if_missing
+
+    paths = context.paths
+    wrote = write_config_if_missing(paths)
+    _ = context.settings
+    paths.ensure_dirs()
+    say(f"{'Wrote' if wrote else 'Kept'} {paths.config_file}.")
+    say(f"Conversations will be kept in {paths.data_dir}. Start with: holdfast up")
+    return Exit.OK
+
+
+def stop(context: Context, arguments: argparse.Namespace) -> int:
     from holdfast.client import NotRunning
 
+    if arguments.session is not None:
+        from holdfast.cli.recording import command
+
+        return command(context, "stop", arguments)
+    if arguments.json:
+        raise JsonOfNothing("--json goes with a session: holdfast stop SESSION --json")
     if not end(context):
         held = holder(context.paths.lock)
         if held is not None:

@@ -78,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         importing,
         lifecycle,
         reading,
+        recording,
         status,
         tidying,
     )
@@ -91,7 +92,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(root=parser)  # for completion, which describes all of it
     parser.add_argument("-V", "--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    groups = (lifecycle, importing, status, reading, exporting, blobs, configuring, tidying)
+    groups = (
+        lifecycle,
+        importing,
+        status,
+        reading,
+        exporting,
+        recording,
+        blobs,
+        configuring,
+        tidying,
+    )
     for group in groups:
         group.add_commands(commands)
     return parser

@@ -13,6 +13,7 @@ from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.errors import Exit
 
 SESSIONS_SHOWN: Final = 10
+PROBLEMS_SHOWN: Final = 3
 WATCH_INTERVAL_S: Final = 1.0
 BAR_CHARS: Final = 30
 TITLE_COLUMNS: Final = 60
@@ -104,7 +105,7 @@ def render(status: dict[str, Any]) -> str:
     if status["importing"]["running"]:
         parts.append(_importing(status["importing"]))
     parts += [_source(source) for source in status["sources"]]
-    parts += [_journal(status), _sessions(status["sessions"])]
+    parts += [_journal(status), _recordings(status["recordings"]), _sessions(status["sessions"])]
     parts += [f"{bold('Problem')}  {plain(problem)}" for problem in status["problems"]]
     return "\n".join(part for part in parts if part)
 
@@ -201,6 +202,19 @@ def _journal(status: dict[str, Any]) -> str:
         + (f", {counted(journal['blobs'], 'payload')} beside it" if journal["blobs"] else "")
         + (f", {lag:,} events not searchable yet" if lag else "")
     )
+
+
+def _recordings(recordings: dict[str, Any]) -> str:
+    """Nothing at all for who never records."""
+    words = ("active", "paused", "prepared", "stopped", "lost", "failed", "exported")
+    counts = [f"{recordings[word]:,} {word}" for word in words if recordings[word]]
+    if refused := recordings["commands_refused"]:
+        counts.append(f"{counted(refused, 'command')} refused")
+    if not counts:
+        return ""
+    lines = [f"{bold('Recorded')}  {', '.join(counts)}"]
+    lines += [f"  {plain(problem)}" for problem in recordings["last_problems"][:PROBLEMS_SHOWN]]
+    return "\n".join(lines)
 
 
 def _sessions(sessions: dict[str, Any]) -> str:

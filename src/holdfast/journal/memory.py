@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -25,12 +27,14 @@ from holdfast.journal.model import (
     Blob,
     BlobFilter,
     BlobRow,
+    CommandRow,
     Cursor,
     Facts,
     FilesLedger,
     Hit,
     ItemMark,
     Mark,
+    Recording,
     Run,
     SearchQuery,
     SessionFilter,
@@ -41,12 +45,14 @@ from holdfast.journal.model import (
     UnknownType,
 )
 from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.sqlite import JournalError
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
 from holdfast.journal.writer import SequenceConflict
 
 INDEX_BATCH_EVENTS: Final = 4_096
 ENOUGH_HITS: Final = 3
 FOUND_SESSIONS_MAX: Final = 11
+LIVE_STATES: Final = frozenset({"starting", "active", "stopping"})
 
 
 class State(msgspec.Struct):
@@ -64,6 +70,10 @@ class State(msgspec.Struct):
     audit: list[AuditRecord] = []
     items: dict[str, dict[int, ItemMark]] = {}  # session -> key -> mark
     lineage: dict[str, list[Span]] = {}
+    recordings: dict[int, Recording] = {}
+    commands: dict[int, CommandRow] = {}
+    commands_position: int = 1
+    first_run_ms: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
 
 
 class MemoryJournal:
@@ -124,6 +134,25 @@ class MemoryWriter:
             for digest in digests:
                 if digest in self._state.blobs:
                     self._state.dropped.setdefault(digest, at)
+
+    def save_recordings(
+        self,
+        recordings: Sequence[Recording] = (),
+        commands: Sequence[CommandRow] = (),
+        commands_position: int | None = None,
+    ) -> None:
+        with self._journal.lock:
+            state = self._state
+            keys = {each.key: each.no for each in state.commands.values()}
+            for command in commands:
+                if keys.setdefault(command.key, command.no) != command.no:
+                    raise JournalError(f"the command {command.key} has had its turn")
+            for recording in recordings:
+                state.recordings[recording.no] = msgspec.structs.replace(recording)
+            for command in commands:
+                state.commands[command.no] = msgspec.structs.replace(command)
+            if commands_position is not None:
+                state.commands_position = commands_position
 
     def checkpoint(self) -> None:
         pass
@@ -388,6 +417,56 @@ class MemoryReader:
     def audit(self, limit: int = 100) -> list[AuditRecord]:
         with self._journal.lock:
             return self._state.audit[::-1][:limit]
+
+    def recordings(self, *, session: str = "", limit: int | None = None) -> list[Recording]:
+        found = [each for each in self._recordings() if session in ("", each.session)]
+        return found[::-1][:limit]
+
+    def live_recordings(self) -> list[Recording]:
+        return [each for each in self._recordings() if each.state in LIVE_STATES]
+
+    def recording_counts(self) -> dict[str, int]:
+        return dict(Counter(each.state for each in self._recordings()))
+
+    def recording_problems(self, limit: int) -> list[tuple[str, str]]:
+        found = [
+            (each.path, each.problem)
+            for each in self._recordings()
+            if each.state in ("lost", "failed") and each.problem
+        ]
+        return found[::-1][:limit]
+
+    def commands(self, *, limit: int | None = None) -> list[CommandRow]:
+        return self._commands()[::-1][:limit]
+
+    def pending_commands(self) -> list[CommandRow]:
+        return [each for each in self._commands() if each.state == "pending"]
+
+    def known_commands(self, keys: Sequence[str]) -> set[str]:
+        return {each.key for each in self._commands()} & set(keys)
+
+    def command_counts(self) -> dict[str, int]:
+        return dict(Counter(each.state for each in self._commands()))
+
+    def last_numbers(self) -> tuple[int, int]:
+        with self._journal.lock:
+            return max(self._state.recordings, default=0), max(self._state.commands, default=0)
+
+    def first_run_ms(self) -> int:
+        return self._state.first_run_ms
+
+    def commands_position(self) -> int:
+        return self._state.commands_position
+
+    def _recordings(self) -> list[Recording]:
+        with self._journal.lock:
+            rows = self._state.recordings
+            return [msgspec.structs.replace(rows[no]) for no in sorted(rows)]
+
+    def _commands(self) -> list[CommandRow]:
+        with self._journal.lock:
+            rows = self._state.commands
+            return [msgspec.structs.replace(rows[no]) for no in sorted(rows)]
 
     def totals(self) -> Totals:
         with self._journal.lock:

@@ -276,6 +276,52 @@ class AuditRecord(msgspec.Struct, frozen=True):
     detail: msgspec.Raw
 
 
+RecordingState = Literal[
+    "starting",  # its file is being made
+    "prepared",  # its file is there, nothing is recorded yet
+    "active",
+    "stopping",  # no more events come to it; what is planned is still to be written
+    "stopped",
+    "lost",  # its file went away, or became another one
+    "failed",  # its file could not be made
+    "exported",
+]
+CommandState = Literal["pending", "done", "refused"]
+
+
+class Recording(msgspec.Struct, kw_only=True):
+    """A file that follows a session, or was exported when somebody asked for that in the chat."""
+
+    no: int
+    session: str
+    path: str  # absolute, without symlinks
+    form: str
+    state: RecordingState
+    asked: str  # what started it: "::capture", "holdfast record"
+    started_at: str
+    written_at: str = ""
+    ended_at: str = ""
+    events: int = 0  # written so far
+    problem: str = ""
+    place: bytes = b""  # the recorder's own: how far the file is written
+
+
+class CommandRow(msgspec.Struct, kw_only=True):
+    """A command that was given, and what became of it."""
+
+    no: int
+    key: str  # what makes two readings of a log the same command
+    session: str
+    seq: int  # of the message that holds it; of the session's end, when it came from outside
+    at: str
+    name: str
+    text: str  # as it was typed
+    origin: str  # "chat" or "cli"
+    state: CommandState
+    outcome: str = ""
+    recording: int | None = None
+
+
 class Totals(msgspec.Struct, frozen=True):
     sessions: int
     events: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Self
 
 import apsw
@@ -16,12 +16,14 @@ from holdfast.journal.model import (
     AuditRecord,
     BlobFilter,
     BlobRow,
+    CommandRow,
     Cursor,
     FilesLedger,
     Hit,
     ItemMark,
     Ledger,
     Mark,
+    Recording,
     Run,
     SearchQuery,
     SessionFilter,
@@ -222,6 +224,70 @@ class SqliteReader:
             rows = self._connection.execute(self._q.list_audit, (limit,))
             return [AuditRecord(at, act, msgspec.Raw(detail.encode())) for at, act, detail in rows]
 
+    def recordings(self, *, session: str = "", limit: int | None = None) -> list[Recording]:
+        """Newest first; of one session all of them."""
+        with plain_errors(self.path):
+            if session:
+                rows = self._select(self._q.list_recordings_of_session, session)[:limit]
+            else:
+                rows = self._select(self._q.list_recordings, -1 if limit is None else limit)
+        return [_recording(row) for row in rows]
+
+    def live_recordings(self) -> list[Recording]:
+        """Those that something is still to be written to, oldest first."""
+        with plain_errors(self.path):
+            return [_recording(row) for row in self._select(self._q.list_live_recordings)]
+
+    def recording_counts(self) -> dict[str, int]:
+        with plain_errors(self.path):
+            return dict(self._select(self._q.count_recordings))
+
+    def recording_problems(self, limit: int) -> list[tuple[str, str]]:
+        """Path and problem of the newest recordings that ended badly."""
+        with plain_errors(self.path):
+            return self._select(self._q.list_recording_problems, limit)
+
+    def commands(self, *, limit: int | None = None) -> list[CommandRow]:
+        """Newest first."""
+        with plain_errors(self.path):
+            rows = self._select(self._q.list_commands, -1 if limit is None else limit)
+        return [_command(row) for row in rows]
+
+    def pending_commands(self) -> list[CommandRow]:
+        """Those that were begun and not seen through, oldest first."""
+        with plain_errors(self.path):
+            return [_command(row) for row in self._select(self._q.list_pending_commands)]
+
+    def known_commands(self, keys: Sequence[str]) -> set[str]:
+        """Which of these keys have had their turn."""
+        asked = msgspec.json.encode(keys).decode()
+        with plain_errors(self.path):
+            return {key for (key,) in self._select(self._q.command_keys, asked)}
+
+    def command_counts(self) -> dict[str, int]:
+        with plain_errors(self.path):
+            return dict(self._select(self._q.count_commands))
+
+    def last_numbers(self) -> tuple[int, int]:
+        """The numbers that were given last: of a recording, of a command."""
+        with plain_errors(self.path):
+            ((recording, command),) = self._select(self._q.last_numbers)
+        return recording, command
+
+    def first_run_ms(self) -> int:
+        """When the journal was first opened, in milliseconds since 1970."""
+        return self._state("first_run_ms")
+
+    def commands_position(self) -> int:
+        """Everything before it was searched for commands."""
+        return self._state("commands_position")
+
+    def _state(self, key: str) -> int:
+        with plain_errors(self.path):
+            value = self._connection.execute(self._q.get_state, (key,)).get
+        assert isinstance(value, int)
+        return value
+
     def totals(self) -> Totals:
         with plain_errors(self.path):
             return Totals(*self._select(self._q.totals)[0])
@@ -328,3 +394,36 @@ def _cursors(rows: apsw.Cursor) -> list[Cursor]:
         )
         for row in rows
     ]
+
+
+def _recording(row: Sequence[Any]) -> Recording:
+    return Recording(
+        no=row[0],
+        session=row[1],
+        path=row[2],
+        form=row[3],
+        state=row[4],
+        asked=row[5],
+        started_at=row[6],
+        written_at=row[7],
+        ended_at=row[8],
+        events=row[9],
+        problem=row[10],
+        place=row[11],
+    )
+
+
+def _command(row: Sequence[Any]) -> CommandRow:
+    return CommandRow(
+        no=row[0],
+        key=row[1],
+        session=row[2],
+        seq=row[3],
+        at=row[4],
+        name=row[5],
+        text=row[6],
+        origin=row[7],
+        state=row[8],
+        outcome=row[9],
+        recording=row[10],
+    )

@@ -18,7 +18,16 @@ from typing import Final
 from holdfast import blocks
 from holdfast.events import decode_lines
 from holdfast.journal import index, sqlite
-from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts, Text, TitleRank
+from holdfast.journal.model import (
+    AuditRecord,
+    Batch,
+    CommandRow,
+    Cursor,
+    Facts,
+    Recording,
+    Text,
+    TitleRank,
+)
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalError, plain_errors
@@ -122,6 +131,25 @@ class SqliteWriter:
         """Payloads that are let go of; their files are the caller's to remove behind this."""
         rows = [(digest, at) for digest in digests]
         self._transaction(lambda: self._connection.executemany(self._q.drop_blob, rows))
+
+    def save_recordings(
+        self,
+        recordings: Sequence[Recording] = (),
+        commands: Sequence[CommandRow] = (),
+        commands_position: int | None = None,
+    ) -> None:
+        """What became of commands, and of the files they asked for: all of it or nothing."""
+        execute = self._connection.execute
+
+        def store() -> None:
+            for recording in recordings:
+                execute(self._q.save_recording, _recording_row(recording))
+            for command in commands:
+                execute(self._q.save_command, _command_row(command))
+            if commands_position is not None:
+                execute(self._q.set_state, (commands_position, "commands_position"))
+
+        self._transaction(store)
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database and sync it, as far as readers let it."""
@@ -336,4 +364,37 @@ def _cursor_row(cursor: Cursor) -> tuple[str | int | bytes | None, ...]:
         cursor.compare_until,
         cursor.gone_at,
         cursor.error,
+    )
+
+
+def _recording_row(recording: Recording) -> tuple[str | int | bytes, ...]:
+    return (
+        recording.no,
+        recording.session,
+        recording.path,
+        recording.form,
+        recording.state,
+        recording.asked,
+        recording.started_at,
+        recording.written_at,
+        recording.ended_at,
+        recording.events,
+        recording.problem,
+        recording.place,
+    )
+
+
+def _command_row(command: CommandRow) -> tuple[str | int | None, ...]:
+    return (
+        command.no,
+        command.key,
+        command.session,
+        command.seq,
+        command.at,
+        command.name,
+        command.text,
+        command.origin,
+        command.state,
+        command.outcome,
+        command.recording,
     )

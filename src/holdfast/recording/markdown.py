@@ -53,20 +53,42 @@ _SYSTEM: Final = "System"
 
 def render(head: SessionHead, events: Iterable[Event], options: View = _DEFAULTS) -> Iterator[str]:
     """The pieces of the document. The same arguments give the same text, on every machine."""
-    yield _front_matter(head)
-    agent = head.session.partition("/")[0]
-    current = ""
-    for event in events:
+    yield front_matter(head)
+    writer = MarkdownWriter(head.session.partition("/")[0], options)
+    yield from filter(None, map(writer.piece, events))
+
+
+_LATER_VERSION: Final = "\n*a later version of what stands above:*\n"
+
+
+class MarkdownWriter:
+    """What comes of each event, one after the other; `current` is all it has to remember."""
+
+    def __init__(self, agent: str, options: View = _DEFAULTS, *, current: str = "") -> None:
+        self._agent = agent
+        self._options = options
+        self.current = current  # whose heading stands above what comes next
+
+    def piece(self, event: Event) -> str:
+        """Whole blocks, "" for an event that is not shown."""
+        text = ""
         if event.kind == Kind.SESSION_COMPACTED:
-            yield "\n---\n\n*conversation compacted here*\n"
-        body = _body(event, options)
+            text = "\n---\n\n*conversation compacted here*\n"
+        body = _body(event, self._options)
         if not body:
-            continue
-        name = speaker(event, agent)
-        if name != current:
-            current = name
-            yield f"\n# {name}_{_stamp(event.at)}\n"
-        yield body
+            return text
+        if event.supersedes is not None:
+            body = _LATER_VERSION + body
+        name = speaker(event, self._agent)
+        if name != self.current:
+            self.current = name
+            text += f"\n# {name}_{_stamp(event.at)}\n"
+        return text + body
+
+
+def notice(text: str) -> str:
+    """A line in which holdfast itself says something. No message can hold one."""
+    return f"\n*holdfast: {_escaped(text)}*\n"
 
 
 def speaker(event: Event, agent: str = "") -> str:
@@ -203,8 +225,12 @@ _MARKUP: Final = re.compile(r"[\\`*<\[\]&]")
 
 def _label(text: str, after: str = "") -> str:
     """A bold line of our own; `text` may hold a name that a log gave."""
-    line = _MARKUP.sub(r"\\\g<0>", " ".join(clean(text).split()))
-    return f"\n**{line}**{after}\n"
+    return f"\n**{_escaped(text)}**{after}\n"
+
+
+def _escaped(text: str) -> str:
+    """One line of plain text."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(clean(text).split()))
 
 
 _BACKTICKS: Final = re.compile("`+")
@@ -240,7 +266,7 @@ _FORGED: Final = re.compile(
     r"^([ \t]*)(?="
     rf"#+[ \t].*{_STAMP}"
     r"|\*\*(?:Tool: |Tool result|Tool error|Decision proposed|Decision accepted)"
-    r"|\*conversation compacted here\*"
+    r"|\*(?:conversation compacted here\*|a later version of|holdfast: )"
     r"|>[ \t]*\[!note\][ \t]+Thinking"
     r")",
     re.MULTILINE,
@@ -373,12 +399,17 @@ def _scalar(text: str) -> str:
     return _escape_unprintable(json.dumps(_SURROGATES.sub("\ufffd", text), ensure_ascii=False))
 
 
-def _front_matter(head: SessionHead) -> str:
-    lines = ["---"]
+def front_matter(head: SessionHead) -> str:
+    return "\n".join(["---", *head_lines(head).values(), "---", ""])
+
+
+def head_lines(head: SessionHead) -> dict[str, str]:
+    """Each key of the front matter with its line."""
+    lines = {}
     for key in head.__struct_fields__:
         value = getattr(head, key)
         if isinstance(value, str):
-            lines.append(f"{key}: {_scalar(value)}")
+            lines[key] = f"{key}: {_scalar(value)}"
         else:
-            lines.append(f"{key}: [{', '.join(map(_scalar, value))}]")
-    return "\n".join([*lines, "---", ""])
+            lines[key] = f"{key}: [{', '.join(map(_scalar, value))}]"
+    return lines

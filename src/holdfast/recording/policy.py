@@ -18,7 +18,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
@@ -31,7 +31,8 @@ _WRITE_BATCH_BYTES: Final = 256 * 1024
 # the difference: `/home` is often closed to listing.
 _WALK: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", 0)
 # O_NONBLOCK: opening a pipe that nobody reads must not stop the program.
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_KEEP_OUT: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | _KEEP_OUT
 
 
 class WriteRefused(HoldfastError):
@@ -103,10 +104,39 @@ class WritePolicy:
                 raise
             return os.fdopen(file, "ab" if append else "wb")
 
-    def write_atomically(self, path: str, chunks: Iterable[bytes]) -> int:
+    @contextmanager
+    def open_existing(self, path: str, *, append: bool = False) -> Iterator[int]:
+        """A file that is there, to read and to write: `append` writes at its end, wherever that is.
+
+        Nothing is made: neither the file nor its directories. That it is not there, and what using
+        it raises, are OSErrors; `failure` makes them readable.
+        """
+        flags = os.O_RDWR | (os.O_APPEND if append else 0)
+        with self._parent(path, make=False) as (parent, name):
+            try:
+                file = os.open(name, flags | _KEEP_OUT, dir_fd=parent)
+            except OSError:
+                _refuse_symlink(path, name, parent)
+                raise
+            try:
+                found = os.fstat(file)
+                _refuse_special(path, found)
+                _refuse_hard_link(path, found)
+                yield file
+            finally:
+                os.close(file)
+
+    def write_atomically(
+        self,
+        path: str,
+        chunks: Iterable[bytes],
+        *,
+        mode: int = 0o600,
+        may_replace: Callable[[], bool] = lambda: True,
+    ) -> int:
         """Write the whole file or nothing, and say how many bytes; readers see the old or the new.
 
-        What `chunks` raises comes through as it is.
+        What `chunks` raises comes through as it is. `may_replace` is asked when all is written.
         """
         with self._parent(path) as (parent, name):
             with _explained(path):
@@ -117,7 +147,10 @@ class WritePolicy:
                 try:
                     written = _write_all(file, path, chunks)
                     with _explained(path):
+                        os.fchmod(file, mode)
                         os.fsync(file)
+                    if not may_replace():
+                        raise WriteFailed(f"cannot write {path!r}: it changed meanwhile; try again")
                 finally:
                     with _explained(path):
                         os.close(file)
@@ -136,7 +169,7 @@ class WritePolicy:
         return str(Path(self._cwd, path))
 
     @contextmanager
-    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+    def _parent(self, path: str, *, make: bool = True) -> Iterator[tuple[int, str]]:
         """A handle of the directory that `path` is in, and the file's name there."""
         real = self.resolve(path)
         *directories, name = real.strip("/").split("/")
@@ -146,8 +179,11 @@ class WritePolicy:
             handle = os.open("/", _WALK)
         try:
             for directory in directories:
-                with _explained(path):
-                    below = _enter(path, directory, handle)
+                if make:
+                    with _explained(path):
+                        below = _enter(path, directory, handle)
+                else:
+                    below = _walk(path, directory, handle)
                 os.close(handle)
                 handle = below
             yield handle, name
@@ -157,12 +193,16 @@ class WritePolicy:
 
 def _enter(path: str, directory: str, handle: int) -> int:
     try:
-        try:
-            return os.open(directory, _WALK, dir_fd=handle)
-        except FileNotFoundError:
-            with suppress(FileExistsError):
-                os.mkdir(directory, 0o700, dir_fd=handle)
-            return os.open(directory, _WALK, dir_fd=handle)
+        return _walk(path, directory, handle)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700, dir_fd=handle)
+        return _walk(path, directory, handle)
+
+
+def _walk(path: str, directory: str, handle: int) -> int:
+    try:
+        return os.open(directory, _WALK, dir_fd=handle)
     except OSError:
         _refuse_symlink(path, directory, handle)
         raise

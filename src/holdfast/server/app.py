@@ -22,6 +22,8 @@ from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.payloads import Dropped, PayloadReport
+from holdfast.recording.listing import Listing
+from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
@@ -35,6 +37,7 @@ _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
     Exit.USAGE: 400,
+    Exit.REFUSED: 403,
     Exit.JOURNAL: 503,
 }
 
@@ -49,10 +52,12 @@ class Served(Protocol):
     governor: Governor
     store: SessionStore
     tail: Tail
+    recorder: Recorder
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped: ...
+    def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
 
@@ -149,6 +154,20 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         dry_run = request.query_params.get("dry_run") == "true"
         return _json(await asyncio.to_thread(lambda: daemon.drop_payloads(wanted, dry_run=dry_run)))
 
+    async def recordings(request: Request) -> Response:
+        limit = None if request.query_params.get("all") == "true" else _number(request, "limit")
+        return _json(await asyncio.to_thread(daemon.recordings, limit))
+
+    async def command(request: Request) -> Response:
+        ask = request.query_params
+        name = ask.get("command", "")
+        if name not in OUTSIDE_COMMANDS:
+            raise BadRequest(f"command {name!r} is not one of: {', '.join(OUTSIDE_COMMANDS)}")
+        entry = await asyncio.to_thread(library.session, _name(request))
+        asked = daemon.recorder.ask(entry.id, name, ask.get("path", ""), ask.get("cwd", ""))
+        answer: Answer = await asyncio.wrap_future(asked)
+        return _json(answer)
+
     async def imports(_request: Request) -> Response:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
@@ -158,7 +177,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),
         ("GET", "/v1/sessions/{name:path}/export", export),
+        ("POST", "/v1/sessions/{name:path}/recordings", command),
         ("GET", "/v1/sessions/{name:path}", session),
+        ("GET", "/v1/recordings", recordings),
         ("GET", "/v1/search", search),
         ("GET", "/v1/blobs", blobs),
         ("GET", "/v1/blobs/{digest}", blob),

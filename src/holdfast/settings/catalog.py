@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Final, get_args, get_type_hints
 
 import msgspec
@@ -13,7 +14,7 @@ from holdfast.settings.model import Settings
 
 ENV_PREFIX: Final = "HOLDFAST_"
 
-Kind = mi.IntType | mi.BoolType | mi.LiteralType | mi.VarTupleType
+Kind = mi.IntType | mi.BoolType | mi.LiteralType | mi.VarTupleType | mi.StrType
 Value = int | bool | str | tuple[str, ...] | None
 
 _BOOLEANS: Final = {
@@ -31,6 +32,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
     default: Value
     kind: Kind
     unset: str = ""  # what holds while it is not set; empty: it always has a value
+    in_words: str = ""  # what is allowed, where the kind says too little
 
     @property
     def section(self) -> str:
@@ -55,6 +57,8 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
                 return "one of several words"
             case mi.VarTupleType():
                 return "list of strings"
+            case mi.StrType():
+                return "text"
 
     @property
     def allowed(self) -> str:
@@ -62,6 +66,8 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
 
     @property
     def _range(self) -> str:
+        if self.in_words:
+            return self.in_words
         match self.kind:
             case mi.IntType(ge=low, le=None):
                 return f"{self.type}, {low} or more"
@@ -72,6 +78,8 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
                 return f"{', '.join(others)} or {last}"
             case mi.VarTupleType():
                 return f"{self.type}, none of them empty"
+            case mi.StrType():
+                return f"{self.type}, not empty"
             case mi.BoolType():
                 return self.type
 
@@ -88,6 +96,8 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
                 return None if value in words else "is not one of these words"
             case mi.VarTupleType():
                 return _fault_of_list(value)
+            case mi.StrType(pattern=pattern):
+                return _fault_of_text(value, pattern)
 
     def parse(self, text: str) -> object:
         """What the text of a variable stands for; the text itself, for `fault`, when nothing."""
@@ -101,7 +111,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
                 return _BOOLEANS.get(word, text)
             case mi.VarTupleType():
                 return _list(text)
-            case mi.LiteralType():
+            case mi.LiteralType() | mi.StrType():
                 return text
 
     def needs_no_quotes(self, value: object) -> bool:
@@ -149,12 +159,20 @@ def _in_order(cls: type, name: str, meta: mi.Metadata) -> mi.Metadata:
 
 def _setting(key: str, description: str, default: Value, meta: mi.Metadata) -> SettingDoc:
     kind = meta.type
-    unset = (meta.extra or {}).get("unset", "")
+    about = meta.extra or {}
+    unset = about.get("unset", "")
     if isinstance(kind, mi.UnionType):
         (kind,) = (one for one in kind.types if not isinstance(one, mi.NoneType))
         assert unset, f"{key} does not say what holds while it is not set"
     assert isinstance(kind, Kind), f"{key} is of a kind that nothing here checks"
-    return SettingDoc(key=key, description=description, default=default, kind=kind, unset=unset)
+    return SettingDoc(
+        key=key,
+        description=description,
+        default=default,
+        kind=kind,
+        unset=unset,
+        in_words=about.get("allowed", ""),
+    )
 
 
 def _fault_of_number(value: object, low: int | None, high: int | None) -> str | None:
@@ -176,6 +194,14 @@ def _fault_of_list(value: object) -> str | None:
         if not item:
             return f"has an empty item (number {place})"
     return None
+
+
+def _fault_of_text(value: object, pattern: str | None) -> str | None:
+    if not isinstance(value, str):
+        return "is not text"
+    if not value:
+        return "is empty"
+    return None if pattern is None or re.fullmatch(pattern, value) else "is not of this form"
 
 
 def _number(text: str) -> int | str:

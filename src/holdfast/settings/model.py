@@ -20,12 +20,21 @@ INGEST_WORKERS_MAX: Final = 16
 Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Workers = Annotated[int, Meta(ge=1, le=INGEST_WORKERS_MAX)]
-Folders = tuple[Annotated[str, Meta(min_length=1)], ...]
+Text = Annotated[str, Meta(min_length=1)]
+Folders = tuple[Text, ...]
+_PLACEHOLDER: Final = r"\{(?:date|time|agent|title|project|session)\}"
+_PLAIN: Final = r"[^{}/\x00-\x1f]"
+_TEMPLATE: Final = rf"^{_PLAIN}*(?:{_PLACEHOLDER}{_PLAIN}*)+$"
 
 
 def _unset(meaning: str) -> dict[str, str]:
     """For a setting that may be left out: what holds then."""
     return {"unset": meaning}
+
+
+def _allowed(words: str) -> dict[str, str]:
+    """For a setting whose pattern says little to a person."""
+    return {"allowed": words}
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +182,31 @@ class Recording(Section, frozen=True):
             '"." is the folder that the command was run in.'
         ),
     ] = ("~", ".")
+    default_folder: Annotated[
+        str, Meta(min_length=1, description="Where recordings go that nobody named a place for.")
+    ] = "~/holdfast"
+    filename_template: Annotated[
+        str,
+        Meta(
+            pattern=_TEMPLATE,
+            description="The names of recordings that nobody named, without their ending.",
+            extra=_allowed(
+                "text without `/` and braces, and any of {date} {time} {agent} {title} {project} "
+                "{session}, at least one of them"
+            ),
+        ),
+    ] = "{date}-{title}-{session}"
+    format: Annotated[
+        Literal["markdown", "jsonl"],
+        Meta(description="The format of recordings whose name does not end in one."),
+    ] = "markdown"
+    in_chat_commands: Annotated[
+        bool, Meta(description="Whether `::record` and its kin act when somebody types them.")
+    ] = True
+    max_active: Annotated[
+        int,
+        Meta(ge=1, le=1_024, description="How many recordings may be active at the same time."),
+    ] = 64
     include_thinking: Annotated[
         bool,
         Meta(description="Whether Markdown and HTML have what the agent thought."),

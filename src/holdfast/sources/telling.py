@@ -194,7 +194,7 @@ class Telling:
         return self.event(Kind.USER, words, actor="user", data=data)
 
     def titled_by_prompt(self, words: str) -> None:
-        if self.memory.facts.title_rank < TitleRank.PROMPT and not words.startswith("/"):
+        if self.memory.facts.title_rank < TitleRank.PROMPT and not words.startswith(("/", "::")):
             self.titled(words, TitleRank.PROMPT)
 
     def titled(self, title: str, rank: TitleRank) -> None:

@@ -18,6 +18,8 @@ from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
 from holdfast.library import Residency
 from holdfast.paths import Paths
+from holdfast.recording.listing import RecordingsStatus, recordings_status
+from holdfast.recording.recorder import Recorder
 from holdfast.snapshots import SessionStore, StoreStatus
 from holdfast.sources.base import Source
 from holdfast.status.lastrun import RunFile
@@ -38,6 +40,7 @@ from holdfast.status.model import (
 
 NEWEST_SESSIONS: Final = 100
 NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_RECORDINGS: Final = RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, [])
 
 
 class Running(Protocol):
@@ -56,6 +59,7 @@ class Running(Protocol):
     store: SessionStore
     journal: JournalService
     tail: Tail
+    recorder: Recorder
 
     def residency(self, session: str) -> int | None: ...
 
@@ -89,8 +93,10 @@ class StatusBuilder:
                 waiting=daemon.journal.waiting,
                 last_problem=daemon.last_journal_problem,
             )
+            recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
@@ -99,6 +105,7 @@ class StatusBuilder:
             sessions=sessions,
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
+            recordings=recordings,
             problems=problems,
         )
 
@@ -170,6 +177,7 @@ def offline_status(
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
+        recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         problems=[],
     )
 

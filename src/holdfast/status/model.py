@@ -14,6 +14,7 @@ from holdfast.governor.governor import ComponentMemory
 from holdfast.governor.readings import ProcessMemory
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
+from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import StoreStatus
 
 SCHEMA_VERSION: Final = 1
@@ -129,6 +130,7 @@ class Status(msgspec.Struct, frozen=True):
     sessions: SessionsStatus
     journal: JournalStatus
     importing: ImportStatus
+    recordings: RecordingsStatus
     problems: list[str]
 
 

@@ -57,11 +57,11 @@ WHERE pos = (SELECT max(pos) FROM runs) AND session_no = ?2 AND first_seq + coun
 INSERT INTO runs (pos, session_no, first_seq, count) VALUES (?, ?, ?, ?);
 
 -- name: set_state
--- One of the two counters.
+-- One of the counters.
 UPDATE state SET value = ? WHERE key = ?;
 
 -- name: get_state
--- One of the two counters.
+-- One of the counters.
 SELECT value FROM state WHERE key = ?;
 
 -- name: upsert_file
@@ -348,3 +348,63 @@ SELECT no, id, updated_at FROM sessions WHERE no IN (SELECT value FROM json_each
 -- name: newest_update
 -- When the session that changed last changed.
 SELECT max(updated_at) FROM sessions;
+
+
+-- name: save_recording
+-- A recording as it is now.
+INSERT INTO recordings (
+    no, session, path, form, state, asked, started_at, written_at, ended_at, events, problem, place
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (no) DO UPDATE SET
+    path = excluded.path, form = excluded.form, state = excluded.state, asked = excluded.asked,
+    written_at = excluded.written_at, ended_at = excluded.ended_at, events = excluded.events,
+    problem = excluded.problem, place = excluded.place;
+
+-- name: save_command
+-- A command with what became of it; another one of the same key is refused.
+INSERT INTO commands (
+    no, key, session, seq, at, name, text, origin, state, outcome, recording
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (no) DO UPDATE SET
+    state = excluded.state, outcome = excluded.outcome, recording = excluded.recording;
+
+-- name: list_recordings
+-- Newest first; ?1 at most, -1 all.
+SELECT * FROM recordings ORDER BY no DESC LIMIT ?1;
+
+-- name: list_recordings_of_session
+-- Newest first.
+SELECT * FROM recordings WHERE session = ?1 ORDER BY no DESC;
+
+-- name: list_live_recordings
+-- Those that something is still to be written to, oldest first.
+SELECT * FROM recordings WHERE state IN ('starting', 'active', 'stopping') ORDER BY no;
+
+-- name: count_recordings
+-- How many there are in each state.
+SELECT state, count(*) FROM recordings GROUP BY state;
+
+-- name: list_recording_problems
+-- The newest that something is or was wrong with.
+SELECT path, problem FROM recordings
+WHERE state IN ('lost', 'failed') AND problem <> '' ORDER BY no DESC LIMIT ?1;
+
+-- name: list_commands
+-- Newest first; ?1 at most, -1 all.
+SELECT * FROM commands ORDER BY no DESC LIMIT ?1;
+
+-- name: list_pending_commands
+-- Those that have not been seen through, oldest first.
+SELECT * FROM commands WHERE state = 'pending' ORDER BY no;
+
+-- name: command_keys
+-- Which keys of a JSON array are known.
+SELECT key FROM commands WHERE key IN (SELECT value FROM json_each(?));
+
+-- name: count_commands
+-- How many there are in each state.
+SELECT state, count(*) FROM commands GROUP BY state;
+
+-- name: last_numbers
+-- The numbers that were given last: of recordings, of commands.
+SELECT (SELECT coalesce(max(no), 0) FROM recordings), (SELECT coalesce(max(no), 0) FROM commands);

@@ -128,6 +128,8 @@ def test_a_slash_command_is_what_was_typed_and_no_title(session: Session) -> Non
     event = session.one(lines.user_line(content))
     assert (event.kind, event.text, event.turn) == (Kind.USER, "/review the last commit", 1)
     assert session.parser.facts.title == ""
+    session.one(lines.user_line("::capture notes.md"))
+    assert session.parser.facts.title == ""
     session.one(lines.user_line("and then?"))
     assert session.parser.facts.title == "and then?"
 

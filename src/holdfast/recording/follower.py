@@ -1,0 +1,526 @@
+"""One recording: a file that is brought to where its session is, and how far it came.
+
+What is to be written is planned in the journal before it is done: the piece's place in the session,
+its length and digest, and how large the file was (`Intent`). Whatever dies whenever, the next look
+at the end of the file tells whether the piece is there, or a part of it, or nothing; so it is never
+missing and never there twice.
+
+The file belongs to the person. It is opened anew for each piece, through the write policy, and
+appended to wherever its end is by then. One that was replaced, as editors do when they save, is
+followed if it still is this recording; one that is gone for more than a moment is given up, and
+never made again behind the back of whoever deleted it.
+
+Appended pieces are synced to disk when the recorder says so (`sync`), not one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Final
+
+import msgspec
+
+from holdfast.blocks import DamagedBlock
+from holdfast.clock import instant
+from holdfast.errors import HoldfastError
+from holdfast.events import Event, Kind, decode_lines
+from holdfast.journal.model import Recording, SessionRow
+from holdfast.journal.protocol import JournalReader
+from holdfast.recording import frontmatter
+from holdfast.recording.markdown import (
+    MarkdownWriter,
+    SessionHead,
+    notice,
+    speaker,
+)
+from holdfast.recording.policy import WritePolicy, failure
+from holdfast.recording.view import View
+
+EDGE_BYTES: Final = 256
+LOOK_BACK_BYTES: Final = 65_536
+NOTES_MAX: Final = 64
+SETTLE_S: Final = 0.3  # an editor that is writing a file in place is done after this long
+_APPEND_TRIES: Final = 3
+NOT_OURS: Final = -1  # as a size: somebody else wrote the end of the file
+NOTE_KIND: Final = "holdfast.note"
+
+ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
+Save = Callable[[Recording], None]
+
+
+class Paused(HoldfastError):
+    """Nothing can be written now; the message says why. Nothing is lost: it is tried again."""
+
+
+class Missing(Paused):
+    """There is no file of that name, or another one. Editors do that for a moment."""
+
+
+class NotYet(Exception):  # no error: a request for patience
+    """Somebody is writing the file right now."""
+
+
+class Intent(msgspec.Struct, array_like=True):
+    """A piece that is about to be written, or was."""
+
+    upto: int  # number of the event behind it
+    size: int  # of the file before it
+    length: int
+    digest: bytes
+    literal: bytes | None  # the piece itself, where no events give it again
+
+
+class Note(msgspec.Struct, array_like=True):
+    """A line of our own, which comes before event number `seq`."""
+
+    seq: int
+    text: str
+
+
+class Place(msgspec.Struct, kw_only=True):
+    """How far a recording is written, and how it goes on. Kept in the journal."""
+
+    next_seq: int
+    cwd: str = ""  # where its relative roots start
+    options: View = View()
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    edge: bytes = b""  # what was written last
+    speaker: str = ""
+    participants: list[str] = []
+    owned: frontmatter.Owned = {}
+    former: frontmatter.Owned = {}
+    notes: list[Note] = []
+    intent: Intent | None = None
+    stop_seq: int | None = None  # nothing from this event on
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decoder: Final = msgspec.msgpack.Decoder(Place)
+
+
+def place_of(recording: Recording) -> Place:
+    return _decoder.decode(recording.place)
+
+
+class Follower:
+    """Brings one file to where its session is. Used by one thread."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        place: Place,
+        *,
+        agent: str,
+        policy: WritePolicy,
+        readers: ReaderScope,
+        save: Save,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.recording = recording
+        self.place = place
+        self.unsaved = False
+        self.unsynced = False
+        self.stale_head = False  # events came since the front matter was written
+        self._pieces = 0  # written by this object
+        self._agent = agent
+        self._policy = policy
+        self._readers = readers
+        self._save = save
+        self._clock_s = clock_s
+
+    @property
+    def session(self) -> str:
+        return self.recording.session
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was planned is written, and nothing more is to come."""
+        place = self.place
+        if place.stop_seq is None or place.intent is not None or place.notes:
+            return False
+        return place.next_seq >= place.stop_seq
+
+    @property
+    def is_up(self) -> bool:
+        """Whether nothing that was begun is still to be written."""
+        return self.place.intent is None
+
+    def note(self, seq: int, text: str) -> None:
+        if len(self.place.notes) < NOTES_MAX:
+            self.place.notes.append(Note(seq, text))
+
+    def save(self) -> None:
+        self.recording.place = _encode(self.place)
+        self._save(self.recording)
+        self.unsaved = False
+
+    # The file as a whole.
+
+    def create(self, row: SessionRow) -> None:
+        """Make the file; or take it over, where one of that name is there."""
+        path = self.recording.path
+        if not os.path.lexists(path):
+            content = b""
+            if self.recording.form == "markdown":
+                content, self.place.owned = frontmatter.fresh(self._head(row))
+            with self._policy.open_for_write(path, exclusive=True) as file:
+                try:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    raise failure(path, error) from error
+                self._remember(os.fstat(file.fileno()))
+            return
+        try:
+            with self._policy.open_existing(path) as file:
+                if self.recording.form == "markdown":
+                    begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
+                    change, self.place.owned = frontmatter.adopted(begins, self._head(row))
+                    self._change_head(file, change)
+                else:
+                    self._remember(os.fstat(file))
+        except OSError as error:
+            raise failure(path, error) from error
+        self.place.size = NOT_OURS
+
+    def renew_head(self, row: SessionRow) -> None:
+        """Bring the front matter up to date, where it still is ours."""
+        place = self.place
+        self.stale_head = False
+        if self.recording.form != "markdown" or not place.owned or place.intent:
+            return
+        before = place.former, place.owned
+        try:
+            with self._policy.open_existing(self.recording.path) as file:
+                found = os.fstat(file)
+                if (found.st_dev, found.st_ino) != (place.device, place.inode):
+                    return  # the next append finds out whose file that is
+                begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
+                change, owned = frontmatter.renewed(begins, self._head(row), place.owned, before[0])
+                place.former, place.owned = place.owned, owned
+                if change is not None:
+                    self.save()  # first: else a crash makes our own words look like a person's
+                    self._change_head(file, change)
+                    self.unsynced = True
+        except (OSError, HoldfastError) as error:
+            place.former, place.owned = before
+            self.stale_head = True
+            if isinstance(error, OSError):
+                raise Paused(str(failure(self.recording.path, error))) from error
+            raise
+
+    def check(self) -> None:
+        """Whether the file still is there and ours; raises `Missing`."""
+        try:
+            with self._policy.open_existing(self.recording.path) as file:
+                self._recognise(file)
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        except OSError as error:
+            raise Paused(str(failure(self.recording.path, error))) from error
+
+    def sync(self) -> None:
+        """What was written is on disk when this returns."""
+        try:
+            with self._policy.open_existing(self.recording.path) as file:
+                os.fsync(file)
+        except OSError as error:
+            raise Paused(str(failure(self.recording.path, error))) from error
+        self.unsynced = False
+
+    # What is appended.
+
+    def advance(self, upto: int) -> bool:
+        """Write everything before event number `upto`; whether there was anything to write."""
+        place = self.place
+        before = self._pieces
+        if place.intent is not None:
+            self._see_through(place.intent)
+        while True:
+            if place.notes and place.notes[0].seq <= place.next_seq:
+                text = place.notes.pop(0).text
+                self._write(self._note(text), place.next_seq, literal=True)
+                continue
+            stop = min(
+                upto,
+                place.notes[0].seq if place.notes else upto,
+                upto if place.stop_seq is None else place.stop_seq,
+            )
+            if place.next_seq >= stop:
+                return self._pieces > before
+            self._write_events(stop)
+
+    def _write_events(self, stop: int) -> None:
+        place = self.place
+        lines, upto, damage = self._read(place.next_seq, stop)
+        if damage:
+            place.next_seq = upto
+            place.notes.insert(0, Note(upto, damage))
+            return
+        writer = self._writer()
+        piece, participants = self._rendered(writer, lines)
+        place.participants = participants
+        self.recording.events += upto - place.next_seq
+        self.stale_head = True
+        self._write(piece, upto, speaker_after=writer.current)
+
+    def _read(self, first: int, stop: int) -> tuple[bytes, int, str]:
+        with self._readers() as reader:
+            return read_piece(reader, self.session, first, stop)
+
+    def _writer(self) -> MarkdownWriter:
+        return MarkdownWriter(self._agent, self.place.options, current=self.place.speaker)
+
+    def _rendered(self, writer: MarkdownWriter, lines: bytes) -> tuple[bytes, list[str]]:
+        if self.recording.form == "jsonl":
+            return lines, self.place.participants
+        events = decode_lines(lines)
+        participants = dict.fromkeys(self.place.participants)
+        participants |= dict.fromkeys(self._speakers(events))
+        piece = "".join(map(writer.piece, events))
+        return piece.encode("utf-8", "replace"), list(participants)
+
+    def _speakers(self, events: list[Event]) -> list[str]:
+        return [
+            speaker(event, self._agent)
+            for event in events
+            if event.kind in (Kind.USER, Kind.ASSISTANT)
+        ]
+
+    def _note(self, text: str) -> bytes:
+        if self.recording.form == "jsonl":
+            about = {"kind": NOTE_KIND, "at": instant(), "session": self.session, "text": text}
+            return msgspec.json.encode(about) + b"\n"
+        return notice(text).encode("utf-8", "replace")
+
+    def _write(
+        self, piece: bytes, upto: int, *, literal: bool = False, speaker_after: str | None = None
+    ) -> None:
+        place = self.place
+        if not piece:
+            place.next_seq = upto
+            self.unsaved = True
+            return
+        size = self._size()
+        if size != place.size and not self._ends_a_line():
+            piece = b"\n" + piece
+        place.intent = Intent(upto, size, len(piece), _digest(piece), piece if literal else None)
+        self.save()
+        self._append(piece)
+        self._written(piece, upto, place.speaker if speaker_after is None else speaker_after)
+
+    def _size(self) -> int:
+        """Of the file now: a person may have made it longer since."""
+        try:
+            return os.stat(self.recording.path, follow_symlinks=False).st_size
+        except OSError:  # the append finds out what that means
+            return self.place.size
+
+    def _ends_a_line(self) -> bool:
+        """Whether what another hand wrote at the end would not run into what we write."""
+        try:
+            with self._policy.open_existing(self.recording.path) as file:
+                size = os.fstat(file).st_size
+                return not size or os.pread(file, 1, size - 1) == b"\n"
+        except OSError:  # as above
+            return True
+
+    def _written(self, piece: bytes, upto: int, speaker_after: str) -> None:
+        place = self.place
+        self._pieces += 1
+        place.intent = None
+        place.next_seq = upto
+        place.speaker = speaker_after
+        place.edge = piece[-EDGE_BYTES:]
+        self.recording.written_at = instant()
+        self.unsaved = self.unsynced = True
+
+    def _see_through(self, intent: Intent) -> None:
+        """What was planned before a crash or a failure: is it written?"""
+        writer = self._writer()
+        piece = intent.literal
+        if piece is None:
+            pieces = []
+            seq = self.place.next_seq
+            while seq < intent.upto:
+                lines, seq, _damage = self._read(seq, intent.upto)
+                rendered, self.place.participants = self._rendered(writer, lines)
+                pieces.append(rendered)
+            piece = b"".join(pieces)
+        self.save()  # it may have been the journal that failed
+        missing = self._what_is_missing(piece, intent)
+        if missing:
+            self._append(missing)
+        self._written(piece, intent.upto, writer.current)
+
+    def _what_is_missing(self, piece: bytes, intent: Intent) -> bytes:
+        """Of a piece that may have been written, what is not there."""
+        try:
+            with self._policy.open_existing(self.recording.path) as file:
+                self._recognise(file)
+                size = os.fstat(file).st_size
+                back = min(size, max(len(piece), intent.length) + LOOK_BACK_BYTES)
+                ends = os.pread(file, back, size - back)
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        except OSError as error:
+            raise Paused(str(failure(self.recording.path, error))) from error
+        written = size - intent.size
+        if written == 0:
+            return piece
+        if _digest(ends[-intent.length :]) == intent.digest or piece in ends:
+            return b""
+        if 0 < written < len(piece) and ends.endswith(piece[:written]):
+            return piece[written:]
+        return piece  # somebody edited the file, and it is not in it
+
+    def _append(self, piece: bytes) -> None:
+        path = self.recording.path
+        try:
+            for _ in range(_APPEND_TRIES):
+                with self._policy.open_existing(path, append=True) as file:
+                    self._recognise(file)
+                    _write_at_end(file, piece)
+                    self._remember(os.fstat(file))
+                now = os.stat(path, follow_symlinks=False)
+                if (now.st_dev, now.st_ino) == (self.place.device, self.place.inode):
+                    return
+                # Replaced in this very moment: what was written went with the old file.
+            raise Paused(f"{path} is replaced again and again")
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        except OSError as error:
+            raise Paused(str(failure(path, error))) from error
+
+    def _recognise(self, file: int) -> None:
+        """Is this open file the recording? Raises `Missing` when it is another one."""
+        found, place = os.fstat(file), self.place
+        if found.st_size < place.size and self._clock_s() - found.st_mtime < SETTLE_S:
+            raise NotYet
+        if (found.st_dev, found.st_ino) != (place.device, place.inode):
+            if not self._is_ours(file, found.st_size):
+                raise Missing(
+                    f"{self.recording.path} was replaced by another file: the recording ends; "
+                    "`holdfast capture` writes it anew"
+                )
+            self._remember(found)
+
+    def _is_ours(self, file: int, size: int) -> bool:
+        """A copy that an editor saved holds what we wrote last, or at least our front matter."""
+        begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
+        if frontmatter.names_session(begins, self.session):
+            return True
+        ends = os.pread(file, LOOK_BACK_BYTES, max(0, size - LOOK_BACK_BYTES))
+        edge = b" ".join(self.place.edge.split())
+        return edge in b" ".join(ends.split()) if edge else not size
+
+    def _remember(self, found: os.stat_result) -> None:
+        place = self.place
+        place.device, place.inode, place.size = found.st_dev, found.st_ino, found.st_size
+
+    def _missing(self) -> Missing:
+        return Missing(
+            f"{self.recording.path} was deleted or moved away: the recording ends; "
+            "`holdfast capture` writes it anew"
+        )
+
+    def _head(self, row: SessionRow) -> SessionHead:
+        return frontmatter.head_of(row, self.place.participants)
+
+    def _change_head(self, file: int, change: frontmatter.Change | None) -> None:
+        """In place where it fits, else by writing the whole file anew beside the old one."""
+        before = os.fstat(file)
+        if change is None:
+            self._remember(before)
+            return
+        if len(change.new) == change.old_bytes:
+            os.pwrite(file, change.new, 0)
+            self._remember(os.fstat(file))
+            return
+
+        def chunks() -> Iterator[bytes]:
+            yield change.new
+            offset = change.old_bytes
+            while chunk := os.pread(file, LOOK_BACK_BYTES, offset):
+                yield chunk
+                offset += len(chunk)
+
+        def unchanged() -> bool:
+            now = os.stat(self.recording.path, follow_symlinks=False)
+            return (now.st_ino, now.st_size, now.st_mtime_ns) == (
+                before.st_ino,
+                before.st_size,
+                before.st_mtime_ns,
+            )
+
+        self._policy.write_atomically(
+            self.recording.path, chunks(), mode=before.st_mode & 0o777, may_replace=unchanged
+        )
+        self._remember(os.stat(self.recording.path, follow_symlinks=False))
+
+
+def read_piece(
+    reader: JournalReader, session: str, first: int, stop: int
+) -> tuple[bytes, int, str]:
+    """About a block of lines, the event behind it, and what is wrong with it, if anything.
+
+    Numbers below 0 are what a session begins with and others hold: -1 is the last of it.
+    """
+    if first < 0:
+        return _read_inherited(reader, session, first, min(stop, 0))
+    damage: list[tuple[int, int, DamagedBlock]] = []
+
+    def note(seq: int, count: int, error: DamagedBlock) -> bytes:
+        damage.append((seq, count, error))
+        return b""
+
+    pieces = reader.read(session, first, stop, on_damage=note)
+    lines = next(pieces, b"")
+    pieces.close()
+    if damage:
+        seq, count, error = damage[0]
+        text = f"{count} events from number {seq} on are damaged in the journal: {error}"
+        return b"", min(seq + count, stop), text
+    if not lines:
+        raise Paused(f"event {first} of session {session} is not in the journal")
+    return lines, first + lines.count(b"\n"), ""
+
+
+def _read_inherited(
+    reader: JournalReader, session: str, first: int, stop: int
+) -> tuple[bytes, int, str]:
+    spans = reader.lineage(session)
+    start = -sum(span.count for span in spans)
+    for span in spans:
+        if first < start + span.count:
+            source = span.first_seq + first - start
+            source_stop = min(span.end_seq, span.first_seq + stop - start)
+            lines, upto, damage = read_piece(reader, span.source, source, source_stop)
+            return lines, first + upto - source, damage
+        start += span.count
+    raise Paused(f"event {first} of session {session} is not in the journal")
+
+
+def _write_at_end(file: int, piece: bytes) -> None:
+    """All of it or nothing: half a piece is taken back."""
+    size = os.fstat(file).st_size
+    done = 0
+    try:
+        with memoryview(piece) as rest:
+            while done < len(piece):
+                done += os.write(file, rest[done:])
+    except OSError:
+        if done and os.fstat(file).st_size == size + done:
+            os.ftruncate(file, size)
+        raise
+
+
+def _digest(piece: bytes) -> bytes:
+    return hashlib.blake2b(piece, digest_size=16).digest()
