@@ -17,10 +17,15 @@ from msgspec.structs import replace
 
 from holdfast.events import session_id
 from holdfast.ingest.child import Job
-from holdfast.ingest.reading import fresh_incarnation, starting_cursor, was_rewritten
+from holdfast.ingest.reading import (
+    COMPARE_AHEAD_BYTES,
+    fresh_incarnation,
+    starting_cursor,
+    was_rewritten,
+)
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import Log, Source, is_utf8_path
+from holdfast.sources.base import Log, Source, is_compressed, is_utf8_path
 from holdfast.sources.walk import walk_folders
 
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
@@ -73,7 +78,8 @@ def _look_at_known(mark: Mark, plan: Plan) -> None:
         plan.problems[mark.path] = "is no longer a file"
         return
     if (mark.size, mark.mtime_ns) == (about.st_size, about.st_mtime_ns):
-        if not mark.gone_at and not mark.error:
+        # What is wrong with a compressed log does not change while the file does not.
+        if not mark.gone_at and (not mark.error or is_compressed(mark.path)):
             return
     elif about.st_size > mark.size:
         plan.unread_bytes += about.st_size - mark.size
@@ -122,8 +128,14 @@ def make_job(log: Log, reader: JournalReader) -> Job:
     cursor = _cursor(log, reader)
     # Another log may have given this session its events: what both hold is stored once.
     unread = not cursor.offset and not cursor.compare_until
-    if (events and unread) or _is_rewritten(log.path, cursor):
+    if is_compressed(log.path):
+        if events or cursor.offset:  # it is another one than before, or what another log was
+            cursor = _anew(log, cursor, reader)
+    elif (events and unread) or _is_rewritten(log.path, cursor):
         cursor = _anew(log, cursor, reader)
+    elif cursor.gone_at:  # it was elsewhere meanwhile, or compressed, and may have been read there
+        until = os.path.getsize(log.path) + COMPARE_AHEAD_BYTES
+        cursor = replace(cursor, compare_until=max(cursor.compare_until, until))
     return Job(log, cursor, events)
 
 

@@ -60,6 +60,10 @@ class Place(msgspec.Struct, frozen=True):
     origin: str
 
 
+def is_compressed(path: str) -> bool:
+    return path.endswith(COMPRESSED)
+
+
 def is_utf8_path(path: str) -> bool:
     """Names that are no text cannot be stored as such, nor be told to anybody."""
     try:

@@ -374,7 +374,12 @@ def test_a_patch(session: Session) -> None:
     given = session.one(item("custom_tool_call_output", call_id="c", output=answer))
     assert (given.kind, given.text) == (Kind.TOOL_RESULT, "Success")
     assert data(given) == {"tool_use_id": "c", "name": "apply_patch"}
-    ended = {"call_id": "c", "success": True, "stdout": "Success", "changes": {"a.py": {}}}
+    ended: dict[str, Any] = {
+        "call_id": "c",
+        "success": True,
+        "stdout": "Success",
+        "changes": {"a.py": {}},
+    }
     assert session.read(event("patch_apply_end", **ended)) == []
 
 
@@ -491,7 +496,13 @@ def test_a_tool_of_a_server_that_failed(session: Session) -> None:
 
 def test_other_tools(session: Session) -> None:
     search = {"type": "search", "query": "tides"}
-    extension = {"type": "Extension", "kind": "web", "id": "e", "query": "q", "action": search}
+    extension: dict[str, Any] = {
+        "type": "Extension",
+        "kind": "web",
+        "id": "e",
+        "query": "q",
+        "action": search,
+    }
     extension["results"] = [{"title": "t"}]
     events = session.read(
         item("web_search_call", id="ws", action=search, status="completed"),
@@ -534,7 +545,10 @@ def test_a_call_without_a_name_is_kept_as_it_is(session: Session) -> None:
 
 
 def test_a_plan_is_told_once(session: Session) -> None:
-    plan = {"explanation": "first", "plan": [{"step": "look", "status": "completed"}]}
+    plan: dict[str, Any] = {
+        "explanation": "first",
+        "plan": [{"step": "look", "status": "completed"}],
+    }
     proposed, _done = session.read(
         call("update_plan", json.dumps(plan), "p"),
         event("plan_update", **plan),
@@ -546,7 +560,9 @@ def test_a_plan_is_told_once(session: Session) -> None:
 
 
 def test_a_question_and_its_answer(session: Session) -> None:
-    questions = {"questions": [{"id": "q", "question": "Which?", "options": [{"label": "A"}]}]}
+    questions: dict[str, Any] = {
+        "questions": [{"id": "q", "question": "Which?", "options": [{"label": "A"}]}]
+    }
     answer = json.dumps({"answers": {"q": {"answers": ["A", "note"]}}})
     asked, chosen = session.read(
         call("request_user_input", json.dumps(questions), "c"),
