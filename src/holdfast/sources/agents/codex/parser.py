@@ -65,7 +65,6 @@ from holdfast.sources.loose import (
     fields_of,
     is_there,
     items_of,
-    read_text,
     tolerant,
 )
 from holdfast.sources.payloads import Payload, payload_of_url, stored
@@ -184,7 +183,7 @@ HISTORY_KEY: Final = b'"replacement_history":['
 
 
 _encode = msgspec.json.Encoder().encode
-_read_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Answered(msgspec.Struct, array_like=True):
@@ -230,6 +229,10 @@ class CodexParser(LineParser[Record, CodexMemory]):
 
     def telling(self, record: Record, offset: int, line: bytes) -> _Telling:
         return _Telling(self, record, offset, line)
+
+    def _dense(self, offset: int, line: bytes) -> Told:
+        """A long history is made of many small things, and is not taken apart."""
+        return self.oversized(offset, line, len(line)) or super()._dense(offset, line)
 
     def oversized(self, offset: int, head: bytes, length: int) -> Told | None:
         """The history that a compaction repeats is in the log already; its summary comes first."""
@@ -375,8 +378,13 @@ class _Telling(Telling):
             return []
         return [self.payload("image", payload_of_url(url), actor)]
 
+    def _payload(self) -> Raw:
+        """The payload as it stands there."""
+        payload = self._record.payload
+        return payload if is_there(payload) else read_outline(self.line).payload
+
     def _raw_parts(self) -> list[Raw]:
-        return items_of(fields_of(self._record.payload).get("content", NOTHING))
+        return items_of(fields_of(self._payload()).get("content", NOTHING))
 
     def _kept_parts(self, content: str | list[Content] | None) -> list[Raw]:
         """Of a message, the parts that are not text, as they were."""
@@ -413,21 +421,22 @@ class _Telling(Telling):
         name = item.name or CALL_NAMES.get(kind, "")
         if not name:
             return self.raw(f"{RESPONSE}/{kind} (no name)")
-        given = item.action if is_there(item.action) else item.arguments
-        given = item.input if is_there(item.input) else given
-        events = self._asked(item.call_id or item.id or "", name, self._given(given))
+        if is_there(item.action):
+            given = self.kept(bytes(item.action))
+        else:
+            given = self._given(item.arguments if item.input is None else item.input)
+        events = self._asked(item.call_id or item.id or "", name, given)
         return ("parsed" if events else "skipped"), events
 
-    def _given(self, raw: Raw) -> Raw:
+    def _given(self, arguments: str | dict[str, Raw] | None) -> Raw:
         """Arguments are JSON in a string; a patch is a string."""
-        if not is_there(raw):
+        if arguments is None:
             return EMPTY
-        inner = tolerant(read_text, raw, "")
-        if inner.startswith("{"):
-            as_json = inner.encode("utf-8", "replace")
-            if tolerant(_read_object, Raw(as_json), None) is not None:
-                return self.kept(as_json)
-        return self.kept(bytes(raw))
+        if isinstance(arguments, str) and arguments.startswith("{"):
+            inner = arguments.encode("utf-8", "replace")
+            if tolerant(_read_object, Raw(inner), None) is not None:
+                return self.kept(inner)
+        return self.kept(_encode(arguments))
 
     def _asked(self, call: str, name: str, given: Raw, line: str = "") -> list[Event]:
         if call and call in self._memory.asked:
@@ -445,9 +454,13 @@ class _Telling(Telling):
 
     def _output(self, item: Item) -> Told:
         call = item.call_id or item.id or ""
-        raw = item.output if is_there(item.output) else item.tools
-        events = self._answered(call, result_of_output(raw))
+        result = result_of_output(item.output, self._raw_output)
+        events = self._answered(call, result)
         return ("parsed" if events else "skipped"), events
+
+    def _raw_output(self) -> Raw:
+        fields = fields_of(self._payload())
+        return fields.get("output", fields.get("tools", NOTHING))
 
     def _answered(self, call: str, result: Result) -> list[Event]:
         """A result is told again only where it says more than what was told of it."""
@@ -488,7 +501,7 @@ class _Telling(Telling):
         name = END_NAMES.get(kind) or (tool and (f"{server}.{tool}" if server else tool))
         name = name or ended.kind or kind
         if kind == "dynamic_tool_call_request":
-            events = self._asked(call, name, self._given(ended.arguments))
+            events = self._asked(call, name, self._kept(ended.arguments))
             return ("parsed" if events else "skipped"), events
         given, line = self._given_of(ended)
         events = self._asked(call, name, given, line and f"{name}: {line}")
@@ -497,18 +510,21 @@ class _Telling(Telling):
             events += self._answered(call, result)
         return ("parsed" if events else "skipped"), events
 
+    def _kept(self, raw: Raw) -> Raw:
+        return self.kept(bytes(raw)) if is_there(raw) else EMPTY
+
     def _given_of(self, ended: Ended) -> tuple[Raw, str]:
         """What an end says of what was asked."""
         arguments = ended.invocation.arguments if ended.invocation else ended.arguments
         if is_there(arguments):
-            return self._given(arguments), ""
+            return self._kept(arguments), ""
         if command := command_of(ended.command):
             about = {"command": command, "workdir": (ended.cwd or "")[:PATH_CHARS_MAX]}
             return Raw(_encode(about)), ""
         if is_there(ended.changes):
             return EMPTY, ", ".join(list(fields_of(ended.changes))[:8])[:NAME_CHARS_MAX]
         if is_there(ended.action):
-            return self._given(ended.action), ended.query or ""
+            return self._kept(ended.action), ended.query or ""
         what = ended.query or ended.revised_prompt or ended.path or ""
         return Raw(_encode({"query": what})) if what else EMPTY, what[:NAME_CHARS_MAX]
 
@@ -548,7 +564,7 @@ class _Telling(Telling):
         events = self._assistant(last, By.END)[1]
         data = EMPTY
         if last:  # it is said
-            fields = fields_of(self._record.payload)
+            fields = fields_of(self._payload())
             fields.pop("last_agent_message", None)
             data = self.kept(_encode(fields))
         text = f"{kind}: {said.reason}" if said.reason else kind
@@ -559,19 +575,19 @@ class _Telling(Telling):
     def _decision(self, kind: str, asked: Asked) -> Told:
         call = asked.call_id or asked.id or ""
         if kind == "plan_update":
-            text = plan_text(self._record.payload)
+            text = plan_text(self._payload())
             if self._is_said("plan", text, By.EVENT):
                 return "skipped", []
         elif kind == QUESTION:
             if call and call in self._memory.asked:
                 return "skipped", []
             remember(self._memory.asked, call, QUESTION, REMEMBERED_CALLS)
-            text = question_text(self._record.payload)
+            text = question_text(self._payload())
         else:
             text = ": ".join(
                 filter(None, (asked.reason or asked.message, command_of(asked.command)))
             )
-        data = self.kept(bytes(self._record.payload))
+        data = self.kept(bytes(self._payload()))
         event = self.event(Kind.DECISION_PROPOSED, text or kind, actor="assistant", data=data)
         return "parsed", [event]
 

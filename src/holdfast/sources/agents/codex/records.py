@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -30,10 +31,15 @@ EVENT: Final = "event_msg"
 COMPLETED: Final = "item_completed"
 NAME_BYTES: Final = 64  # of a type that is read without decoding what follows it
 
+# Nearly all lines begin like this: the kind is known before anything is decoded.
+_USUAL_HEAD: Final = re.compile(
+    rb'\{"timestamp":"[^"\\]{0,64}",(?:"ordinal":\d{1,20},)?'
+    rb'"type":"(response_item|event_msg)","payload":\{"type":"([A-Za-z_]{1,64})"'
+)
 _TYPE_FIRST: Final = re.compile(rb'\{"type":"([A-Za-z_]+)"')
 
 
-class Content(Struct):
+class Content(Struct, gc=False):
     """One part of a message, of a result, or of a summary."""
 
     type: str | None = None
@@ -44,7 +50,17 @@ class Content(Struct):
     mime_type: str | None = msgspec.field(default=None, name="mimeType")
 
 
-class Item(Struct):
+class Output(Struct, gc=False):
+    """An output that is neither text nor a list of parts."""
+
+    type: str | None = None
+    text: str | None = None
+    image_url: str | None = None
+    content: str | list[Content] | None = None
+    success: bool | None = None
+
+
+class Item(Struct, gc=False):
     """What went to the model and came from it: messages, reasoning, calls, outputs."""
 
     id: str | None = None
@@ -53,9 +69,9 @@ class Item(Struct):
     summary: list[Content] | None = None
     call_id: str | None = None
     name: str | None = None
-    arguments: Raw = NOTHING
-    input: Raw = NOTHING
-    output: Raw = NOTHING
+    arguments: str | dict[str, Raw] | None = None
+    input: str | dict[str, Raw] | None = None
+    output: str | list[Content] | Output | None = None
     action: Raw = NOTHING
     tools: Raw = NOTHING
     result: str | None = None
@@ -64,7 +80,7 @@ class Item(Struct):
     recipient: str | None = None
 
 
-class Said(Struct):
+class Said(Struct, gc=False):
     """An event that says something, or what happened."""
 
     message: str | None = None
@@ -76,7 +92,7 @@ class Said(Struct):
     thread_name: str | None = None
 
 
-class TurnItem(Struct):
+class TurnItem(Struct, gc=False):
     """An item of a turn that says something."""
 
     id: str | None = None
@@ -86,13 +102,13 @@ class TurnItem(Struct):
     raw_content: list[str] | None = None
 
 
-class Invocation(Struct):
+class Invocation(Struct, gc=False):
     server: str | None = None
     tool: str | None = None
     arguments: Raw = NOTHING
 
 
-class Ended(Struct):
+class Ended(Struct, gc=False):
     """A tool has ended: what it was asked, and what came of it."""
 
     call_id: str | None = None
@@ -123,7 +139,7 @@ class Ended(Struct):
     path: str | None = None
 
 
-class Asked(Struct):
+class Asked(Struct, gc=False):
     """The person is asked for something."""
 
     call_id: str | None = None
@@ -156,7 +172,7 @@ class Git(Struct, gc=False):
     branch: str | None = None
 
 
-class Meta(Struct):
+class Meta(Struct, gc=False):
     """What a session says of itself as it begins."""
 
     id: str | None = None
@@ -169,7 +185,7 @@ class Meta(Struct):
     git: Git | None = None
 
 
-class TurnContext(Struct):
+class TurnContext(Struct, gc=False):
     cwd: str | None = None
     model: str | None = None
     effort: Raw = NOTHING
@@ -178,54 +194,44 @@ class TurnContext(Struct):
     collaboration_mode: Raw = NOTHING
 
 
-class Compacted(Struct):
+class Compacted(Struct, gc=False):
     message: str | None = None
     replacement_history: Raw = NOTHING
     window_number: int | None = None
 
 
-class Spawned(Struct):
+class Spawned(Struct, gc=False):
     parent_thread_id: str | None = None
 
 
-class Subagent(Struct):
+class Subagent(Struct, gc=False):
     thread_spawn: Spawned | None = None
 
 
-class MetaSource(Struct):
+class MetaSource(Struct, gc=False):
     """Who started a session, where that was another one."""
 
     subagent: Subagent | None = None
 
 
-class ShellMetadata(Struct):
+class ShellMetadata(Struct, gc=False):
     exit_code: int | None = None
 
 
-class ShellOutput(Struct):
+class ShellOutput(Struct, gc=False):
     """What a shell's output is wrapped in, in a string."""
 
     output: str | None = None
     metadata: ShellMetadata | None = None
 
 
-class Output(Struct):
-    """An output that is neither text nor a list of parts."""
-
-    type: str | None = None
-    text: str | None = None
-    image_url: str | None = None
-    content: Raw = NOTHING
-    success: bool | None = None
-
-
-class McpResult(Struct):
+class McpResult(Struct, gc=False):
     content: list[Content] | None = None
     structured: Raw = msgspec.field(default=NOTHING, name="structuredContent")
     is_error: bool | None = msgspec.field(default=None, name="isError")
 
 
-class McpOutcome(Struct):
+class McpOutcome(Struct, gc=False):
     ok: McpResult | None = msgspec.field(default=None, name="Ok")
     error: Raw = msgspec.field(default=NOTHING, name="Err")
 
@@ -236,7 +242,7 @@ class Envelope(Struct, gc=False):
     payload: Raw = NOTHING
 
 
-class Bare(Struct):
+class Bare(Struct, gc=False):
     """Of a line without an envelope, what it is."""
 
     id: str | None = None
@@ -245,22 +251,22 @@ class Bare(Struct):
     record_type: str | None = None
 
 
-class _Typed(Struct):
+class _Typed(Struct, gc=False):
     type: str | None = None
 
 
-class _Holder(Struct):
+class _Holder(Struct, gc=False):
     item: Raw = NOTHING
 
 
-class Record(Struct, kw_only=True):
+class Record(Struct, gc=False):
     """One line: which kind it is, and what its kind is read for."""
 
     type: str | None  # as `event_msg/user_message`
     group: str
     kind: str
     timestamp: str | None = None
-    payload: Raw = NOTHING
+    payload: Raw = NOTHING  # not there where the body was read with its envelope
     body: Any = None  # of the shape of its kind
     uuid: str | None = None
     # What other agents say in every record, Codex says in few: the parser remembers it.
@@ -336,10 +342,40 @@ _READ: Final[dict[type[Struct], Callable[[Raw], Struct]]] = {
 }
 
 _read_content: Final = msgspec.json.Decoder(Content).decode
-read_contents: Final = msgspec.json.Decoder(list[Content]).decode
+_TYPED_GROUPS: Final = frozenset({RESPONSE, EVENT})
+
+
+class _Sort(Struct, frozen=True):
+    """What there is to know of all records of a kind."""
+
+    group: str
+    kind: str
+    name: str
+    shape: type[Struct] | None
+    read_line: Callable[[bytes], Any] | None  # with its envelope, in one go
+    has_id: bool
+
+
+@lru_cache(maxsize=512)  # kinds are strings from logs
+def _sort(group: str, kind: str) -> _Sort:
+    shape = _shape(group, kind)
+    name = f"{group}/{kind}" if kind or group == COMPLETED else group
+    usual = shape is not None and group in _TYPED_GROUPS and kind != COMPLETED
+    read_line = _READ_LINE[shape] if shape is not None and usual else None
+    return _Sort(group, kind, name, shape, read_line, shape is Item or shape is TurnItem)
+
+
+def _line_reader(shape: Any) -> Callable[[bytes], Any]:
+    fields: list[Any] = [("payload", shape), ("timestamp", str | None, None)]
+    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, gc=False)).decode
+
+
+_READ_LINE: Final[dict[type[Struct], Callable[[bytes], Any]]] = {
+    shape: _line_reader(shape) for shape in _SHAPES
+}
+
 read_source: Final = msgspec.json.Decoder(MetaSource).decode
 read_shell: Final = msgspec.json.Decoder(ShellOutput).decode
-read_output: Final = msgspec.json.Decoder(Output).decode
 read_mcp: Final = msgspec.json.Decoder(McpResult).decode
 read_mcp_outcome: Final = msgspec.json.Decoder(McpOutcome).decode
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
@@ -349,10 +385,19 @@ _read_holder: Final = msgspec.json.Decoder(_Holder).decode
 
 
 def read_record(line: bytes) -> Record:
+    head = _USUAL_HEAD.match(line)
+    if head is not None:
+        sort = _sort(str(head[1], "ascii"), str(head[2], "ascii"))
+        if sort.read_line is not None:
+            usual = sort.read_line(line)
+            body = usual.payload
+            uuid = body.id if sort.has_id else None
+            return Record(sort.name, sort.group, sort.kind, usual.timestamp, NOTHING, body, uuid)
     record = _outlined(_read_envelope(line), line)
-    shape = _shape(record.group, record.kind)
-    if shape is not None:
-        _fill(record, _READ[shape](record.payload))
+    sort = _sort(record.group, record.kind)
+    if sort.shape is not None:
+        record.body = _READ[sort.shape](record.payload)
+        record.uuid = record.body.id if sort.has_id else None
     return record
 
 
@@ -362,14 +407,16 @@ def understood(line: bytes) -> Record | None:
     if fields is None:
         return None
     record = _outlined(take_apart(fields, Envelope), line)
-    shape = _shape(record.group, record.kind)
-    if shape is not None:
+    sort = _sort(record.group, record.kind)
+    if sort.shape is not None:
         inner = fields_of(record.payload)
-        body = take_apart(inner, shape)
+        body: Any = take_apart(inner, sort.shape)
         for name in ("content", "summary", "content_items"):
             if name in inner and getattr(body, name, "") is None:
                 setattr(body, name, [_part(raw) for raw in items_of(inner[name])])
-        _fill(record, body)
+        record.body = body
+        if sort.has_id:
+            record.uuid = body.id
     return record
 
 
@@ -387,13 +434,13 @@ def _outlined(envelope: Envelope, line: bytes) -> Record:
     group, payload = envelope.type or "", envelope.payload
     if not is_there(payload):
         return _bare(envelope, line)
-    kind = _type_of(payload) if group in (RESPONSE, EVENT) else ""
-    name = f"{group}/{kind}" if kind else group
-    if kind == COMPLETED:
-        payload = tolerant(_read_holder, payload, _Holder()).item
-        group, kind = COMPLETED, _type_of(payload)
-        name = f"{group}/{kind}"
-    return Record(type=name, group=group, kind=kind, timestamp=envelope.timestamp, payload=payload)
+    kind = ""
+    if group in _TYPED_GROUPS:
+        kind = _type_of(payload)
+        if kind == COMPLETED:
+            payload = tolerant(_read_holder, payload, _Holder()).item
+            group, kind = COMPLETED, _type_of(payload)
+    return Record(_sort(group, kind).name, group, kind, envelope.timestamp, payload)
 
 
 def _bare(envelope: Envelope, line: bytes) -> Record:
@@ -407,14 +454,7 @@ def _bare(envelope: Envelope, line: bytes) -> Record:
             group = bare.record_type
         elif bare.id is not None and bare.timestamp is not None and is_there(bare.instructions):
             group = "session_meta"
-    name = f"{group}/{kind}" if kind else group
-    return Record(type=name, group=group, kind=kind, timestamp=envelope.timestamp, payload=payload)
-
-
-def _fill(record: Record, body: Struct) -> None:
-    record.body = body
-    if isinstance(body, Item | TurnItem):
-        record.uuid = body.id
+    return Record(_sort(group, kind).name, group, kind, envelope.timestamp, payload)
 
 
 def _type_of(payload: Raw) -> str:

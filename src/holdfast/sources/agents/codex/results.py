@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -13,10 +14,8 @@ from holdfast.sources.agents.codex.records import (
     McpOutcome,
     McpResult,
     Output,
-    read_contents,
     read_mcp,
     read_mcp_outcome,
-    read_output,
     read_shell,
 )
 from holdfast.sources.agents.codex.words import body_of, failed_by, text_of
@@ -44,24 +43,21 @@ class Result(Struct):
         self.body = (self.body or self.text).strip()
 
 
-def result_of_output(raw: Raw) -> Result:
-    """Of an output that the model was given."""
-    first = bytes(memoryview(raw)[:1])
-    if first == b'"':
-        return _of_text(tolerant(read_text, raw, ""))
-    if first == b"[":
-        parts = tolerant(read_contents, raw, None)
-        if parts is not None and any(part.text or part.image_url for part in parts):
-            return _of_parts(parts, raw)
-    elif first == b"{":
-        output = tolerant(read_output, raw, Output())
+def result_of_output(output: str | list[Content] | Output | None, raw: Callable[[], Raw]) -> Result:
+    """Of an output that the model was given; `raw` is how it stands there, where that is needed."""
+    if isinstance(output, str):
+        return _of_text(output)
+    if isinstance(output, list) and any(part.text or part.image_url for part in output):
+        return _of_parts(output, raw)
+    if isinstance(output, Output):
         if output.text or output.image_url:
             return _of_parts([Content(output.type, output.text, output.image_url)], raw)
-        if is_there(output.content):
-            inner = result_of_output(output.content)
+        if output.content is not None:
+            inner = result_of_output(output.content, raw)
             inner.failed = inner.failed or output.success is False
             return inner
-    return Result("", others=[raw] if is_there(raw) and bytes(raw) != _NULL else [])
+    whole = raw()
+    return Result("", others=[whole] if is_there(whole) and bytes(whole) != _NULL else [])
 
 
 def _of_text(text: str) -> Result:
@@ -73,12 +69,12 @@ def _of_text(text: str) -> Result:
     return Result(text, body_of(text), failed_by(text))
 
 
-def _of_parts(parts: list[Content], raw: Raw) -> Result:
+def _of_parts(parts: list[Content], raw: Callable[[], Raw]) -> Result:
     images = [image for part in parts if (image := _image(part)) is not None]
     known = sum(part.type in TEXTS or _image(part) is not None for part in parts)
     text = text_of(parts)
     return Result(
-        text, body_of(text), failed_by(text), images, others=[] if known == len(parts) else [raw]
+        text, body_of(text), failed_by(text), images, others=[] if known == len(parts) else [raw()]
     )
 
 
@@ -102,7 +98,7 @@ def result_of_end(ended: Ended) -> Result | None:
     error = _error(ended.error)
     if ended.content_items is not None or error:
         parts = ended.content_items or []
-        result = _of_parts([*parts, Content("text", error)] if error else parts, Raw(b"null"))
+        result = _of_parts([*parts, Content("text", error)] if error else parts, lambda: Raw(_NULL))
         result.failed = failed or bool(error)
         return result
     if is_there(ended.results) and bytes(ended.results) != _NULL:
@@ -129,7 +125,7 @@ def _of_result(ended: Ended, *, failed: bool) -> Result | None:
     if is_there(outcome.error):
         return Result(_error(outcome.error), failed=True)
     mcp = outcome.ok or tolerant(read_mcp, ended.result, McpResult())
-    result = _of_parts(mcp.content or [], ended.result)
+    result = _of_parts(mcp.content or [], lambda: ended.result)
     if not result.text and is_there(mcp.structured) and bytes(mcp.structured) != _NULL:
         result.others = [mcp.structured]
     result.failed = failed or bool(mcp.is_error)

@@ -15,7 +15,7 @@ from typing import Final
 REMEMBERED_TEXTS: Final = 64
 DIGEST_BYTES: Final = 8
 
-Said = dict[bytes, tuple[int, int, int, int]]  # digest of a text -> how often, by whom
+Said = dict[bytes, list[int]]  # digest of a text -> how often, by whom
 
 
 class By(IntEnum):
@@ -29,19 +29,18 @@ class By(IntEnum):
 
 def is_twin(said: Said, role: str, text: str, by: By) -> bool:
     """Whether another source said it, and this is only its twin. Remembers it in `said`."""
-    squeezed = "".join(text.split())  # pieces are joined by newlines, or by nothing
-    key = digest(role, squeezed.encode("utf-8", "replace"))
-    counts = list(said.pop(key, (0, 0, 0, 0)))
+    joined = text.replace("\n", "").strip()  # pieces are joined by newlines, or by nothing
+    key = digest(role, joined.encode("utf-8", "replace"))
+    counts = said.pop(key, None)
+    if counts is None:
+        counts = [0] * len(By)
     told = max(counts)
     counts[by] += 1
-    said[key] = (counts[0], counts[1], counts[2], counts[3])
+    said[key] = counts
     if len(said) > REMEMBERED_TEXTS:
         del said[next(iter(said))]
     return counts[by] <= told
 
 
 def digest(role: str, content: bytes) -> bytes:
-    hasher = hashlib.blake2b(role.encode(), digest_size=DIGEST_BYTES)
-    hasher.update(b"\0")
-    hasher.update(content)
-    return hasher.digest()
+    return hashlib.blake2b(b"%b\0%b" % (role.encode(), content), digest_size=DIGEST_BYTES).digest()
