@@ -18,6 +18,7 @@ from bench import (
     daemon_memory,
     export,
     first_import,
+    giants,
     idle,
     resident,
     search,
@@ -40,6 +41,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "tail": tail,
     "status": status,
     "search": search,
+    "giants": giants,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"

@@ -60,7 +60,7 @@ class Home:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("HOLDFAST_", "XDG_", "CLAUDE_"))
+            if not name.startswith(("HOLDFAST_", "XDG_", "CLAUDE_", "CODEX_"))
         }
         self.env = {
             **inherited,

@@ -500,11 +500,13 @@ class _Telling(Telling):
         server = (invoked.server if invoked else None) or ended.server
         name = END_NAMES.get(kind) or (tool and (f"{server}.{tool}" if server else tool))
         name = name or ended.kind or kind
+        events: list[Event] = []
         if kind == "dynamic_tool_call_request":
-            events = self._asked(call, name, self._kept(ended.arguments))
+            events += self._asked(call, name, self._kept(ended.arguments))
             return ("parsed" if events else "skipped"), events
-        given, line = self._given_of(ended)
-        events = self._asked(call, name, given, line and f"{name}: {line}")
+        if not call or call not in self._memory.asked:
+            given, line = self._given_of(ended)
+            events += self._asked(call, name, given, line and f"{name}: {line}")
         result = result_of_end(ended)
         if result is not None:
             events += self._answered(call, result)
@@ -618,7 +620,7 @@ class _Telling(Telling):
         meta = cast("Meta", self._record.body)
         facts = self.memory.facts
         if self._memory.is_met:  # of the session whose beginning this one repeats
-            return "parsed", [self.info("session_meta")]
+            return "parsed", [self.info(self._record.group)]
         self._memory.is_met = True
         facts.started_at = self._memory.begun = instant(meta.timestamp) or self.at
         spawned = tolerant(read_source, meta.source, MetaSource()).subagent
@@ -657,7 +659,7 @@ class _Telling(Telling):
         if settings == self._memory.settings:
             return "skipped", []
         self._memory.settings = settings
-        return "parsed", [self.info("turn_context")]
+        return "parsed", [self.info(self._record.group)]
 
     def _compacted(self) -> Told:
         history = cast("Compacted", self._record.body).replacement_history
@@ -686,7 +688,7 @@ class _Telling(Telling):
         if added == NO_USAGE:
             return "skipped", []
         self._usage = added
-        return "parsed", [self.info("token_count")]
+        return "parsed", [self.info(self._record.kind)]
 
     def _is_said(self, role: str, text: str, by: By) -> bool:
         return is_twin(self._memory.said, role, text, by)
