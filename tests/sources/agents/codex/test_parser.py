@@ -422,6 +422,12 @@ def test_images_and_other_parts_of_a_result(session: Session) -> None:
     assert data(session.one(output("e", {"k": 1})))["others"] == [{"k": 1}]
 
 
+def test_an_image_that_comes_later_is_told(session: Session) -> None:
+    session.read(event("dynamic_tool_call_response", call_id="c", tool="draw", content_items=[]))
+    (given,) = session.read(output("c", [{"type": "input_image", "image_url": URL}]))
+    assert data(given)["images"][0]["blob"] in session.blobs.stored
+
+
 def ended(use: str, printed: str, code: int = 0) -> dict[str, Any]:
     return event(
         "exec_command_end",
@@ -777,6 +783,10 @@ def test_an_unfamiliar_shape_costs_itself_only(session: Session) -> None:
 def test_too_many_images_are_not_taken_apart(session: Session) -> None:
     parts = [{"type": "input_image", "image_url": "data:x"}] * (parser_module.IMAGES_MAX + 1)
     assert session.one(item("message", role="user", content=parts)).kind == Kind.PROVIDER_RAW
+    urls = ["data:x"] * (parser_module.IMAGES_MAX + 1)
+    assert session.one(event("user_message", message="a", images=urls)).kind == Kind.PROVIDER_RAW
+    many = output("c", parts * 20)
+    assert len(data(session.one(many))["others"][0]) == len(parts) * 20
 
 
 # The oldest format.

@@ -187,10 +187,11 @@ _read_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Answered(msgspec.Struct, array_like=True):
-    """How much of a call's result was told, and whether as a failure."""
+    """How much of a call's result was told, whether as a failure, and how many images of it."""
 
     length: int
     failed: bool
+    images: int
 
 
 class CodexMemory(Memory):
@@ -465,11 +466,11 @@ class _Telling(Telling):
     def _answered(self, call: str, result: Result) -> list[Event]:
         """A result is told again only where it says more than what was told of it."""
         before = self._memory.answered.get(call) if call else None
-        if before is not None and len(result.body) <= before.length:
-            says_more = result.failed and not before.failed
+        told = Answered(len(result.body), result.failed, len(result.images))
+        if before is not None and told.length <= before.length:
+            says_more = told.failed > before.failed or told.images > before.images
             if not says_more:
                 return []
-        told = Answered(len(result.body), result.failed)
         remember(self._memory.answered, call, told, REMEMBERED_CALLS)
         name = self._memory.asked.get(call, "")
         about = ToolResult(call, name, result.failed)
@@ -479,7 +480,7 @@ class _Telling(Telling):
             kind, actor = Kind.DECISION_ACCEPTED, "user"
             about.answers = answers
             text = "\n".join(f"{asked} -> {', '.join(said)}" for asked, said in answers.items())
-        about.images = [stored(image, self.parser.blobs) for image in result.images[:IMAGES_MAX]]
+        about.images = [stored(image, self.parser.blobs) for image in result.images]
         about.others = [self.kept(bytes(other)) for other in result.others]
         return [self.event(kind, text, actor=actor, data=Raw(_encode(about)))]
 
@@ -541,8 +542,11 @@ class _Telling(Telling):
             return self._decision(kind, cast("Asked", self._record.body))
         said = cast("Said", self._record.body)
         if kind == "user_message":
+            images = said.images or []
+            if len(images) > IMAGES_MAX:
+                return self.raw(f"{EVENT}/user_message (too many parts)")
             told, events = self._user(said.message or "", By.EVENT, said.local_images)
-            for url in (said.images or ())[:IMAGES_MAX]:
+            for url in images:
                 events += self._image(url, "user", By.EVENT)
             return ("parsed" if events else told), events
         if kind == "agent_message":

@@ -21,6 +21,7 @@ from holdfast.sources.agents.codex.records import (
 from holdfast.sources.agents.codex.words import body_of, failed_by, text_of
 from holdfast.sources.loose import is_there, read_text, tolerant
 from holdfast.sources.payloads import Payload, payload_of_url
+from holdfast.sources.telling import PARTS_MAX
 
 FAILURES: Final = frozenset({"declined", "error", "failed"})
 TEXTS: Final = frozenset({"text", "Text", "input_text", "inputText", "output_text", "summary_text"})
@@ -70,6 +71,8 @@ def _of_text(text: str) -> Result:
 
 
 def _of_parts(parts: list[Content], raw: Callable[[], Raw]) -> Result:
+    if len(parts) > PARTS_MAX:
+        return Result("", others=[raw()])
     images = [image for part in parts if (image := _image(part)) is not None]
     known = sum(part.type in TEXTS or _image(part) is not None for part in parts)
     text = text_of(parts)
