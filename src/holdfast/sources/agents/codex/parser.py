@@ -72,13 +72,14 @@ from holdfast.sources.telling import (
     NAME_CHARS_MAX,
     NO_TYPE,
     PATH_CHARS_MAX,
+    TITLE_CHARS,
     LineParser,
     Memory,
     Telling,
     Told,
     remember,
 )
-from holdfast.sources.text import instant
+from holdfast.sources.text import instant, one_line
 from holdfast.sources.tools import ToolCall, ToolResult
 
 AGENT: Final = "codex"
@@ -213,6 +214,12 @@ class CodexParser(LineParser[Record, CodexMemory]):
 
     agent = AGENT
     memory_type = CodexMemory
+
+    def named(self, name: str) -> None:
+        """A name that is not in the log."""
+        if name:
+            self.facts.title = one_line(name, TITLE_CHARS)
+            self.facts.title_rank = TitleRank.PERSON
 
     def read(self, line: bytes) -> Record:
         return read_record(line)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from holdfast.sources.agents.codex.names import name_of
 from holdfast.sources.agents.codex.parser import AGENT, CodexParser
 from holdfast.sources.base import COMPRESSED, BlobSink, Log, Place
 from holdfast.sources.folders import FolderSource, place_of
@@ -42,4 +43,6 @@ class Agent(FolderSource):
         return Log(AGENT, path, root, uuid[0].lower() if uuid else name)
 
     def parser(self, log: Log, state: bytes, blobs: BlobSink) -> CodexParser:
-        return CodexParser(log, state, blobs)
+        parser = CodexParser(log, state, blobs)
+        parser.named(name_of(log.agent_session_id, os.path.dirname(log.root)))
+        return parser
