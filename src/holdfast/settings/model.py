@@ -117,7 +117,7 @@ class Ingest(Section, frozen=True):
     max_decompressed_bytes: Annotated[
         int,
         Meta(
-            ge=1_048_576,
+            ge=65_536,
             description="A compressed log that is larger than this when decompressed is not read.",
         ),
     ] = 17_179_869_184
