@@ -18,6 +18,7 @@ from bench import (
     daemon_memory,
     export,
     first_import,
+    giants,
     idle,
     recording,
     resident,
@@ -42,6 +43,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "recording": recording,
     "status": status,
     "search": search,
+    "giants": giants,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"

@@ -20,6 +20,8 @@ from holdfast.errors import Exit
 from holdfast.events import KINDS
 from holdfast.settings import describe
 from holdfast.sources.agents.claude import parser as claude
+from holdfast.sources.agents.codex import parser as codex
+from holdfast.sources.agents.codex import records as codex_records
 from holdfast.status import status_schema
 
 ROOT: Final = Path(__file__).parents[1]
@@ -245,6 +247,28 @@ def test_every_record_type_that_has_a_rule_is_in_the_sources_page() -> None:
     assert {record for record in known if f"`{record}`" not in page} == set()
 
 
+def test_every_record_type_of_codex_that_has_a_rule_is_in_its_section() -> None:
+    _, found, behind = text_of("docs/sources.md").partition("\n## Codex CLI: what a record becomes")
+    assert found
+    section = behind.partition("\n## ")[0]
+    known = {
+        *codex.CALLS,
+        *codex.INFO_EVENTS,
+        *codex.INFO_ITEMS,
+        *codex.INFO_RESPONSES,
+        *codex.INFO_TYPES,
+        *codex.OUTPUTS,
+        *codex.SKIPPED_EVENTS,
+        *codex.SKIPPED_TYPES,
+        *codex.TURN_ENDS,
+        *codex_records.ASKING_EVENTS,
+        *codex_records.ENDED_EVENTS,
+        *codex_records.ENDED_ITEMS,
+        *codex_records.SAYING_ITEMS,
+    }
+    assert {record for record in known if f"`{record}`" not in section} == set()
+
+
 # The house.
 
 
@@ -293,7 +317,7 @@ def test_modules_that_a_page_names_exist(page: str) -> None:
             SOURCE / "sources" / relative,
             SOURCE / "journal" / "sql" / relative,
         ]
-        if path not in ("workflows/", "subagents/", "projects/"):
+        if path not in ("archived_sessions/", "workflows/", "subagents/", "projects/"):
             assert any(each.exists() for each in found), f"{page}: {path}"
 
 

@@ -122,8 +122,8 @@ def test_what_is_redacted_is_in_no_export(kept: Home) -> None:
 
 def test_a_fork_is_told_with_what_it_begins_with(home: Home) -> None:
     first, second = lines.user_line("a", uuid="u1"), lines.user_line("b", uuid="u2")
-    write_exactly(home, "origin", first, second, lines.user_line("mine", uuid="u3"))
-    write_exactly(home, "fork", first, second, lines.user_line("other", uuid="u4"))
+    home.write_exactly("origin", first, second, lines.user_line("mine", uuid="u3"))
+    home.write_exactly("fork", first, second, lines.user_line("other", uuid="u4"))
     home.ok("import", "--quiet")
     library = Library(home.reader)
     told_of = {
@@ -154,10 +154,3 @@ def test_of_each_thing_the_newest_version_is_told_where_the_first_one_stood() ->
     library = Library(lambda: nullcontext(journal.reader()))
     assert [event.text for event in library.conversation("s")] == ["a3", "b2", "c"]
     assert told(library.export("s", "jsonl", EVERYTHING)) == content
-
-
-def write_exactly(home: Home, name: str, *content: bytes) -> None:
-    """A log with the very ids that are given: they may be those of another log."""
-    path = home.write_log(name)
-    with open(path, "wb") as file:
-        file.writelines(content)

@@ -38,10 +38,13 @@ class Home:
 
     def __init__(self, path: Path, claude: Path, settings: Mapping[str, object]) -> None:
         self.path = path
+        # Where each agent keeps its data: nothing of the person's who measures.
+        self.agents = {"claude": claude, "codex": path / "codex"}
         self.environ = {
             **plain_environ(),
             "HOLDFAST_HOME": str(path),
-            "CLAUDE_CONFIG_DIR": str(claude),
+            "CLAUDE_CONFIG_DIR": str(self.agents["claude"]),
+            "CODEX_HOME": str(self.agents["codex"]),
             **{_variable(key): str(value) for key, value in settings.items()},
         }
         self.paths = Paths.from_env(self.environ)

@@ -11,6 +11,7 @@ from holdfast.governor.readings import Readings
 from holdfast.ingest.child import Setup
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.importer import child_limit_bytes
+from holdfast.ingest.spool import SpoolLimits
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
@@ -33,7 +34,8 @@ MIB: Final = 1 << 20
 def make_setup(settings: Settings, paths: Paths) -> Setup:
     """What import children are told."""
     limits = ReadingLimits(settings.snapshots.block_bytes, settings.ingest.max_line_bytes)
-    return Setup(limits, paths.blobs, paths.journal, child_limit_bytes(settings))
+    spool = SpoolLimits(paths.data_dir, settings.ingest.max_decompressed_bytes)
+    return Setup(limits, spool, paths.blobs, paths.journal, child_limit_bytes(settings))
 
 
 def open_journal(

@@ -35,6 +35,7 @@ BARS: Final = {
     "recording": [Bar(100.0), Bar(1.5, "ratio")],
     "status": [Bar(3.0, "ratio")],
     "search": [Bar(25.0)] * 3,
+    "giants": [Bar(200.0), Bar(200.0), Bar(250.0)] * 2,
 }
 
 

@@ -86,6 +86,18 @@ def test_a_log_that_grew_is_read_on_from_where_it_was_left(shelf: Shelf) -> None
     assert shelf.cursor(path).ledger == Ledger(parsed=path.stat().st_size)
 
 
+def test_a_log_that_grew_while_its_time_stood_still_is_read_on(shelf: Shelf) -> None:
+    path = shelf.log()
+    path.write_bytes(said("a"))
+    touch(path, 5)
+    shelf.catch_up()
+    with path.open("ab") as file:
+        file.write(said("b"))
+    touch(path, 5)
+    shelf.catch_up()
+    assert shelf.texts() == ["a", "b"]
+
+
 def test_a_touched_log_is_looked_at_and_gives_nothing_new(shelf: Shelf) -> None:
     path = shelf.log()
     path.write_bytes(said("a"))

@@ -62,7 +62,7 @@ class Home:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("HOLDFAST_", "XDG_", "CLAUDE_"))
+            if not name.startswith(("HOLDFAST_", "XDG_", "CLAUDE_", "CODEX_"))
         }
         self.env = {
             **inherited,
@@ -207,6 +207,13 @@ class Home:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.writelines(_of_log(name, each) for each in content)
+        return path
+
+    def write_exactly(self, name: str, *content: bytes) -> str:
+        """A log with the very ids that are given: they may be those of another log."""
+        path = self.write_log(name)
+        with open(path, "wb") as file:
+            file.writelines(content)
         return path
 
     def append_log(self, name: str, *content: bytes, project: str = PROJECT) -> str:

@@ -19,6 +19,7 @@ from holdfast.lock import AlreadyRunning, holder
 
 START_TIMEOUT_S: Final = 30.0
 STOP_MARGIN_S: Final = 5.0
+_FOLDERS: Final = ("HOLDFAST_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME")  # that variables name
 POLL_S: Final = 0.02
 
 
@@ -255,7 +256,7 @@ def _ended_in_silence(context: Context, status: int) -> StartFailed:
 
 def _with_absolute_folders(environ: Mapping[str, str]) -> dict[str, str]:
     """The daemon runs in `/`: what is relative to this folder would be another one there."""
-    named = {name: environ.get(name) for name in ("HOLDFAST_HOME", "CLAUDE_CONFIG_DIR")}
+    named = {name: environ.get(name) for name in _FOLDERS}
     absolute = {
         name: os.path.abspath(os.path.expanduser(folder))
         for name, folder in named.items()

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from holdfast.demo.codex import write_codex
 from holdfast.demo.corpus import generate
 from holdfast.demo.live import LiveSession
 from holdfast.errors import Exit, HoldfastError
@@ -26,6 +27,7 @@ SNAPSHOTS_MB: Final = 1
 BYTES_PER_SESSION: Final = 500_000
 BYTES_MIN: Final = 16_000_000  # less would fit into the budget, and nothing be evicted
 LIVE_TURNS: Final = 3
+CODEX_TURNS: Final = 8
 SEEN_TIMEOUT_S: Final = 10.0
 
 Out = Callable[[str], None]
@@ -53,6 +55,7 @@ class _Demo:
             **{key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")},
             "HOLDFAST_HOME": str(folder / "home"),
             "CLAUDE_CONFIG_DIR": str(self._logs),
+            "CODEX_HOME": str(self._logs),
             "HOLDFAST_DAEMON__MAX_MEMORY_MB": str(MAX_MEMORY_MB),
             "HOLDFAST_SNAPSHOTS__MAX_MEMORY_MB": str(SNAPSHOTS_MB),
         }
@@ -68,6 +71,8 @@ class _Demo:
             total_bytes=max(sessions * BYTES_PER_SESSION, BYTES_MIN),
         )
         out(f"  {len(manifest.files)} files, {manifest.lines:,} lines, {manifest.bytes:,} bytes")
+        codex = write_codex(self._logs, seed=seed, now=datetime.now(UTC), turns=CODEX_TURNS)
+        out(f"  and one of Codex CLI, {codex.stat().st_size:,} bytes")
         self._step(
             f"The daemon, {MAX_MEMORY_MB} MB in all, {SNAPSHOTS_MB} MB for sessions", "start"
         )

@@ -18,25 +18,33 @@ from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from holdfast.blobstore import BlobStore
+from holdfast.errors import HoldfastError
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.items import ItemReading
 from holdfast.ingest.kinship import Kin, find_kin, peek
-from holdfast.ingest.reading import Known, Reading, known_contents
+from holdfast.ingest.reading import COMPARE_AHEAD_BYTES, Known, Reading, known_contents
+from holdfast.ingest.spool import SpoolLimits, spooled, stamped
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import ItemSource, LineSource, Log
+from holdfast.sources.base import ItemSource, LineSource, Log, Stamp, is_compressed
 from holdfast.sources.registry import source_by_agent
 
 NO_FILE: Final = "is not a regular file"
 LENGTH: Final = struct.Struct("<I")
 
 
+class NotWhole(HoldfastError):
+    """Of a compressed log, only a part could be read."""
+
+
 class Setup(msgspec.Struct, frozen=True):
     """What every job of a child shares; the first frame."""
 
     limits: ReadingLimits
+    spool: SpoolLimits
     blobs: str
     journal: str
     memory_limit_bytes: int
@@ -89,6 +97,8 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
                 write_frame(replies, Frame(batch), encoder)
         except OSError as problem:
             error = f"{problem.strerror or problem}"
+        except HoldfastError as problem:
+            error = str(problem)
         except MemoryError:
             error = (
                 "reading it takes more memory than the budget leaves: raise daemon.max_memory_mb"
@@ -97,20 +107,46 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
 
 
 def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
-    source = source_by_agent(job.log.agent)
     if job.log.in_place:
-        assert isinstance(source, ItemSource)
-        yield from _items(source, job, setup, blobs)
+        yield from _items(job, setup, blobs)
         return
+    fd = os.open(job.log.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, NO_FILE)
+        if is_compressed(job.log.path):
+            yield from _decompressed(fd, Stamp(about.st_size, about.st_mtime_ns), job, setup, blobs)
+        else:
+            yield from _reading(job, job.cursor, setup, blobs).batches(fd)
+    finally:
+        os.close(fd)
+
+
+def _decompressed(
+    fd: int, stamp: Stamp, job: Job, setup: Setup, blobs: BlobStore
+) -> Iterator[Batch]:
+    with spooled(fd, setup.spool) as spool:
+        cursor = job.cursor
+        if cursor.must_compare:  # whoever planned it knew only how large it is compressed
+            until = max(cursor.compare_until, spool.bytes + COMPARE_AHEAD_BYTES)
+            cursor = replace(cursor, compare_until=until)
+        yield from stamped(_reading(job, cursor, setup, blobs).batches(spool.fd), spool, stamp)
+        if spool.problem:
+            raise NotWhole(spool.problem)
+
+
+def _reading(job: Job, cursor: Cursor, setup: Setup, blobs: BlobStore) -> Reading:
+    source = source_by_agent(job.log.agent)
     assert isinstance(source, LineSource)
     known, kin = None, None
-    if job.cursor.must_compare:
+    if cursor.must_compare:
         with _journal(setup.journal) as reader:
-            known, kin = comparing(source, job.log, job.cursor, reader)
-    reading = Reading(
+            known, kin = comparing(source, job.log, cursor, reader)
+    return Reading(
         source,
         job.log,
-        job.cursor,
+        cursor,
         first_seq=job.first_seq,
         limits=setup.limits,
         blobs=blobs,
@@ -118,16 +154,11 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         kin=kin,
         sealed=True,
     )
-    fd = os.open(job.log.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, NO_FILE)
-        yield from reading.batches(fd)
-    finally:
-        os.close(fd)
 
 
-def _items(source: ItemSource, job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+def _items(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+    source = source_by_agent(job.log.agent)
+    assert isinstance(source, ItemSource)
     with _journal(setup.journal) as reader:
         marks = {mark.key: mark for mark in reader.items(job.cursor.session)}
     reading = ItemReading(

@@ -277,6 +277,8 @@ class Importer:
         try:
             for frame in child.run(job):
                 if frame.error:
+                    while unstored:  # what says where the log stands now must be stored first
+                        offset = self._stored(*unstored.popleft(), offset)
                     self._refused(log, frame.error)
                 if frame.batch is not None:
                     unstored.append((frame.batch, self._journal.submit(frame.batch)))
@@ -299,11 +301,12 @@ class Importer:
         with self._lock:
             progress = self._progress
             self._sessions.add(batch.facts.id)
+            done_bytes = progress.done_bytes + batch.cursor.offset - offset
             self._progress = replace(
                 progress,
-                done_bytes=min(
-                    progress.total_bytes, progress.done_bytes + batch.cursor.offset - offset
-                ),
+                # Compressed logs are larger inside than the plan could know.
+                total_bytes=max(progress.total_bytes, done_bytes),
+                done_bytes=done_bytes,
                 sessions=len(self._sessions),
                 events=progress.events + batch.count,
             )

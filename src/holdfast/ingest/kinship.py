@@ -19,12 +19,15 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from contextlib import suppress
+from typing import BinaryIO, Final
+
+import zstandard
 
 from holdfast.events import Event, Kind
 from holdfast.journal.model import Blob, Facts, Span
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import LineSource, Log
+from holdfast.sources.base import LineSource, Log, is_compressed
 
 HEAD_BYTES: Final = 65_536
 HEAD_BYTES_MAX: Final = 4_194_304  # of a log whose first record is longer
@@ -56,6 +59,9 @@ def peek(source: LineSource, log: Log) -> Facts:
 
 
 def _head(path: str) -> list[bytes]:
+    if is_compressed(path):
+        with open(path, "rb") as file:
+            return _beginning(file).split(b"\n")
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         head = os.pread(fd, HEAD_BYTES, 0)
@@ -64,6 +70,18 @@ def _head(path: str) -> list[bytes]:
     finally:
         os.close(fd)
     return head.split(b"\n")
+
+
+def _beginning(file: BinaryIO) -> bytes:
+    """Of a compressed log; nothing of one that is damaged: reading it says so."""
+    head = b""
+    with suppress(zstandard.ZstdError), zstandard.ZstdDecompressor().stream_reader(file) as whole:
+        while len(head) < HEAD_BYTES_MAX and (b"\n" not in head or len(head) < HEAD_BYTES):
+            chunk = whole.read(HEAD_BYTES)
+            if not chunk:
+                break
+            head += chunk
+    return head
 
 
 def is_settled(facts: Facts) -> bool:

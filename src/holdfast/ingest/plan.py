@@ -18,10 +18,24 @@ from msgspec.structs import replace
 from holdfast.events import session_id
 from holdfast.ingest.child import Job
 from holdfast.ingest.kinship import is_settled, peek, relatives
-from holdfast.ingest.reading import fresh_incarnation, starting_cursor, was_rewritten
+from holdfast.ingest.reading import (
+    COMPARE_AHEAD_BYTES,
+    fresh_incarnation,
+    starting_cursor,
+    was_rewritten,
+)
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import MEMBER, ItemSource, LineSource, Log, Source, Stamp, is_utf8_path
+from holdfast.sources.base import (
+    MEMBER,
+    ItemSource,
+    LineSource,
+    Log,
+    Source,
+    Stamp,
+    is_compressed,
+    is_utf8_path,
+)
 from holdfast.sources.walk import walk_folders
 
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
@@ -123,7 +137,8 @@ def _look_at_known(mark: Mark, plan: Plan) -> None:
         plan.problems[mark.path] = "is no longer a file"
         return
     if (mark.size, mark.mtime_ns) == (about.st_size, about.st_mtime_ns):
-        if not mark.gone_at and not mark.error:
+        # What is wrong with a compressed log does not change while the file does not.
+        if not mark.gone_at and (not mark.error or is_compressed(mark.path)):
             return
     elif about.st_size > mark.size:
         plan.unread_bytes += about.st_size - mark.size
@@ -176,9 +191,16 @@ def make_job(source: Source, log: Log, reader: JournalReader) -> Job:
     assert isinstance(source, LineSource)
     # Another log may have given this session its events: what both hold is stored once.
     unread = not cursor.offset and not cursor.compare_until
-    if (events and unread) or _is_rewritten(log.path, cursor):
+    if is_compressed(log.path):
+        if events or cursor.offset:  # it is another one than before, or what another log was
+            cursor = _anew(log, cursor, reader)
+    elif (events and unread) or _is_rewritten(log.path, cursor):
         cursor = _anew(log, cursor, reader)
-    elif not (row and is_settled(row)) and relatives(peek(source, log), reader):
+    elif cursor.gone_at:  # it was elsewhere meanwhile, or compressed, and may have been read there
+        until = os.path.getsize(log.path) + COMPARE_AHEAD_BYTES
+        cursor = replace(cursor, compare_until=max(cursor.compare_until, until))
+    settled = row is not None and is_settled(row)
+    if not settled and not cursor.must_compare and relatives(peek(source, log), reader):
         cursor = replace(cursor, compare_until=max(os.path.getsize(log.path), 1))
     return Job(log, cursor, events)
 

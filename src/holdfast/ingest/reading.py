@@ -39,6 +39,7 @@ HEAD_BYTES: Final = 4_096
 EDGE_BYTES: Final = 256
 DIGEST_BYTES: Final = 12
 PREVIEW_BYTES: Final = 512
+OVERSIZED_HEAD_BYTES: Final = 65_536  # of a line over the cap, what its parser may look at
 COMPARE_AHEAD_BYTES: Final = 65_536  # behind what was found last: there may be more that is known
 OVERSIZED_TYPE: Final = "(line over the cap)"
 
@@ -200,8 +201,17 @@ class Reading:
         self._compare_until = max(self._compare_until, offset + COMPARE_AHEAD_BYTES)
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
-        """A line over the cap goes to a blob by streaming; its event says where it is."""
-        preview = os.pread(fd, min(PREVIEW_BYTES, length), offset).decode("utf-8", "replace")
+        """A line over the cap: what its parser knows of it, else a blob, by streaming."""
+        head = os.pread(fd, min(OVERSIZED_HEAD_BYTES, length), offset)
+        self._open_verdict = None
+        told = self._parser.oversized(offset, head, length)
+        if told is not None:
+            verdict, events = told
+            for part, event in enumerate(events):
+                self._add(event, offset, part)
+            self._count(verdict, length + 1)
+            return
+        preview = head[:PREVIEW_BYTES].decode("utf-8", "replace")
         blob = self._blobs.put_stream(read_range(fd, offset, length))
         about = {
             "type": OVERSIZED_TYPE,
@@ -221,7 +231,6 @@ class Reading:
             source=Origin(self._log.agent, self._log.relative, offset),
             actor="system",
         )
-        self._open_verdict = None
         self._add(event, offset, 0)
         records, size = self._parser.unknown.get(OVERSIZED_TYPE, (0, 0))
         self._parser.unknown[OVERSIZED_TYPE] = (records + 1, size + length)

@@ -33,7 +33,7 @@ from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
-from holdfast.sources.base import ItemSource, LineSource, Log, Source
+from holdfast.sources.base import ItemSource, LineSource, Log, Source, is_compressed
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
@@ -282,6 +282,10 @@ class Tail:
                 await self._unreadable(log, OSError(errno.EINVAL, NO_FILE))
                 return
             self._problems.pop(log.path, None)
+            if is_compressed(log.path):
+                if await asyncio.to_thread(self._has_changed, log):
+                    await self._read_in_child(log)
+                return
             hot = await self._hot_log(log)
             size = os.fstat(fd).st_size
             backlog = size - hot.cursor.offset
@@ -292,6 +296,15 @@ class Tail:
                 await self._read_here(fd, hot)
         finally:
             os.close(fd)
+
+    def _has_changed(self, log: Log) -> bool:
+        """Whether a compressed log is another one than when it was read."""
+        about = os.stat(log.path)
+        with self._journal.reader() as reader:
+            cursor = reader.cursor(log.agent, log.path)
+        if cursor is None or cursor.gone_at:
+            return True
+        return (cursor.size, cursor.mtime_ns) != (about.st_size, about.st_mtime_ns)
 
     async def _read_here(self, fd: int, hot: _Hot) -> None:
         source = self._sources[hot.log.agent]

@@ -123,6 +123,13 @@ class Ingest(Section, frozen=True):
             description="A line of a log that is longer goes to a blob unread.",
         ),
     ] = 4_194_304
+    max_decompressed_bytes: Annotated[
+        int,
+        Meta(
+            ge=65_536,
+            description="A compressed log that is larger than this when decompressed is not read.",
+        ),
+    ] = 17_179_869_184
     inline_backlog_bytes: Annotated[
         int,
         Meta(

@@ -22,6 +22,7 @@ import msgspec
 from holdfast.events import Event
 from holdfast.journal.model import Blob, Facts, Verdict
 
+COMPRESSED: Final = ".zst"  # how the name of a log ends that is read through zstd
 MEMBER: Final = "#"  # between the path of a file and the session in it
 
 
@@ -60,6 +61,10 @@ class Place(msgspec.Struct, frozen=True):
     origin: str
 
 
+def is_compressed(path: str) -> bool:
+    return path.endswith(COMPRESSED)
+
+
 def is_utf8_path(path: str) -> bool:
     """Names that are no text cannot be stored as such, nor be told to anybody."""
     try:
@@ -83,6 +88,16 @@ class Parser(Protocol):
 
     def parse(self, offset: int, line: bytes) -> tuple[Verdict, list[Event]]:
         """The events of one record, without id and seq: the caller numbers them."""
+        ...
+
+    def oversized(
+        self, offset: int, head: bytes, length: int
+    ) -> tuple[Verdict, list[Event]] | None:
+        """What a line is that is too long to be held, by how it begins.
+
+        None, which most parsers say, has it kept whole beside the journal. With a verdict, only
+        the events are kept: for what is known to repeat what stands elsewhere.
+        """
         ...
 
     def state(self) -> bytes:

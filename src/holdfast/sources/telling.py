@@ -287,6 +287,10 @@ class LineParser(Generic[R, M]):
     def state(self) -> bytes:
         return msgspec.msgpack.encode(self.memory)
 
+    def oversized(self, offset: int, head: bytes, length: int) -> Told | None:  # noqa: ARG002
+        """Nothing is known of such lines, unless an agent says so."""
+        return None
+
     # What an agent says about its records.
 
     def read(self, line: bytes) -> R:

@@ -1,0 +1,80 @@
+"""What an import says of a log is said behind what it gave, however slow the journal is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import zstandard
+
+from holdfast.ingest.importer import Importer
+from holdfast.ingest.plan import make_plan
+from holdfast.journal.model import Batch, Cursor
+from holdfast.journal.service import JournalService
+from holdfast.settings import Settings
+from holdfast.sources.agents.codex import Agent
+from holdfast.wiring import make_setup, open_journal
+from tests.support.codex import NAME, user
+from tests.support.home import Home
+
+
+class LateJournal:
+    """Stores what it gets, in order, when somebody waits for any of it and not before."""
+
+    def __init__(self, journal: JournalService) -> None:
+        self._journal = journal
+        self._waiting: list[Callable[[], Future[Any]]] = []
+        self.reader = journal.reader
+
+    def submit(self, batch: Batch) -> Future[None]:
+        return self._later(lambda: self._journal.submit(batch))
+
+    def save_cursors(self, cursors: list[Cursor]) -> Future[object]:
+        return self._later(lambda: self._journal.save_cursors(cursors))
+
+    def _later(self, store: Callable[[], Future[Any]]) -> Future[Any]:
+        self._waiting.append(store)
+        return _Awaited(self._store_all)
+
+    def _store_all(self) -> None:
+        while self._waiting:
+            self._waiting.pop(0)().result()
+
+
+class _Awaited(Future[Any]):
+    def __init__(self, store: Callable[[], None]) -> None:
+        super().__init__()
+        self._store = store
+
+    def result(self, timeout: float | None = None) -> Any:
+        assert timeout is None
+        self._store()
+
+
+def test_where_a_log_stands_is_not_taken_back_by_its_error(home: Home) -> None:
+    root = Path(home.folder) / "codex"
+    path = root / "sessions" / f"{NAME}.zst"
+    path.parent.mkdir(parents=True)
+    line = json.dumps(user("a")).encode() + b"\n"
+    path.write_bytes(zstandard.ZstdCompressor().compress(line) + b"\xff" * 50)
+    home.paths.ensure_dirs()
+    sources = {"codex": Agent([str(root)])}
+    journal = open_journal(Settings(), home.paths, lambda _error: None)
+    try:
+        late = cast("JournalService", LateJournal(journal))
+        importer = Importer(late, sources, workers=1, setup=make_setup(Settings(), home.paths))
+        with journal.reader() as reader:
+            plan = make_plan(sources, reader)
+        importer.read(plan)
+        with journal.reader() as reader:
+            cursor = reader.cursor("codex", str(path))
+            assert cursor is not None
+            assert "cannot be decompressed" in cursor.error
+            assert cursor.size == path.stat().st_size
+            assert cursor.ledger.parsed == len(line)
+            assert make_plan(sources, reader).pending == []
+    finally:
+        journal.close()
