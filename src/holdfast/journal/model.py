@@ -33,6 +33,7 @@ class Facts(msgspec.Struct, kw_only=True):
     agent_session_id: str
     parent: str = ""  # id of the session that started this one
     first_uuid: str = ""  # the agent's id of the first record: a fork replays it
+    forked_from: str = ""  # id of the session whose beginning this one repeats
     project: str = ""
     title: str = ""
     title_rank: int = TitleRank.NONE
@@ -47,7 +48,6 @@ class Facts(msgspec.Struct, kw_only=True):
 class SessionRow(Facts, kw_only=True):
     """A session as the journal lists it."""
 
-    forked_from: str = ""  # id of the session whose beginning this one repeats
     events: int = 0
     raw_bytes: int = 0  # canonical lines
     stored_bytes: int = 0  # the same, as they are kept
