@@ -77,6 +77,7 @@ def fuzz(
 
 def _problem(log: OneLog, content: bytes) -> str:
     log.forget()
+    content = content.removesuffix(b"\n") + b"\n"  # until then its end is not known
     cut = len(content) // 2
     try:
         log.read(content[:cut])

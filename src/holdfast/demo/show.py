@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 from holdfast.demo.corpus import generate
 from holdfast.demo.live import LiveSession
 from holdfast.errors import Exit, HoldfastError
+from holdfast.sources import agents
 
 MAX_MEMORY_MB: Final = 120
 SNAPSHOTS_MB: Final = 1
@@ -53,6 +54,12 @@ class _Demo:
             **{key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")},
             "HOLDFAST_HOME": str(folder / "home"),
             "CLAUDE_CONFIG_DIR": str(self._logs),
+            # Nobody's own logs belong into a demo.
+            **{
+                f"HOLDFAST_SOURCES__{agent.upper()}__ENABLED": "false"
+                for agent in agents.NAMES
+                if agent != "claude"
+            },
             "HOLDFAST_DAEMON__MAX_MEMORY_MB": str(MAX_MEMORY_MB),
             "HOLDFAST_SNAPSHOTS__MAX_MEMORY_MB": str(SNAPSHOTS_MB),
         }
