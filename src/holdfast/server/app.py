@@ -24,6 +24,7 @@ from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.recording.markdown import MarkdownOptions
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
+from holdfast.status.sources import SourceReport
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Served(Protocol):
 
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    def source_reports(self) -> list[SourceReport]: ...
 
 
 class BadRequest(HoldfastError):
@@ -83,6 +85,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
 
     async def status(_request: Request) -> Response:
         return _json(await daemon.status())
+
+    async def sources(_request: Request) -> Response:
+        return _json(await asyncio.to_thread(daemon.source_reports))
 
     async def sessions(request: Request) -> Response:
         ask = request.query_params
@@ -139,6 +144,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     return [
         ("GET", "/v1/health", health),
         ("GET", "/v1/status", status),
+        ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),
         ("GET", "/v1/sessions/{name:path}/export", export),

@@ -236,6 +236,7 @@ class Agent(FolderSource):
     agent = AGENT
     name = "Copilot CLI"
     inside = ("session-state",)
+    variables = ("COPILOT_HOME",)
 
     @classmethod
     def default_place(cls, environ: Mapping[str, str]) -> Place:

@@ -125,6 +125,7 @@ class Agent(FolderSource):
     agent = AGENT
     name = "Pi"
     inside = ("sessions",)
+    variables = ("PI_CODING_AGENT_DIR",)
 
     @classmethod
     def default_place(cls, environ: Mapping[str, str]) -> Place:

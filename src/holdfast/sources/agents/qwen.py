@@ -188,6 +188,7 @@ class Agent(FolderSource):
     agent = AGENT
     name = "Qwen Code"
     inside = ("projects",)
+    variables = ("QWEN_RUNTIME_DIR", "QWEN_HOME")
 
     @classmethod
     def default_place(cls, environ: Mapping[str, str]) -> Place:
