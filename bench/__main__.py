@@ -21,6 +21,7 @@ from bench import (
     idle,
     resident,
     search,
+    sources,
     status,
     tail,
 )
@@ -40,6 +41,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "tail": tail,
     "status": status,
     "search": search,
+    "sources": sources,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"

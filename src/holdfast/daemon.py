@@ -63,6 +63,7 @@ INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 EVICTIONS_WAITING_MAX: Final = 256
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
+EXPIRY_FIRST_S: Final = 5.0
 
 
 class Daemon:
@@ -285,6 +286,8 @@ class Daemon:
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
+        with suppress(TimeoutError):  # what was missed while nobody watched is being read
+            await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_FIRST_S)
         while not self._stop.is_set():
             try:
                 self.expiry = await asyncio.to_thread(self._find_expiring)

@@ -34,6 +34,7 @@ BARS: Final = {
     "tail": [Bar(50.0)],
     "status": [Bar(3.0, "ratio")],
     "search": [Bar(25.0)] * 3,
+    "sources": [Bar(2.0, "ratio")] * 4,  # half of Claude Code's speed, for each other agent
 }
 
 

@@ -206,13 +206,12 @@ def expiring_lines(expiring: JsonObject | None, indent: str, name: str = "") -> 
     first = expiring["earliest_at"]
     when = "at its next start" if first < now else f"from {first[:10]} on"
     files, kept = expiring["files"], expiring["kept_files"]
-    all_kept = "it is kept here" if files == 1 else "all are kept here"
     what = f"{name} deletes" if name else "the agent deletes"
-    lines = [
-        f"{indent}{what} {counted(files, 'log')} ({size(expiring['bytes'])}) {when}, "
-        f"after {expiring['retention']}: "
-        + (all_kept if kept == files else f"{kept:,} kept here, {files - kept:,} not:")
-    ]
+    if kept == files:
+        rest = "; it is kept here" if files == 1 else f"; all {files:,} are kept here"
+    else:
+        rest = f"; {kept:,} kept here, {files - kept:,} NOT:"
+    lines = [f"{indent}{what} {counted(files, 'log')} ({size(expiring['bytes'])}) {when}{rest}"]
     shown = expiring["not_kept"][:NOT_KEPT_SHOWN]
     lines += [f"{indent}  {plain(each['path'])}: {plain(each['why'])}" for each in shown]
     if len(shown) < expiring["not_kept_files"]:
@@ -220,6 +219,8 @@ def expiring_lines(expiring: JsonObject | None, indent: str, name: str = "") -> 
         lines.append(f"{indent}  and {more:,} more (holdfast sources --json)")
     if shown:
         lines.append(f"{indent}  `holdfast import` reads what can be read")
+    if not name:
+        lines.append(f"{indent}  (it keeps logs for {expiring['retention']})")
     return lines
 
 

@@ -126,7 +126,6 @@ class Expiring(msgspec.Struct, frozen=True, gc=False):
     path: str
     due_s: float  # since 1970: from then on it may go at any time
     size: int
-    mtime_ns: int
 
 
 @runtime_checkable

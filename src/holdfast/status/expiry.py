@@ -100,7 +100,7 @@ def _missing(source: Source, log: Expiring, reader: JournalReader) -> str:
         return "it was never read"
     if cursor.error:
         return cursor.error
-    if (cursor.size, cursor.mtime_ns) != (log.size, log.mtime_ns):
+    if cursor.size != log.size:
         return "it changed since it was read"
     if cursor.torn:
         return f"its last {cursor.torn:,} bytes are no whole record"
@@ -108,7 +108,7 @@ def _missing(source: Source, log: Expiring, reader: JournalReader) -> str:
 
 
 def _changed(log: Expiring, cursor: Cursor) -> str:
-    """Size and time can be the same and the content another: its digests are compared."""
+    """The size can be the same and the content another; the time, another without a change."""
     try:
         fd = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:

@@ -101,7 +101,9 @@ def _waiting(sources: list[Source], reader: JournalReader) -> dict[str, tuple[in
             size = os.stat(pending.path).st_size
         except OSError:  # it cannot be looked at: an error says so
             size = 0
-        files, lag_bytes = found.get(pending.agent, (0, 0))
+        if cursor is not None and size == cursor.size:
+            continue  # only its time changed, or it cannot be read
         behind = size - cursor.offset if cursor is not None else size
+        files, lag_bytes = found.get(pending.agent, (0, 0))
         found[pending.agent] = files + 1, lag_bytes + max(0, behind)
     return found

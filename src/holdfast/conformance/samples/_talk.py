@@ -29,6 +29,7 @@ class Turn(NamedTuple):
     tool: str
     command: str
     output: str
+    written: str  # what it put into a file
 
     def at(self, step: int) -> str:
         moment = START + timedelta(minutes=self.number, milliseconds=137 * step)
@@ -51,6 +52,7 @@ def turns(agent: str, count: int) -> Iterator[Turn]:
             pick(throw, _TOOLS),
             f"grep -rn {pick(throw, _NAMES)} {path}",
             output,
+            "\n".join(_plain(voice.sentence()) for _ in range(around(throw, 25, 0.9))),
         )
 
 

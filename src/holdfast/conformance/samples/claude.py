@@ -62,6 +62,10 @@ def conversation(count: int) -> Iterator[bytes]:
             lines.thinking_line(turn.thought, **reply),
             lines.tool_use_line(turn.tool, {"command": turn.command}, use=use, **reply),
             lines.tool_result_line(turn.output, use=use, at=at),
+            lines.tool_use_line(
+                "Write", {"file_path": "a.py", "content": turn.written}, use=f"{use}w", **reply
+            ),
+            lines.tool_result_line("Created a.py", use=f"{use}w", at=at),
             lines.assistant_line(turn.answer, message=f"msg_b{turn.number}", at=at),
         ):
             yield made.removesuffix(b"\n")

@@ -164,6 +164,7 @@ def conversation(count_: int) -> Iterator[bytes]:
     for turn in turns("copilot", count_):
         call = f"call-{turn.number}"
         asked = [request(call, turn.tool, {"command": turn.command})]
+        edit = [request(f"{call}-w", "create", {"path": "a.py", "file_text": turn.written})]
         for number, made in enumerate(
             (
                 record("user.message", {"content": turn.prompt, "attachments": []}),
@@ -171,6 +172,9 @@ def conversation(count_: int) -> Iterator[bytes]:
                 message("", call=f"a{call}", reasoningText=turn.thought, toolRequests=asked),
                 tool_start(call, turn.tool),
                 tool_end(call, turn.output),
+                message("", call=f"c{call}", toolRequests=edit),
+                tool_start(f"{call}-w", "create"),
+                tool_end(f"{call}-w", "Created a.py"),
                 message(turn.answer, call=f"b{call}", output=len(turn.answer) // 4),
                 record("assistant.turn_end", {"turnId": str(turn.number)}),
             )

@@ -67,6 +67,7 @@ def conversation(count: int) -> Iterator[bytes]:
         for made in (
             line("user", typed(turn.prompt)),
             line("assistant", text(turn.thought), call(turn.tool, command=turn.command)),
+            line("assistant", call("Write", path="a.py", contents=turn.written)),
             line("assistant", text(turn.answer)),
             {"type": "turn_ended", "status": "success"},
         ):

@@ -131,6 +131,8 @@ def conversation(count_: int) -> Iterator[bytes]:
                     usage=spent(40, 80, 9_000),
                 ),
                 message("toolResult", [text(turn.output)], toolCallId=identity, toolName=turn.tool),
+                assistant(call(f"{identity}-w", "write", content=turn.written)),
+                message("toolResult", [text("ok")], toolCallId=f"{identity}-w", toolName="write"),
                 assistant(text(turn.answer), usage=spent(50, 200, 9_100)),
             )
         ):

@@ -148,6 +148,8 @@ def conversation(count_: int) -> Iterator[bytes]:
                 ),
                 system("ui_telemetry", uiEvent=event),
                 result(identity, {"output": turn.output}),
+                assistant(call(f"{identity}-w", "write_file", content=turn.written)),
+                result(f"{identity}-w", {"output": "Created a.py"}),
                 assistant({"text": turn.answer}, usageMetadata=spent(9_500, 200)),
             )
         ):

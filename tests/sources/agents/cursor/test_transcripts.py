@@ -20,8 +20,15 @@ def log() -> Parsed:
 def test_what_was_typed_is_told_apart_from_what_was_sent(log: Parsed) -> None:
     event = log.one(line("user", typed("why?")))
     assert (event.kind, event.text, event.turn) == (Kind.USER, "why?", 1)
-    assert data(event)["original"].startswith(f"<timestamp>{WHEN}")
+    assert data(event) is None
     assert log.parser.facts.title == "why?"
+
+
+def test_what_was_sent_along_is_kept_with_the_words(log: Parsed) -> None:
+    sent = "<attached_files>a.py</attached_files>\n<user_query>\nwhy?\n</user_query>"
+    event = log.one(line("user", text(sent)))
+    assert event.text == "why?"
+    assert data(event) == {"original": sent}
 
 
 def test_a_query_may_hold_what_looks_like_its_end(log: Parsed) -> None:

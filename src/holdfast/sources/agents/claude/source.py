@@ -56,7 +56,7 @@ class Agent(FolderSource):
                             continue
                         if about.st_mtime < latest_s:
                             due_s = about.st_mtime + retention.seconds
-                            yield Expiring(path, due_s, about.st_size, about.st_mtime_ns)
+                            yield Expiring(path, due_s, about.st_size)
 
     def _retentions(self) -> list[Retention]:
         return [retention_of(root) for root in self.place.roots]

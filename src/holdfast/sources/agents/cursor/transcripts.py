@@ -167,15 +167,20 @@ class _Telling(Telling):
 
     def _said(self, content: str) -> Event:
         """What was typed stands in an element of its own; without one, all of it was."""
-        words = _WHEN.sub("", content, count=1)
-        _, opened, inside = words.partition(_QUERY[0])
+        when = _WHEN.match(content)
+        words = content[when.end() :] if when is not None else content
+        before, opened, inside = words.partition(_QUERY[0])
+        after = ""
         if opened:
-            words = inside.rpartition(_QUERY[1])[0] or inside
+            query, closed, behind = inside.rpartition(_QUERY[1])
+            words, after = (query, behind) if closed else (inside, "")
         elif words.lstrip().startswith(_PROGRAMS):
             return self.event(Kind.SYSTEM, words)
-        words = words.strip()
-        data = EMPTY if words == content else Raw(_encode({"original": content}))
-        return self.said(words, data)
+        else:
+            before = ""
+        more = (before + after).strip()  # the time is the event's
+        data = Raw(_encode({"original": content})) if more else EMPTY
+        return self.said(words.strip(), data)
 
     def _assistant_part(self, number: int, part: Content) -> Event:
         if part.type == "text":
@@ -224,8 +229,7 @@ def _time_in(message: Message) -> str:
     content = message.content
     text = content if isinstance(content, str) else (content[0].text or "") if content else ""
     found = _WHEN.match(text[:200])
-    month = _MONTHS.find(found[1]) if found is not None else -1
-    if found is None or month % 3:
+    if found is None or (month := _MONTHS.find(found[1])) % 3:
         return ""
     sign = -1 if found[7] == "-" else 1
     away = timedelta(hours=int(found[8] or 0), minutes=int(found[9] or 0)) * sign
@@ -241,4 +245,4 @@ def _time_in(message: Message) -> str:
         ).astimezone(UTC)
     except (ValueError, OverflowError):
         return ""
-    return moment.isoformat()
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
