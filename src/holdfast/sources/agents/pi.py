@@ -228,9 +228,9 @@ class _Telling(Telling):
     def _message(self, message: Message) -> Told:
         role = message.role
         if role == "user":
-            return "parsed", self._user(message.content) or [self.info("user")]
+            return "parsed", self._user(message.content) or [self.info(role)]
         if role == "assistant":
-            return "parsed", self._assistant(message) or [self.info("assistant")]
+            return "parsed", self._assistant(message) or [self.info(role)]
         if role == "toolResult":
             return "parsed", [self._result(message)]
         if role == "bashExecution":

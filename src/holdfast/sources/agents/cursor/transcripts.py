@@ -149,10 +149,10 @@ class _Telling(Telling):
             self.shorten()
         if record.role == "user" and content is not None:
             events = [self._user_part(number, part) for number, part in enumerate(content)]
-            return "parsed", events or [self.info("user")]
+            return "parsed", events or [self.info(record.role)]
         if record.role == "assistant" and content is not None:
             events = [self._assistant_part(number, part) for number, part in enumerate(content)]
-            return "parsed", events or [self.info("assistant")]
+            return "parsed", events or [self.info(record.role)]
         if record.type == "turn_ended":
             why = tolerant(_read_text, record.error, "")
             return "parsed", [self.info(record.type, why or record.status or "")]
