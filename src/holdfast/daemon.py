@@ -52,7 +52,7 @@ from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import every_source
 from holdfast.status import LastRun, Status
 from holdfast.status.build import StatusBuilder
-from holdfast.status.expiry import ExpiryStatus, expiry_by_agent
+from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import make_governor, make_setup, make_store, open_journal
@@ -83,7 +83,7 @@ class Daemon:
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
         self.expiry: dict[str, ExpiryStatus] = {}
-        self._expiry_logged = ("", "")
+        self._announced = Announced()
         logs = settings.logs
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
@@ -307,10 +307,8 @@ class Daemon:
 
     def _log_expiry(self) -> None:
         """Once a day, and when it is about other logs than before."""
-        now = instant()[:10], ",".join(each.digest for each in self.expiry.values())
-        if now == self._expiry_logged:
+        if not self._announced.is_new(instant()[:10], self.expiry):
             return
-        self._expiry_logged = now
         log = self.logs.operational
         for agent, expiry in self.expiry.items():
             (log.warning if expiry.not_kept_files else log.info)(

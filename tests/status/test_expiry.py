@@ -11,7 +11,14 @@ import pytest
 from holdfast.demo import lines
 from holdfast.journal.model import Cursor
 from holdfast.sources.agents.copilot import Agent as Copilot
-from holdfast.status.expiry import DAY_S, SHOWN_MAX, ExpiryStatus, expiry_by_agent, expiry_of
+from holdfast.status.expiry import (
+    DAY_S,
+    SHOWN_MAX,
+    Announced,
+    ExpiryStatus,
+    expiry_by_agent,
+    expiry_of,
+)
 from tests.support.ingest import Shelf
 
 NOW_S = 1_800_000_000.0
@@ -140,6 +147,21 @@ def test_the_digest_tells_whether_something_changed(shelf: Shelf) -> None:
     assert again is not None
     assert after is not None
     assert before.digest == again.digest != after.digest
+
+
+def test_it_is_said_once_a_day_and_when_it_is_about_other_logs(shelf: Shelf) -> None:
+    write(shelf, "one")
+    before = look(shelf)
+    shelf.catch_up()
+    after = look(shelf)
+    assert before is not None
+    assert after is not None
+    announced = Announced()
+    assert announced.is_new("2026-11-20", {"claude": before})
+    assert not announced.is_new("2026-11-20", {"claude": before})
+    assert announced.is_new("2026-11-20", {"claude": after})
+    assert announced.is_new("2026-11-21", {"claude": after})
+    assert not announced.is_new("2026-11-21", {"claude": after})
 
 
 def test_a_name_that_is_no_text_is_not_kept_and_can_be_told(shelf: Shelf) -> None:

@@ -7,8 +7,8 @@ A sample says how the logs of an agent look, and what must come of each line:
         requirement(SAMPLE, tmp_path)
 
 A requirement raises `Nonconformant` with what was seen. None of them looks into a parser: it is put
-to work by the same reading, planning and journal as in the daemon. `python -m holdfast.conformance`
-lists them, tries an agent, and reads damaged logs for as long as it is told to (`fuzz`).
+to work by the same reading and planning as in the daemon. `python -m holdfast.conformance` puts
+agents through it, and has them read damaged logs for as long as it is told to.
 """
 
 from __future__ import annotations

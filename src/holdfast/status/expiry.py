@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final
@@ -85,6 +85,20 @@ def expiry_by_agent(
         if expiry is not None:
             found[source.agent] = expiry
     return found
+
+
+class Announced:
+    """What was said of it last: once a day is enough, unless it is about other logs."""
+
+    def __init__(self) -> None:
+        self._day = ""
+        self._digest = ""
+
+    def is_new(self, day: str, found: Mapping[str, ExpiryStatus]) -> bool:
+        """Whether it is to be said now; the next time it was."""
+        before = self._day, self._digest
+        self._day, self._digest = day, ",".join(each.digest for each in found.values())
+        return before != (self._day, self._digest)
 
 
 def _missing(source: Source, log: Expiring, reader: JournalReader) -> str:
