@@ -23,6 +23,7 @@ from bench import (
     recording,
     resident,
     search,
+    sources,
     status,
     tail,
 )
@@ -44,6 +45,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "status": status,
     "search": search,
     "giants": giants,
+    "sources": sources,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"

@@ -19,6 +19,7 @@ from holdfast.cli.main import make_parser
 from holdfast.errors import Exit
 from holdfast.events import KINDS
 from holdfast.settings import describe
+from holdfast.sources.agents import copilot, pi, qwen
 from holdfast.sources.agents.claude import parser as claude
 from holdfast.sources.agents.codex import parser as codex
 from holdfast.sources.agents.codex import records as codex_records
@@ -243,14 +244,22 @@ def test_every_record_type_that_has_a_rule_is_in_the_sources_page() -> None:
         *claude.INFO_SUBTYPES,
         *claude.COMPACTED_SUBTYPES,
         *claude.TITLE_FIELDS,
+        *copilot.SKIPPED_TYPES,
+        *copilot.INFO_TYPES,
+        *qwen.SKIPPED_SUBTYPES,
+        *qwen.INFO_SUBTYPES,
+        *qwen.PROGRAMS_SUBTYPES,
+        *pi.INFO_TYPES,
+        *pi.SUMMARY_ROLES,
+        *pi.PROGRAMS_ROLES,
     }
     assert {record for record in known if f"`{record}`" not in page} == set()
 
 
 def test_every_record_type_of_codex_that_has_a_rule_is_in_its_section() -> None:
-    _, found, behind = text_of("docs/sources.md").partition("\n## Codex CLI: what a record becomes")
+    _, found, behind = text_of("docs/sources.md").partition("\n### Codex CLI\n")
     assert found
-    section = behind.partition("\n## ")[0]
+    section = behind.partition("\n### ")[0]
     known = {
         *codex.CALLS,
         *codex.INFO_EVENTS,

@@ -274,7 +274,7 @@ def test_a_wrong_configuration_has_its_own_exit_code() -> None:
         ("deamon = 1", 'deamon = 1: unknown setting; did you mean "daemon"?'),
         ("daemon.x = 1", "daemon.x = 1: unknown setting; allowed: max_memory_mb, heartbeat_ms, "),
         ("qqq = 1", "qqq = 1: unknown setting; allowed: [daemon], [snapshots], "),
-        ("sources.qqqqqqqqqqqqqqq = 1", "unknown setting; allowed: [daemon], [snapshots], "),
+        ("sources.qqqqqqqqqqqqqqq = 1", "unknown setting; allowed: warn_deletion_days"),
         ("logs.qqq = 1", "logs.qqq = 1: unknown setting; allowed: level, max_bytes, keep_files"),
         ("[qqq]\na = 1\nb = 2", "1: [qqq]: unknown section; allowed: [daemon], [snapshots], "),
         ('[daemon]\n"a\\nb" = 1', '2: daemon."a\\nb" = 1: unknown setting'),
@@ -425,7 +425,7 @@ def test_every_setting_explains_itself() -> None:
 
 
 def test_numbers_carry_their_unit_or_are_counts() -> None:
-    units = ("_mb", "_ms", "_secs", "_bytes", "_pct")
+    units = ("_mb", "_ms", "_secs", "_days", "_bytes", "_pct")
     counts = {
         "snapshots.max_events_per_session",
         "snapshots.max_sessions",

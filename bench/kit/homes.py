@@ -43,6 +43,7 @@ class Home:
         self.environ = {
             **plain_environ(),
             "HOLDFAST_HOME": str(path),
+            "HOME": str(path),  # where other agents would keep logs of their own
             "CLAUDE_CONFIG_DIR": str(self.agents["claude"]),
             "CODEX_HOME": str(self.agents["codex"]),
             **{_variable(key): str(value) for key, value in settings.items()},

@@ -52,10 +52,12 @@ from holdfast.server.listen import Listener
 from holdfast.settings import Settings
 from holdfast.shutdown import run_steps
 from holdfast.snapshots import Eviction, OversizedSession
-from holdfast.sources.registry import enabled_sources
+from holdfast.sources.registry import every_source
 from holdfast.status import LastRun, Status
 from holdfast.status.build import StatusBuilder
+from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile, write_atomically
+from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import make_governor, make_recorder, make_setup, make_store, open_journal
 
 MIB: Final = 1 << 20
@@ -63,6 +65,8 @@ MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 EVICTIONS_WAITING_MAX: Final = 256
+EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
+EXPIRY_FIRST_S: Final = 5.0
 
 
 class Daemon:
@@ -80,13 +84,17 @@ class Daemon:
         self.warnings: list[str] = []
         self.exit = Exit.OK
         self.run_file = RunFile(paths.run_file)
-        self.sources = enabled_sources(settings.source, environ)
+        self.every_source = every_source(settings.source, environ)
+        self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
+        self.expiry: dict[str, ExpiryStatus] = {}
+        self._announced = Announced()
         logs = settings.logs
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
         )
         self._stop = asyncio.Event()
         self._look = asyncio.Event()  # the governor is to look before its time
+        self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
         self._evictions: list[Eviction] = []  # not in the journal's audit yet
@@ -124,6 +132,7 @@ class Daemon:
             self.exit = code
             self._stop.set()
             self._look.set()
+            self._expiry_due.set()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
         with self.journal.reader() as reader:
@@ -151,6 +160,16 @@ class Daemon:
 
     async def status(self) -> Status:
         return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
+
+    def source_reports(self) -> list[SourceReport]:
+        """On a thread: it looks at every folder of every agent."""
+        with self.journal.reader() as reader:
+            return source_reports(
+                self.every_source,
+                reader,
+                now_s=time.time(),
+                warn_days=self.settings.sources.warn_deletion_days,
+            )
 
     # The way up.
 
@@ -206,6 +225,7 @@ class Daemon:
         self._warn_about_budget()
         self._spawn(self._govern())
         self._spawn(self._beat())
+        self._spawn(self._watch_expiry())
 
     def _make_listener(self) -> Listener:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
@@ -298,6 +318,7 @@ class Daemon:
         self._look.set()
         if not self.tail.has_children and not self._stop.is_set():
             self._settle_memory()
+            self._expiry_due.set()
 
     async def _beat(self) -> None:
         """Heartbeat: idle sessions, audit records, the status on disk, the run file."""
@@ -307,6 +328,44 @@ class Daemon:
             self._write_status(await self._status_or_none())
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
+
+    async def _watch_expiry(self) -> None:
+        """Which logs agents are about to delete; and again once an import may have saved some."""
+        with suppress(TimeoutError):  # what was missed while nobody watched is being read
+            await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_FIRST_S)
+        while not self._stop.is_set():
+            try:
+                self.expiry = await asyncio.to_thread(self._find_expiring)
+            except (HoldfastError, OSError) as error:
+                self.logs.operational.warning("sources.expiry_unknown", error=str(error))
+            self._log_expiry()
+            self._expiry_due.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_INTERVAL_S)
+
+    def _find_expiring(self) -> dict[str, ExpiryStatus]:
+        warn_days = self.settings.sources.warn_deletion_days
+        with self.journal.reader() as reader:
+            return expiry_by_agent(
+                self.sources.values(), reader, now_s=time.time(), warn_days=warn_days
+            )
+
+    def _log_expiry(self) -> None:
+        """Once a day, and when it is about other logs than before."""
+        if not self._announced.is_new(instant()[:10], self.expiry):
+            return
+        log = self.logs.operational
+        for agent, expiry in self.expiry.items():
+            (log.warning if expiry.not_kept_files else log.info)(
+                "sources.expiring",
+                agent=agent,
+                files=expiry.files,
+                bytes=expiry.bytes,
+                kept_files=expiry.kept_files,
+                not_kept_files=expiry.not_kept_files,
+                earliest_at=expiry.earliest_at,
+                not_kept=[each.path for each in expiry.not_kept],
+            )
 
     def _settle_memory(self) -> None:
         """After an import: give back what it needed and nobody needs now."""

@@ -36,6 +36,7 @@ BARS: Final = {
     "status": [Bar(3.0, "ratio")],
     "search": [Bar(25.0)] * 3,
     "giants": [Bar(200.0), Bar(200.0), Bar(250.0)] * 2,
+    "sources": [Bar(2.0, "ratio")] * 4,  # half of Claude Code's speed, for each other agent
 }
 
 

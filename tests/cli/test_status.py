@@ -80,6 +80,7 @@ def sample() -> Json:
                 unknown_types=[],
                 lag_bytes=0,
                 last_error="",
+                expiring=None,
             )
         ],
         sessions=SessionsStatus(1, 12, 4_096, 1_024, [brief("one", "A title")]),

@@ -27,6 +27,7 @@ from tests.support.waiting import until
 HOLDFAST: Final = (sys.executable, "-I", "-m", "holdfast")
 DAEMON: Final = (sys.executable, "-I", "-m", "holdfast.daemon")
 COMMAND_TIMEOUT_S: Final = 120.0
+AGENTS_VARIABLES: Final = ("CLAUDE_", "CODEX_", "COPILOT_", "PI_", "QWEN_")
 PROJECT: Final = "-home-hana-src-tidepool"
 
 
@@ -62,7 +63,7 @@ class Home:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("HOLDFAST_", "XDG_", "CLAUDE_", "CODEX_"))
+            if not name.startswith(("HOLDFAST_", "XDG_", *AGENTS_VARIABLES))
         }
         self.env = {
             **inherited,

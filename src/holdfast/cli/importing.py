@@ -14,6 +14,7 @@ from typing import Any
 from holdfast.cli.context import Context
 from holdfast.cli.output import counted, put_json, say, size
 from holdfast.cli.parsing import Commands, add_command, add_json
+from holdfast.cli.sources import where_it_looked
 from holdfast.errors import Exit, HoldfastError
 
 OnStep = Callable[[dict[str, Any], int], None]
@@ -41,8 +42,10 @@ def run_import(context: Context, arguments: argparse.Namespace) -> int:
         report = in_this_process(context, quiet=quiet)
     if arguments.json:
         put_json(report)
-    else:
+    elif report["files"] or report["problems"]:
         say(describe(report))
+    else:
+        say(where_it_looked(context.sources.values()))
     return Exit.OK
 
 

@@ -19,7 +19,6 @@ from holdfast.lock import AlreadyRunning, holder
 
 START_TIMEOUT_S: Final = 30.0
 STOP_MARGIN_S: Final = 5.0
-_FOLDERS: Final = ("HOLDFAST_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME")  # that variables name
 POLL_S: Final = 0.02
 
 
@@ -98,6 +97,7 @@ def add_commands(commands: Commands) -> None:
 def up(context: Context, _arguments: argparse.Namespace) -> int:
     from holdfast.cli.configuring import write_config_if_missing
     from holdfast.cli.importing import through_daemon
+    from holdfast.cli.sources import expiring_lines, where_it_looked
 
     if write_config_if_missing(context.paths):
         say(f"Wrote {context.paths.config_file}: every setting is in it, with its meaning.")
@@ -108,16 +108,16 @@ def up(context: Context, _arguments: argparse.Namespace) -> int:
         _launch_or_join(context)
     report = through_daemon(context)
     if not report["files"] and not report["problems"]:
-        roots = [root for source in context.sources.values() for root in source.roots()]
-        say("No agent logs found. Looked in:")
-        for root in roots:
-            say(f"  {root}")
+        say(where_it_looked(context.sources.values()))
         say("holdfast will pick them up when they appear. To see it at work now: holdfast demo")
         return Exit.OK
     status = context.client.get("/v1/status")
     _say_what_is_there(report, status)
     for problem in status["problems"]:
         say(f"Problem: {problem}")
+    for source in context.client.get("/v1/sources"):
+        for line in expiring_lines(source["expiring"], "", source["name"]):
+            say(line)
     return Exit.OK
 
 
@@ -256,7 +256,9 @@ def _ended_in_silence(context: Context, status: int) -> StartFailed:
 
 def _with_absolute_folders(environ: Mapping[str, str]) -> dict[str, str]:
     """The daemon runs in `/`: what is relative to this folder would be another one there."""
-    named = {name: environ.get(name) for name in _FOLDERS}
+    from holdfast.sources.registry import roots_variables
+
+    named = {name: environ.get(name) for name in ("HOLDFAST_HOME", *roots_variables())}
     absolute = {
         name: os.path.abspath(os.path.expanduser(folder))
         for name, folder in named.items()

@@ -79,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
         lifecycle,
         reading,
         recording,
+        sources,
         status,
         tidying,
     )
@@ -96,6 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
         lifecycle,
         importing,
         status,
+        sources,
         reading,
         exporting,
         recording,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from holdfast.cli.context import Context
 from holdfast.cli.output import ago, bold, counted, cut, dim, plain, put, put_json, size
 from holdfast.cli.parsing import Commands, add_command, add_json
+from holdfast.cli.sources import expiring_lines
 from holdfast.errors import Exit
 
 SESSIONS_SHOWN: Final = 10
@@ -71,6 +72,7 @@ def _offline(context: Context) -> dict[str, Any]:
         journal_path=paths.journal,
         data_dir=paths.data_dir,
         last_run=RunFile(paths.run_file).last(),
+        warn_days=context.settings.sources.warn_deletion_days,
     )
     if reader is not None:
         reader.close()
@@ -104,7 +106,7 @@ def render(status: dict[str, Any]) -> str:
         parts.append(_memory(status["memory"]))
     if status["importing"]["running"]:
         parts.append(_importing(status["importing"]))
-    parts += [_source(source) for source in status["sources"]]
+    parts += _sources(status["sources"])
     parts += [_journal(status), _recordings(status["recordings"]), _sessions(status["sessions"])]
     parts += [f"{bold('Problem')}  {plain(problem)}" for problem in status["problems"]]
     return "\n".join(part for part in parts if part)
@@ -167,6 +169,20 @@ def _importing(importing: dict[str, Any]) -> str:
     )
 
 
+def _sources(sources: list[dict[str, Any]]) -> list[str]:
+    """Agents that were found one by one; the others in a line."""
+    found = [each for each in sources if each["files"] or _has_root(each)]
+    lines = [_source(source) for source in found or sources]
+    if found and len(found) < len(sources):
+        others = ", ".join(each["agent"] for each in sources if each not in found)
+        lines.append(dim(f"  not here: {others} (holdfast sources says where they are looked for)"))
+    return lines
+
+
+def _has_root(source: dict[str, Any]) -> bool:
+    return any(root["exists"] for root in source["roots"])
+
+
 def _source(source: dict[str, Any]) -> str:
     counts = source["bytes"]
     missing = [root["path"] for root in source["roots"] if not root["exists"]]
@@ -185,6 +201,7 @@ def _source(source: dict[str, Any]) -> str:
             f"  {source['unreadable_files']:,} cannot be read: {plain(source['last_error'])}"
         )
     lines += [f"  {path} does not exist yet" for path in missing]
+    lines += expiring_lines(source["expiring"], "  ")
     lines += [
         f"  unknown type {plain(each['type'])}: {counted(each['records'], 'record')}, kept raw"
         for each in source["unknown_types"]

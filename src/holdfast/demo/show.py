@@ -21,6 +21,7 @@ from holdfast.demo.codex import write_codex
 from holdfast.demo.corpus import generate
 from holdfast.demo.live import LiveSession
 from holdfast.errors import Exit, HoldfastError
+from holdfast.sources import agents
 
 MAX_MEMORY_MB: Final = 120
 SNAPSHOTS_MB: Final = 1
@@ -55,7 +56,12 @@ class _Demo:
             **{key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")},
             "HOLDFAST_HOME": str(folder / "home"),
             "CLAUDE_CONFIG_DIR": str(self._logs),
-            "CODEX_HOME": str(self._logs),
+            # Nobody's own logs belong into a demo.
+            **{
+                f"HOLDFAST_SOURCES__{agent.upper()}__ENABLED": "false"
+                for agent in agents.NAMES
+                if agent != "claude"
+            },
             "HOLDFAST_DAEMON__MAX_MEMORY_MB": str(MAX_MEMORY_MB),
             "HOLDFAST_SNAPSHOTS__MAX_MEMORY_MB": str(SNAPSHOTS_MB),
         }

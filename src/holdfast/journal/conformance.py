@@ -590,6 +590,19 @@ def of_each_item_the_newest_mark_is_remembered(trial: Trial) -> None:
 
 
 @require
+def each_agent_has_its_own_totals_and_errors(trial: Trial) -> None:
+    trial.say("one", "a", "b")
+    trial.say("two", "c")
+    same(trial.reader.agent_totals(), {AGENT: (2, 3)}, "agent_totals()")
+    other = Cursor(agent="other", path="/x", session="x", error="no")
+    logs = [cursor("one", f"/{name}", error=f"odd {name}") for name in "abc"]
+    trial.writer.save_cursors([*logs, cursor("two", "/fine"), other])
+    found = [("/c", "odd c"), ("/b", "odd b")]
+    same(trial.reader.file_errors(AGENT, 2), found, "file_errors() of an agent")
+    same(trial.reader.file_errors("nobody"), [], "file_errors() of nobody")
+
+
+@require
 def the_audit_keeps_the_newest_records_only(trial: Trial) -> None:
     records = [
         AuditRecord(at(1), "tested", msgspec.Raw(msgspec.json.encode({"number": number})))

@@ -53,6 +53,7 @@ INDEX_BATCH_EVENTS: Final = 4_096
 ENOUGH_HITS: Final = 3
 FOUND_SESSIONS_MAX: Final = 11
 LIVE_STATES: Final = frozenset({"starting", "active", "stopping"})
+ERRORS_MAX: Final = 20
 
 
 class State(msgspec.Struct):
@@ -350,6 +351,19 @@ class MemoryReader:
             unreadable=sum(bool(each.error) for each in found),
             last_error=max((each.error for each in found), default=""),
         )
+
+    def file_errors(self, agent: str, limit: int = ERRORS_MAX) -> list[tuple[str, str]]:
+        with self._journal.lock:
+            found = [each for each in self._state.cursors if each.agent == agent and each.error]
+        return [(each.path, each.error) for each in found[::-1]][:limit]
+
+    def agent_totals(self) -> dict[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
+        with self._journal.lock:
+            for row in self._state.sessions.values():
+                sessions, events = found.get(row.agent, (0, 0))
+                found[row.agent] = sessions + 1, events + row.events
+        return found
 
     def known_paths(self, agent: str, folder: str) -> set[str]:
         return {

@@ -37,6 +37,7 @@ from holdfast.journal.sqlite import JournalDamaged, plain_errors
 
 MARKS_PAGE_ROWS: Final = 1_000
 PROBLEMS_MAX: Final = 20  # of one sort
+ERRORS_MAX: Final = 20
 
 OnDamage = Callable[[int, int, DamagedBlock], bytes]
 
@@ -175,6 +176,19 @@ class SqliteReader:
     def ledger(self, agent: str = "") -> FilesLedger:
         with plain_errors(self.path):
             return FilesLedger(*self._select(self._q.ledger, agent)[0])
+
+    def file_errors(self, agent: str, limit: int = ERRORS_MAX) -> list[tuple[str, str]]:
+        """Logs that cannot be read, with what the system said."""
+        with plain_errors(self.path):
+            return [
+                (path, error) for path, error in self._select(self._q.file_errors, agent, limit)
+            ]
+
+    def agent_totals(self) -> dict[str, tuple[int, int]]:
+        """Sessions and events of each agent."""
+        with plain_errors(self.path):
+            rows = self._select(self._q.agent_totals)
+        return {agent: (sessions, events) for agent, sessions, events in rows}
 
     def known_paths(self, agent: str, folder: str) -> set[str]:
         """The logs directly in a folder that have a cursor."""

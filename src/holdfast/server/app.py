@@ -27,6 +27,7 @@ from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
+from holdfast.status.sources import SourceReport
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class Served(Protocol):
     def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    def source_reports(self) -> list[SourceReport]: ...
 
 
 class BadRequest(HoldfastError):
@@ -92,6 +94,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
 
     async def status(_request: Request) -> Response:
         return _json(await daemon.status())
+
+    async def sources(_request: Request) -> Response:
+        return _json(await asyncio.to_thread(daemon.source_reports))
 
     async def sessions(request: Request) -> Response:
         ask = request.query_params
@@ -174,6 +179,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     return [
         ("GET", "/v1/health", health),
         ("GET", "/v1/status", status),
+        ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),
         ("GET", "/v1/sessions/{name:path}/export", export),

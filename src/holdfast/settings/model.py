@@ -163,10 +163,21 @@ if TYPE_CHECKING:
     class Sources(Section, frozen=True):
         """A section for each module in `sources/agents`."""
 
+        warn_deletion_days: int = 7
+
 else:
+    _WarnDays = Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_650,
+            description="How many days ahead holdfast warns of logs that an agent will delete.",
+        ),
+    ]
     Sources = msgspec.defstruct(
         "Sources",
-        [
+        [("warn_deletion_days", _WarnDays, 7)]
+        + [
             (
                 name,
                 Annotated[AgentLogs, Meta(description=f"Logs of the agent `{name}`.")],

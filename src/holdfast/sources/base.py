@@ -136,6 +136,27 @@ class LineSource(Source, Protocol):
         ...
 
 
+class Expiring(msgspec.Struct, frozen=True, gc=False):
+    """A log that its agent is going to delete, as it is now."""
+
+    path: str
+    due_s: float  # since 1970: from then on it may go at any time
+    size: int
+
+
+@runtime_checkable
+class Expires(Protocol):
+    """Of a source whose agent deletes its logs after a while."""
+
+    def retention(self) -> str:
+        """How long logs are kept, and who says so, in words."""
+        ...
+
+    def expiring(self, before_s: float) -> Iterator[Expiring]:
+        """The logs that may go before a time."""
+        ...
+
+
 class Means(msgspec.Struct, frozen=True):
     """What a reader of items may use."""
 

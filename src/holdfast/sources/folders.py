@@ -23,6 +23,7 @@ class FolderSource:
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]] = (".jsonl",)
     inside: ClassVar[tuple[str, ...]] = ("",)  # the folders of a root that hold logs
+    variables: ClassVar[tuple[str, ...]] = ()  # of the agent's own, that name a root
 
     def __init__(self, roots: Sequence[str], origin: str = "") -> None:
         self.place = Place([os.path.realpath(os.path.expanduser(root)) for root in roots], origin)

@@ -32,6 +32,23 @@ def enabled_sources(
     }
 
 
+def every_source(
+    configured: Callable[[str], Configured], environ: Mapping[str, str]
+) -> list[tuple[Source, bool]]:
+    """All of them, and whether each is enabled."""
+    found = []
+    for name in agents.NAMES:
+        logs = configured(name)
+        source = cast("Source", _source_class(name).from_environment(logs.roots, environ))
+        found.append((source, logs.enabled))
+    return found
+
+
+def roots_variables() -> tuple[str, ...]:
+    """The variables that agents read their roots from."""
+    return tuple(name for agent in agents.NAMES for name in _source_class(agent).variables)
+
+
 @cache
 def source_by_agent(agent: str) -> Source:
     """A source that parses but does not search: for import children, who are told what to read."""

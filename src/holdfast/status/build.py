@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
@@ -22,6 +22,7 @@ from holdfast.recording.listing import RecordingsStatus, recordings_status
 from holdfast.recording.recorder import Recorder
 from holdfast.snapshots import SessionStore, StoreStatus
 from holdfast.sources.base import Source
+from holdfast.status.expiry import ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile
 from holdfast.status.model import (
     SCHEMA_VERSION,
@@ -60,6 +61,7 @@ class Running(Protocol):
     journal: JournalService
     tail: Tail
     recorder: Recorder
+    expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
     def residency(self, session: str) -> int | None: ...
 
@@ -84,7 +86,9 @@ class StatusBuilder:
         """The rest, which waits for the journal: on a thread."""
         daemon, tail = self._daemon, live.tail
         with daemon.journal.reader() as reader:
-            sources = source_statuses(daemon.sources.values(), reader, tail.lag_bytes)
+            sources = source_statuses(
+                daemon.sources.values(), reader, tail.lag_bytes, daemon.expiry
+            )
             totals = reader.totals()
             sessions = sessions_status(reader, totals, daemon.residency)
             journal = journal_status(
@@ -156,9 +160,14 @@ def offline_status(
     journal_path: str,
     data_dir: str,
     last_run: LastRun | None,
+    warn_days: int,
 ) -> Status:
     """What can be said without a daemon."""
     totals = reader.totals() if reader else NOTHING
+    known = list(sources)
+    expiry = (
+        expiry_by_agent(known, reader, now_s=time.time(), warn_days=warn_days) if reader else {}
+    )
     return Status(
         schema_version=SCHEMA_VERSION,
         daemon=DaemonStatus(
@@ -173,7 +182,7 @@ def offline_status(
             last_run=last_run,
         ),
         memory=None,
-        sources=source_statuses(sources, reader, 0) if reader else [],
+        sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
@@ -183,7 +192,10 @@ def offline_status(
 
 
 def source_statuses(
-    sources: Iterable[Source], reader: JournalReader, lag_bytes: int
+    sources: Iterable[Source],
+    reader: JournalReader,
+    lag_bytes: int,
+    expiry: Mapping[str, ExpiryStatus],
 ) -> list[SourceStatus]:
     unknown = reader.unknown_types()
     statuses = []
@@ -200,6 +212,7 @@ def source_statuses(
                 unknown_types=[each for each in unknown if each.agent == source.agent],
                 lag_bytes=lag_bytes,
                 last_error=ledger.last_error,
+                expiring=expiry.get(source.agent),
             )
         )
     return statuses

@@ -16,6 +16,7 @@ from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
 from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import StoreStatus
+from holdfast.status.expiry import ExpiryStatus
 
 SCHEMA_VERSION: Final = 1
 
@@ -84,6 +85,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     unknown_types: list[UnknownType]
     lag_bytes: int
     last_error: str
+    expiring: ExpiryStatus | None  # null when it deletes nothing soon, or nobody has looked yet
 
 
 class SessionBrief(msgspec.Struct, frozen=True):

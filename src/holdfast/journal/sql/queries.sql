@@ -229,6 +229,14 @@ SELECT count(*), coalesce(sum(parsed), 0), coalesce(sum(skipped), 0), coalesce(s
        coalesce(max(error), '')
 FROM files WHERE ?1 = '' OR agent = ?1;
 
+-- name: file_errors
+-- Logs of an agent that cannot be read, the ones found last first; ?2 at most.
+SELECT path, error FROM files WHERE agent = ?1 AND error <> '' ORDER BY no DESC LIMIT ?2;
+
+-- name: agent_totals
+-- What the journal holds of each agent.
+SELECT agent, count(*), sum(events) FROM sessions GROUP BY agent;
+
 -- name: list_paths_in_folder
 -- The known logs that stand directly in a folder.
 SELECT path FROM files

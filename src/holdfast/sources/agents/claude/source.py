@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 
+from holdfast.sources.agents.claude.cleanup import Retention, retention_of
 from holdfast.sources.agents.claude.parser import AGENT, ClaudeParser
-from holdfast.sources.base import BlobSink, Log, Place
+from holdfast.sources.base import BlobSink, Expiring, Log, Place
 from holdfast.sources.folders import FolderSource, place_of
+from holdfast.sources.walk import walk_folders
 
 
 class Agent(FolderSource):
@@ -15,6 +18,7 @@ class Agent(FolderSource):
     agent = AGENT
     name = "Claude Code"
     inside = ("projects",)
+    variables = ("CLAUDE_CONFIG_DIR",)
 
     @classmethod
     def default_place(cls, environ: Mapping[str, str]) -> Place:
@@ -34,3 +38,25 @@ class Agent(FolderSource):
 
     def parser(self, log: Log, state: bytes, blobs: BlobSink) -> ClaudeParser:
         return ClaudeParser(log, state, blobs)
+
+    def retention(self) -> str:
+        return "; ".join(str(retention) for retention in {*self._retentions()})
+
+    def expiring(self, before_s: float) -> Iterator[Expiring]:
+        """The agent goes by the time at which a log was last written to."""
+        for root, retention in zip(self.roots(), self._retentions(), strict=True):
+            latest_s = before_s - retention.seconds
+            for folder, names in walk_folders(root):
+                for name in names:
+                    if name.endswith(self.endings):
+                        path = os.path.join(folder, name)
+                        try:
+                            about = os.stat(path)
+                        except OSError:  # gone meanwhile: nothing to warn of
+                            continue
+                        if about.st_mtime < latest_s:
+                            due_s = about.st_mtime + retention.seconds
+                            yield Expiring(path, due_s, about.st_size)
+
+    def _retentions(self) -> list[Retention]:
+        return [retention_of(root) for root in self.place.roots]
