@@ -7,7 +7,7 @@ before an eviction, after it and after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -24,6 +24,7 @@ from holdfast.recording.view import EVERYTHING, Glance, LastWords, View, is_pick
 
 if TYPE_CHECKING:
     from holdfast.recording.html import Cover
+    from holdfast.recording.pictures import Payload
 
 Format = Literal["markdown", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
@@ -33,7 +34,6 @@ _SUPERSEDES: Final = b'"supersedes":'
 ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Residency = Callable[[str], int | None]  # session -> resident bytes
 Redact = Callable[[bytes], bytes]  # one line of JSON -> the same without what is not to be told
-Payload = Callable[[str], Iterable[bytes]]  # digest -> the pieces of what stands beside the journal
 
 
 class SessionNotFound(HoldfastError):
@@ -298,7 +298,7 @@ def _cover(entry: SessionEntry, view: View) -> Cover:
 
 
 def _minute(at: str) -> str:
-    return f"{at[:10]} {at[11:16]}"
+    return f"{at[:10]} {at[11:16]}".strip()
 
 
 def resolve(reader: JournalReader, name: str) -> str:
