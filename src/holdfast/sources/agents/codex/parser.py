@@ -184,7 +184,7 @@ HISTORY_KEY: Final = b'"replacement_history":['
 
 
 _encode = msgspec.json.Encoder().encode
-_read_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_json: Final = msgspec.json.Decoder(Raw).decode
 
 
 class Answered(msgspec.Struct, array_like=True):
@@ -442,7 +442,7 @@ class _Telling(Telling):
             return EMPTY
         if isinstance(arguments, str) and arguments.startswith("{"):
             inner = arguments.encode("utf-8", "replace")
-            if tolerant(_read_object, Raw(inner), None) is not None:
+            if tolerant(_read_json, Raw(inner), None) is not None:
                 return self.kept(inner)
         return self.kept(_encode(arguments))
 
