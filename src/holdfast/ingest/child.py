@@ -23,12 +23,11 @@ from holdfast.blobstore import BlobStore
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.items import ItemReading
 from holdfast.ingest.reading import Known, Reading, known_contents
-from holdfast.journal.model import Batch, Cursor
+from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import ItemSource, LineSource, Log
+from holdfast.sources.base import NO_FILE, ItemSource, LineSource, Log
 from holdfast.sources.registry import source_by_agent
 
-NO_FILE: Final = "is not a regular file"
 LENGTH: Final = struct.Struct("<I")
 
 
@@ -123,19 +122,21 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
 
 def _items(source: ItemSource, job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
     with _journal(setup.journal) as reader:
-        marks = {mark.key: mark for mark in reader.items(job.cursor.session)}
-    reading = ItemReading(
-        source,
-        job.log,
-        job.cursor,
-        first_seq=job.first_seq,
-        limits=setup.limits,
-        blobs=blobs,
-        known=marks.get,
-        clean=bytes,
-        sealed=True,
-    )
-    yield from reading.batches()
+
+        def known(key: int) -> ItemMark | None:
+            return reader.item(job.cursor.session, key)
+
+        yield from ItemReading(
+            source,
+            job.log,
+            job.cursor,
+            first_seq=job.first_seq,
+            limits=setup.limits,
+            blobs=blobs,
+            known=known if job.first_seq else lambda _key: None,
+            clean=bytes,
+            sealed=True,
+        ).batches()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from holdfast.blobstore import BlobStore
-from holdfast.ingest.child import NO_FILE, Job, Setup
+from holdfast.ingest.child import Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.items import ItemReading
@@ -32,7 +32,7 @@ from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
-from holdfast.sources.base import ItemSource, LineSource, Log, Source
+from holdfast.sources.base import NO_FILE, ItemSource, LineSource, Log, Source, store_of_key
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
@@ -311,19 +311,29 @@ class Tail:
             self._on_stored(batch)
 
     async def _read_items(self, log: Log) -> None:
-        """On a thread, for finding out what changed may take a while; at first by a child."""
-        job = await asyncio.to_thread(self._make_job, log)
-        if job.cursor.mtime_ns <= 0:  # never read to its end
-            await self._read_in_child(log)
-            return
+        """On a thread, for finding out what changed may take a while; what is large by a child."""
+        started_s = time.monotonic()
         try:
-            await asyncio.to_thread(self._read_items_here, job)
+            job = await asyncio.to_thread(self._make_job, log)
+            if self._is_for_a_child(job):
+                await self._read_in_child(log)
+            else:
+                await asyncio.to_thread(self._read_items_here, job)
         except FileNotFoundError:
             await self._gone(log)
         except OSError as error:
             await self._unreadable(log, error)
         else:
             self._problems.pop(log.key, None)
+        store = store_of_key(self._sources[log.agent], log.key)
+        assert store is not None, log
+        self._stores.took(store, time.monotonic() - started_s)
+
+    def _is_for_a_child(self, job: Job) -> bool:
+        """A file of its own is read as a whole each time, of one among many only what changed."""
+        if job.log.member:
+            return job.cursor.mtime_ns <= 0  # never read to its end
+        return os.path.getsize(job.log.path) > self._inline_backlog
 
     def _read_items_here(self, job: Job) -> None:
         source = self._sources[job.log.agent]
@@ -357,9 +367,10 @@ class Tail:
                 if is_changed(reader.cursor(log.agent, log.key), stamp)
             ]
 
-    def _store_failed(self, store: str, error: OSError) -> None:
+    def _store_failed(self, store: str, error: Exception) -> None:
         if not isinstance(error, FileNotFoundError):
-            self._note(store, error.strerror or str(error))
+            self._note(store, getattr(error, "strerror", None) or str(error) or repr(error))
+            self._log.warning("tail.failed", path=store, error=repr(error))
         elif self._identify(store) is not None:
             self._mark_log(store)  # reading it finds that it is gone
         else:

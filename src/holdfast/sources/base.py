@@ -14,7 +14,7 @@ record and go on in another process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
@@ -22,6 +22,7 @@ import msgspec
 from holdfast.events import Event
 from holdfast.journal.model import Blob, Facts, Verdict
 
+NO_FILE: Final = "is not a regular file"
 MEMBER: Final = "#"  # between the path of a file and the session in it
 
 
@@ -75,6 +76,14 @@ class BlobSink(Protocol):
     def put(self, payload: bytes) -> Blob: ...
 
 
+class LargeBlobSink(BlobSink, Protocol):
+    """Where a reader puts what is too large to be held."""
+
+    def keep(self, read: Callable[[], Iterable[bytes]]) -> Blob:
+        """What `read` gives in chunks, each time that it is called."""
+        ...
+
+
 class Parser(Protocol):
     """Reads the records of one log in order."""
 
@@ -124,7 +133,7 @@ class LineSource(Source, Protocol):
 class Means(msgspec.Struct, frozen=True):
     """What a reader of items may use."""
 
-    blobs: BlobSink
+    blobs: LargeBlobSink
     clean: Callable[[bytes], bytes]  # what each item goes through before it is looked at
     max_item_bytes: int  # a larger one is not held: it goes to a blob unread
 
@@ -174,6 +183,13 @@ class ItemSource(Source, Protocol):
     def reader(self, log: Log, state: bytes, means: Means) -> ItemReader:
         """Raises OSError where the log cannot be read now, FileNotFoundError when it is gone."""
         ...
+
+
+def store_of_key(source: Source, key: str) -> str | None:
+    """The file that holds the log of a key, where its items are changed in place."""
+    if not isinstance(source, ItemSource):
+        return None
+    return source.store_of(key) or source.store_of(key.rpartition(MEMBER)[0])
 
 
 def file_stamp(path: str) -> Stamp:
