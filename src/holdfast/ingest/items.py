@@ -70,7 +70,7 @@ class ItemReading:
         self._reader: ItemReader = source.reader(
             log, self._before.reader if self._before else b"", means
         )
-        self._ledger = NO_BYTES if self._reader.starts_over else cursor.ledger
+        self._ledger = NO_BYTES if self._reader.starts_over else cursor.ledger  # before this
         self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
         self._gathering = Gathering(first_seq, limits.block_bytes, blobs, sealed=sealed)
 
@@ -131,22 +131,23 @@ class ItemReading:
 
     def _batch(self, *, finished: bool) -> Batch:
         counts = self._counts
-        self._ledger = self._ledger.plus(
-            Ledger(counts["parsed"], counts["skipped"], counts["unknown"], counts["bad"])
-        )
-        self._counts = dict.fromkeys(counts, 0)
+        ledger = self._ledger
+        if finished or self._reader.starts_over:  # else what is read again would count twice
+            ledger = ledger.plus(
+                Ledger(counts["parsed"], counts["skipped"], counts["unknown"], counts["bad"])
+            )
         stamp = self._reader.stamp
         if finished:
             size, mtime_ns, state = stamp.size, stamp.mtime_ns, self._reader.state()
         else:
-            size, mtime_ns = self._ledger.consumed, UNFINISHED_NS
+            size, mtime_ns = ledger.consumed, UNFINISHED_NS
             state = self._before.reader if self._before else b""
         self._cursor = replace(
             self._cursor,
             offset=size,
             size=size,
             mtime_ns=mtime_ns,
-            ledger=self._ledger,
+            ledger=ledger,
             state=msgspec.msgpack.encode(_State(self._turn, state)),
             compare_until=0,
             gone_at="",

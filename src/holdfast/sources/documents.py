@@ -144,8 +144,8 @@ class _Cutter:
         yield Rest(self._sound - self._items, self._size - self._sound)
 
     def _document(self) -> Iterator[Piece]:
-        if self._fill() and self._chunk.startswith(_BOM):
-            self._at = len(_BOM)
+        if self._size >= len(_BOM) and os.pread(self._fd, len(_BOM), 0) == _BOM:
+            self._start = len(_BOM)
         opening = self._next()
         if opening == _ARRAY:
             yield from self._elements("")
