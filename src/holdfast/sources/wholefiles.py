@@ -54,8 +54,6 @@ class WholeFileSource(FolderSource):
 
 def compact(item: bytes) -> bytes:
     """Without the space that makes documents readable: events are lines, and compared by bytes."""
-    if b"\n" not in item and b"\r" not in item:
-        return item
     try:
         return msgspec.json.format(item, indent=-1)
     except UNREADABLE:
@@ -104,11 +102,14 @@ class FileReader:
     def close(self) -> None:
         os.close(self.fd)
 
+    def cleaned(self, content: bytes) -> bytes:
+        return self.means.clean(compact(content))
+
     def told(self, piece: Piece) -> Read:
         """One item under its verdict."""
         if piece.content is None:
             return self._oversized(piece)
-        content = self.means.clean(compact(piece.content))
+        content = self.cleaned(piece.content)
         if piece.is_member:
             verdict, events = self.parser.member(piece.key, piece.offset, content)
         else:

@@ -100,14 +100,14 @@ class SessionLines(FileReader):
             return Read(piece.size, "skipped")
         change = _change(content)
         if change.rewind_to is not None:
-            event = self._gemini.rewound(piece.offset, self.means.clean(content), change.rewind_to)
+            event = self._gemini.rewound(piece.offset, self.cleaned(content), change.rewind_to)
             return Read(piece.size, "parsed", [event])
         if change.id is not None:
             if self._messages.get(change.id, piece.offset) != piece.offset:
                 return Read(piece.size, "skipped")  # a later line says it all
             return self.told(piece)
         if change.set is not None or change.session_id is not None:
-            return self._header(piece, self.means.clean(content))
+            return self._header(piece, self.cleaned(content))
         return self.told(piece)
 
     def _header(self, piece: Piece, content: bytes) -> Read:
