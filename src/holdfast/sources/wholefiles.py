@@ -17,6 +17,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import ClassVar, Final, Protocol
 
 import msgspec
@@ -50,6 +51,17 @@ class WholeFileSource(FolderSource):
         about = os.stat(store)
         if log is not None and stat.S_ISREG(about.st_mode):
             yield log, Stamp(about.st_size, about.st_mtime_ns)
+
+
+def beginning(path: str, most: int) -> bytes:
+    """Of a small file that stands beside a log; b"" where there is none."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return os.read(fd, most)
+        finally:
+            os.close(fd)
+    return b""
 
 
 def compact(item: bytes) -> bytes:

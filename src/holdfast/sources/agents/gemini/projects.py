@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Raw
 
 from holdfast.sources.agents.gemini.records import Projects, read_projects
 from holdfast.sources.loose import tolerant
+from holdfast.sources.wholefiles import beginning
 
 MARKER_BYTES_MAX: Final = 4_096
 PROJECTS_BYTES_MAX: Final = 4_194_304
@@ -22,23 +22,13 @@ PROJECTS_BYTES_MAX: Final = 4_194_304
 
 def project_path(home: str, folder: str) -> str:
     """The path of the project whose folder in `<home>/tmp` is named so; "" where nobody knows."""
-    marker = _beginning(os.path.join(home, "tmp", folder, ".project_root"), MARKER_BYTES_MAX)
+    marker = beginning(os.path.join(home, "tmp", folder, ".project_root"), MARKER_BYTES_MAX)
     path = marker.decode("utf-8", "replace").strip()
     if path.startswith("/"):
         return path
-    written = _beginning(os.path.join(home, "projects.json"), PROJECTS_BYTES_MAX)
+    written = beginning(os.path.join(home, "projects.json"), PROJECTS_BYTES_MAX)
     known = tolerant(read_projects, Raw(written), Projects()).projects
     for path, name in known.items():
         if folder in (name, hashlib.sha256(path.encode("utf-8", "replace")).hexdigest()):
             return path
     return ""
-
-
-def _beginning(path: str, most: int) -> bytes:
-    with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            return os.read(fd, most)
-        finally:
-            os.close(fd)
-    return b""
