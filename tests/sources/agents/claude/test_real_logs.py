@@ -16,7 +16,7 @@ from holdfast.journal.model import Batch
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log
 
-LOGS: Final = Path(__file__).parents[4] / "shared" / "logs" / "claude"
+LOGS: Final = Path(__file__).parents[5] / "shared" / "logs" / "claude"
 FILES: Final = sorted(LOGS.rglob("*.jsonl"))
 
 pytestmark = pytest.mark.skipif(not FILES, reason="no logs of others here")
