@@ -262,7 +262,7 @@ snapshots = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(snapshots, st.data())
 def test_however_a_log_was_changed_the_newest_versions_are_what_stands_there(
     changes: list[list[tuple[str, str]]], data: st.DataObject

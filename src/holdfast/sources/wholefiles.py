@@ -30,6 +30,7 @@ from holdfast.sources.base import NO_FILE, Log, Means, Read, Stamp
 from holdfast.sources.documents import Piece, Rest, cut, stretch
 from holdfast.sources.folders import FolderSource
 from holdfast.sources.loose import UNREADABLE
+from holdfast.sources.mending import is_json, mended
 from holdfast.sources.naming import item_name
 from holdfast.sources.telling import Told
 
@@ -123,6 +124,9 @@ class FileReader:
             return self._oversized(piece)
         content = self.cleaned(piece.content)
         if piece.is_member:
+            content = mended(content)
+            if not is_json(content):  # an item is decoded by its parser, which finds out itself
+                return Read(piece.size, "bad")
             verdict, events = self.parser.member(piece.key, piece.offset, content)
         else:
             verdict, events = self.parser.parse(piece.offset, content)

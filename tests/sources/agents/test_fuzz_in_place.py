@@ -112,7 +112,7 @@ def written(path: str, found: list[Any], indent: int | None) -> bytes:
 
 
 @pytest.mark.parametrize("path", FILES)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(found=records(), indent=st.sampled_from([None, 2]), data=st.data())
 def test_whatever_a_file_holds_its_events_can_be_read_and_come_once(
     path: str, found: list[Any], indent: int | None, data: st.DataObject
