@@ -103,7 +103,7 @@ def test_a_look_that_fails_is_told_and_the_next_one_asks_for_all(error: Exceptio
 
 
 def test_a_reading_that_took_long_is_followed_by_a_longer_rest() -> None:
-    """Looking and reading together take one part in twenty of the time."""
+    """Looking and reading together take one part in ten of a processor."""
 
     async def run() -> float:
         looks = Looks()

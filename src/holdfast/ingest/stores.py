@@ -18,7 +18,7 @@ import msgspec
 from holdfast.sources.base import ItemSource, Stamp
 
 PAUSE_S: Final = 0.05
-COST_SHARE: Final = 20  # looking may take one part in so many of the time
+COST_SHARE: Final = 10  # it may take one part in so many of a processor
 STORES_MAX: Final = 256  # that are remembered; of others all logs are looked at
 
 Stamped = tuple[str, Stamp]  # the key of a log, and as what it was seen
@@ -57,7 +57,7 @@ class Stores:
             self._looks[store] = look
 
     def took(self, store: str, seconds: float) -> None:
-        """Looking into it, or reading one of its logs, cost that much."""
+        """Looking into it, or reading one of its logs, took that much of a processor."""
         about = self._about(store)
         about.rest_until_s = max(about.rest_until_s, time.monotonic() + COST_SHARE * seconds)
 
@@ -78,9 +78,8 @@ class Stores:
             await self._rest(store)
             while True:
                 self._again.discard(store)
-                started_s = time.monotonic()
+                self.took(store, PAUSE_S / COST_SHARE)
                 await self._look_once(source, store)
-                self.took(store, max(PAUSE_S / COST_SHARE, time.monotonic() - started_s))
                 await self._rest(store)
                 if store not in self._again:
                     return
@@ -95,12 +94,21 @@ class Stores:
     async def _look_once(self, source: ItemSource, store: str) -> None:
         newest_ns = self._about(store).newest_ns
         try:
-            changed = await asyncio.to_thread(self._changed_logs, source, store, newest_ns)
+            changed, cost_s = await asyncio.to_thread(self._look_into, source, store, newest_ns)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this file only
             self._about(store).newest_ns = 0
             self._on_failed(store, error)
             return
+        self.took(store, cost_s)
         for key, stamp in changed:
             newest_ns = max(newest_ns, stamp.mtime_ns)
             self._on_changed(key)
         self._about(store).newest_ns = newest_ns
+
+    def _look_into(
+        self, source: ItemSource, store: str, newest_ns: int
+    ) -> tuple[list[Stamped], float]:
+        """What changed, and what finding it out took of a processor."""
+        started_s = time.thread_time()
+        changed = self._changed_logs(source, store, newest_ns)
+        return changed, time.thread_time() - started_s

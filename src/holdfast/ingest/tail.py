@@ -312,22 +312,22 @@ class Tail:
 
     async def _read_items(self, log: Log) -> None:
         """On a thread, for finding out what changed may take a while; what is large by a child."""
-        started_s = time.monotonic()
+        store = store_of_key(self._sources[log.agent], log.key)
+        assert store is not None, log
         try:
             job = await asyncio.to_thread(self._make_job, log)
             if self._is_for_a_child(job):
+                started_s = time.monotonic()
                 await self._read_in_child(log)
+                self._stores.took(store, time.monotonic() - started_s)
             else:
-                await asyncio.to_thread(self._read_items_here, job)
+                self._stores.took(store, await asyncio.to_thread(self._read_items_here, job))
         except FileNotFoundError:
             await self._gone(log)
         except OSError as error:
             await self._unreadable(log, error)
         else:
             self._problems.pop(log.key, None)
-        store = store_of_key(self._sources[log.agent], log.key)
-        assert store is not None, log
-        self._stores.took(store, time.monotonic() - started_s)
 
     def _is_for_a_child(self, job: Job) -> bool:
         """A file of its own is read as a whole each time, of one among many only what changed."""
@@ -335,7 +335,9 @@ class Tail:
             return job.cursor.mtime_ns <= 0  # never read to its end
         return os.path.getsize(job.log.path) > self._inline_backlog
 
-    def _read_items_here(self, job: Job) -> None:
+    def _read_items_here(self, job: Job) -> float:
+        """What that took of a processor."""
+        started_s = time.thread_time()
         source = self._sources[job.log.agent]
         assert isinstance(source, ItemSource)
         session = job.cursor.session
@@ -357,6 +359,7 @@ class Tail:
         for batch in reading.batches():
             self._journal.submit(batch).result()
             self._loop.call_soon_threadsafe(self._on_stored, batch)
+        return time.thread_time() - started_s
 
     def _changed_logs(self, source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
         """Logs in a file that are not as they were when they were last read."""
