@@ -21,8 +21,11 @@ from holdfast.events import KINDS
 from holdfast.settings import describe
 from holdfast.sources.agents import copilot, pi, qwen
 from holdfast.sources.agents.claude import parser as claude
+from holdfast.sources.agents.cline import parser as cline
+from holdfast.sources.agents.cline import words as cline_words
 from holdfast.sources.agents.codex import parser as codex
 from holdfast.sources.agents.codex import records as codex_records
+from holdfast.sources.agents.gemini import parser as gemini
 from holdfast.status import status_schema
 
 ROOT: Final = Path(__file__).parents[1]
@@ -252,6 +255,15 @@ def test_every_record_type_that_has_a_rule_is_in_the_sources_page() -> None:
         *pi.INFO_TYPES,
         *pi.SUMMARY_ROLES,
         *pi.PROGRAMS_ROLES,
+        *gemini.SPEAKING_TYPES,
+        *gemini.NOTE_TYPES,
+        *gemini.KNOWN_MEMBERS,
+        *gemini.INFO_MEMBERS,
+        *cline.KNOWN_MEMBERS,
+        *cline.INFO_MEMBERS,
+        *cline.SKIPPED_MEMBERS,
+        *cline.INFO_SHOWN,
+        *cline_words.SPOKEN,
     }
     assert {record for record in known if f"`{record}`" not in page} == set()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import ClassVar, Final
 
@@ -52,6 +52,23 @@ class BlobStore:
         except FileNotFoundError:
             return self.put_stream([payload])
         return self._note(Blob(digest, len(payload), stored))
+
+    def keep(self, read: Callable[[], Iterable[bytes]]) -> Blob:
+        """What `read` gives: read once more only if it is not here yet.
+
+        A log that is written anew has the same payloads each time.
+        """
+        hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        size = 0
+        for chunk in read():
+            hasher.update(chunk)
+            size += len(chunk)
+        digest = hasher.hexdigest()
+        try:
+            stored = os.path.getsize(self.path(digest))
+        except FileNotFoundError:
+            return self.put_stream(read())
+        return self._note(Blob(digest, size, stored))
 
     def put_stream(self, chunks: Iterable[bytes]) -> Blob:
         """Store what comes, never holding more than a chunk of it."""

@@ -6,6 +6,7 @@ The normal run takes a part of each; HOLDFAST_TEST_FULL_SIZES=1 takes 1 GB and 1
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from typing import Final
 
@@ -14,6 +15,7 @@ import pytest
 from holdfast.blobstore import DIGEST_BYTES, BlobStore
 from holdfast.demo import lines as demo
 from tests.support import processes
+from tests.support.gemini import gemini, tool
 from tests.support.home import Home, talk
 from tests.support.waiting import until
 
@@ -96,6 +98,54 @@ def test_the_daemon_follows_others_while_a_giant_line_is_read(home: Home) -> Non
         print(f"peak {peak.bytes / 1e6:.1f} MB in {peak.samples} samples")
         assert peak.bytes < CEILING_BYTES
         assert daemon.terminate() == 0
+
+
+def write_giant_session(home: Home) -> int:
+    """A document of many messages, and one message that is most of it; how many there are."""
+    path = home.write_session("session-giant.json", b'{"sessionId":"s","messages":[')
+    count = 0
+    with open(path, "ab") as file:
+        for share in (0.4, 0.8):
+            while os.path.getsize(path) < share * LINE_BYTES:
+                message = gemini(f"m{count}", toolCalls=[tool(f"t{count}", "x" * 50_000)])
+                file.write(json.dumps(message).encode() + b",")
+                file.flush()
+                count += 1
+        file.write(b'{"id":"giant","type":"user","content":"')
+        while file.tell() < LINE_BYTES:
+            file.write(PIECE)
+        file.write(b'"}]}')
+    return count
+
+
+@pytest.mark.slow
+def test_a_giant_document_goes_by_in_bounded_memory_and_then_in_peace(home: Home) -> None:
+    count = write_giant_session(home)
+    importing = home.spawn("import", "--json", "--quiet")
+    try:
+        with processes.watch_memory(importing.pid) as peak:
+            out, _ = importing.communicate(timeout=LONG_S)
+    finally:
+        importing.kill()
+        importing.communicate()
+    report = json.loads(out)
+    size = os.path.getsize(home.session_path("session-giant.json"))
+    print(f"{size:,} bytes: peak {peak.bytes / 1e6:.1f} MB in {peak.samples} samples")
+    assert peak.samples > 3
+    assert peak.bytes < CEILING_BYTES
+    assert (report["problems"], report["bytes"]["seen"]) == ([], size)
+    assert report["events"] == 2 * count + 1
+    os.utime(home.session_path("session-giant.json"))
+    with home.daemon() as daemon, processes.watch_memory(daemon.pid) as peak:
+        until(
+            lambda: daemon.status()["importing"]["done_bytes"] >= size,
+            "it is read again",
+            deadline_s=LONG_S,
+            detail=daemon.status,
+        )
+        assert daemon.events("session-giant") == report["events"], "and there is nothing new in it"
+    print(f"again: peak {peak.bytes / 1e6:.1f} MB in {peak.samples} samples")
+    assert peak.bytes < CEILING_BYTES
 
 
 def append(home: Home, number: int, line: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from holdfast.ingest.plan import NOT_UTF8, make_job, unreadable
 from holdfast.ingest.reading import COMPARE_AHEAD_BYTES
 from holdfast.journal.model import Ledger
 from tests.support.ingest import SESSION, Shelf
+from tests.support.items import ItemShelf, note
 
 OTHER: Final = "5e551035-0000-4000-a000-000000000002"
 
@@ -503,3 +505,103 @@ def texts_in(content: bytes) -> list[str]:
         with suppress(ValueError):
             found.append(json.loads(line)["message"]["content"])
     return found
+
+
+# Logs that are changed in place.
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Iterator[ItemShelf]:
+    made = ItemShelf(tmp_path)
+    yield made
+    made.close()
+
+
+def pending(items: ItemShelf) -> list[str]:
+    return [each.path.removeprefix(f"{items.root}/") for each in items.plan().pending]
+
+
+def test_each_session_of_a_file_is_to_be_read_when_it_changed_itself(items: ItemShelf) -> None:
+    book = {"x": [note("1", "a", changed=5)], "y": [note("1", "b", changed=3)]}
+    items.write(book, "notes.book")
+    assert pending(items) == ["notes.book#y", "notes.book#x"], "the oldest first"
+    items.catch_up()
+    assert pending(items) == []
+    items.write({**book, "x": [*book["x"], note("2", "c", changed=7)]}, "notes.book")
+    assert pending(items) == ["notes.book#x"]
+    items.catch_up()
+    assert (items.texts("x"), items.texts("y")) == (["a", "c"], ["b"])
+
+
+def test_a_file_of_its_own_is_to_be_read_when_it_changed(items: ItemShelf) -> None:
+    path = items.write([note("1", "a")])
+    plan = items.catch_up()
+    assert plan.unread_bytes == path.stat().st_size
+    assert pending(items) == []
+    touch(path, 5)
+    assert pending(items) == ["a.note"]
+
+
+def test_a_session_that_is_gone_from_its_file_stays_here(items: ItemShelf) -> None:
+    book = {"x": [note("1", "a")], "y": [note("1", "b")]}
+    path = items.write(book, "notes.book")
+    items.catch_up()
+    items.write({"x": book["x"]}, "notes.book")
+    assert items.plan().gone == [("claude", f"{path}#y")]
+    items.catch_up()
+    assert items.plan().gone == []
+    assert items.cursor(f"{path}#y").gone_at != ""
+    assert items.texts("y") == ["b"]
+    items.write(book, "notes.book")
+    assert pending(items) == ["notes.book#y"]
+    items.catch_up()
+    assert (items.cursor(f"{path}#y").gone_at, items.texts("y")) == ("", ["b"])
+
+
+def test_a_file_that_is_gone_takes_all_its_sessions(items: ItemShelf) -> None:
+    path = items.write({"x": [note("1", "a")], "y": [note("1", "b")]}, "notes.book")
+    items.write([note("1", "c")])
+    items.catch_up()
+    path.unlink()
+    (items.root / "a.note").unlink()
+    assert sorted(key.removeprefix(f"{items.root}/") for _agent, key in items.plan().gone) == [
+        "a.note",
+        "notes.book#x",
+        "notes.book#y",
+    ]
+
+
+def test_a_file_that_cannot_be_looked_into_takes_no_session_away(
+    items: ItemShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = items.write({"x": [note("1", "a")]}, "notes.book")
+    items.catch_up()
+
+    def locked(_store: str, _since_ns: int = 0) -> Iterator[object]:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(items.source, "logs", locked)
+    plan = items.plan()
+    assert (plan.gone, plan.pending) == ([], [])
+    assert plan.problems == {str(path): "Device or resource busy"}
+
+
+def test_a_name_with_the_mark_of_members_in_it_is_a_name(items: ItemShelf) -> None:
+    """Folders are named `c#` in real life."""
+    (items.root / "c#").mkdir()
+    for path in (items.write([note("1", "a")], "c#/a.note"), items.write({"x": []}, "c#/b.book")):
+        items.catch_up()
+        assert items.plan().pending == []
+        path.unlink()
+        assert [key.startswith(str(path)) for _agent, key in items.plan().gone] == [True]
+        items.catch_up()
+    assert items.texts() == ["a"]
+
+
+def test_a_session_that_could_not_be_read_is_read_again(items: ItemShelf) -> None:
+    path = items.write([note("1", "a")])
+    log = items.source.identify(str(path))
+    items.writer.save_cursors([unreadable(log, items.reader, "busy")])
+    assert items.cursor(path).error == "busy"
+    items.catch_up()
+    assert (items.cursor(path).error, items.texts()) == ("", ["a"])

@@ -224,6 +224,18 @@ class Home:
             file.writelines(_of_log(name, each) for each in content)
         return path
 
+    def session_path(self, name: str, project: str = "tidepool") -> str:
+        """Of Gemini CLI, whose sessions are changed in place."""
+        return os.path.join(self.folder, ".gemini", "tmp", project, "chats", name)
+
+    def write_session(self, name: str, content: bytes) -> str:
+        """Write it anew, as a whole; its path."""
+        path = self.session_path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
     # What is kept.
 
     @contextmanager

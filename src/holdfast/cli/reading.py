@@ -202,6 +202,8 @@ def _conversation(lines: Iterator[bytes]) -> Iterator[str]:
             if name != current:
                 current = name
                 yield f"\n{bold(name)} {dim(event.at[:19].replace('T', ' '))}"
+            if event.supersedes is not None:
+                yield dim(f"  (a later version of event {event.supersedes})")
             yield _one_event(event.kind, clean(event.text))
 
 

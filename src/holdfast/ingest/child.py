@@ -27,12 +27,11 @@ from holdfast.ingest.items import ItemReading
 from holdfast.ingest.kinship import Kin, find_kin, peek
 from holdfast.ingest.reading import COMPARE_AHEAD_BYTES, Known, Reading, known_contents
 from holdfast.ingest.spool import SpoolLimits, spooled, stamped
-from holdfast.journal.model import Batch, Cursor
+from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import ItemSource, LineSource, Log, Stamp, is_compressed
+from holdfast.sources.base import NO_FILE, ItemSource, LineSource, Log, Stamp, is_compressed
 from holdfast.sources.registry import source_by_agent
 
-NO_FILE: Final = "is not a regular file"
 LENGTH: Final = struct.Struct("<I")
 
 
@@ -160,19 +159,21 @@ def _items(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
     source = source_by_agent(job.log.agent)
     assert isinstance(source, ItemSource)
     with _journal(setup.journal) as reader:
-        marks = {mark.key: mark for mark in reader.items(job.cursor.session)}
-    reading = ItemReading(
-        source,
-        job.log,
-        job.cursor,
-        first_seq=job.first_seq,
-        limits=setup.limits,
-        blobs=blobs,
-        known=marks.get,
-        clean=bytes,
-        sealed=True,
-    )
-    yield from reading.batches()
+
+        def known(key: int) -> ItemMark | None:
+            return reader.item(job.cursor.session, key)
+
+        yield from ItemReading(
+            source,
+            job.log,
+            job.cursor,
+            first_seq=job.first_seq,
+            limits=setup.limits,
+            blobs=blobs,
+            known=known if job.first_seq else lambda _key: None,
+            clean=bytes,
+            sealed=True,
+        ).batches()
 
 
 @contextmanager

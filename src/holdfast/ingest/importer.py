@@ -273,7 +273,7 @@ class Importer:
             self._refused(log, error.strerror or str(error))
             return
         unstored: deque[tuple[Batch, Future[None]]] = deque()
-        offset = job.cursor.offset
+        offset = 0 if log.in_place else job.cursor.offset
         try:
             for frame in child.run(job):
                 if frame.error:

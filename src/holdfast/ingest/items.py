@@ -31,6 +31,7 @@ from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, ItemMark, 
 from holdfast.sources.base import ItemReader, ItemSource, Log, Means
 
 UNFINISHED_NS: Final = -1  # of a cursor: no file was ever written then
+NAMES_MAX: Final = 262_144  # that are told apart in one reading
 _ID_BITS: Final = 48
 
 Known = Callable[[int], ItemMark | None]
@@ -63,12 +64,13 @@ class ItemReading:
         self._before = msgspec.msgpack.decode(cursor.state, type=_State) if cursor.state else None
         self._turn = self._before.turn if self._before else 0
         self._known = known
-        self._marks: dict[int, ItemMark] = {}  # of this reading
+        self._names: dict[int, int] = {}  # of this reading, and how often each came
+        self._unknown: dict[str, tuple[int, int]] = {}
         means = Means(blobs, clean, limits.max_line_bytes)
         self._reader: ItemReader = source.reader(
             log, self._before.reader if self._before else b"", means
         )
-        self._ledger = NO_BYTES if self._reader.starts_over else cursor.ledger
+        self._ledger = NO_BYTES if self._reader.starts_over else cursor.ledger  # before this
         self._counts: dict[Verdict, int] = dict.fromkeys(("parsed", "skipped", "unknown", "bad"), 0)
         self._gathering = Gathering(first_seq, limits.block_bytes, blobs, sealed=sealed)
 
@@ -77,16 +79,25 @@ class ItemReading:
         with closing(self._reader) as reader:
             for read in reader.read():
                 self._counts[read.verdict] += read.size
-                for event in read.events:
-                    self._take(event)
+                new = [event for event in read.events if self._take(event)]
+                if reader.unknown:
+                    self._note_unknown(is_new=bool(new))
                 if self._gathering.is_full:
                     yield self._batch(finished=False)
             yield self._batch(finished=True)
 
-    def _take(self, event: Event) -> None:
-        assert event.source is not None
-        key = name_key(event.source.uuid)
-        mark = self._marks.get(key) or self._known(key)
+    def _note_unknown(self, *, is_new: bool) -> None:
+        """What is read again and again is counted once."""
+        counts = self._reader.unknown
+        for name, (records, size) in counts.items() if is_new else ():
+            before = self._unknown.get(name, (0, 0))
+            self._unknown[name] = (before[0] + records, before[1] + size)
+        counts.clear()
+
+    def _take(self, event: Event) -> bool:
+        """Whether there is something new in it."""
+        key = self._key(event)
+        mark = self._known(key)
         spent = event.usage or NO_USAGE
         digest = content_key(event)
         if mark is None:
@@ -95,9 +106,10 @@ class ItemReading:
             event.turn = self._turn
             counted, version = spent, 0
         else:
+            self._turn = max(self._turn, mark.turn)
             counted = _larger(mark.usage, spent)
             if digest == mark.digest and counted == mark.usage:
-                return
+                return False
             event.turn, event.supersedes = mark.turn, mark.seq
             version = mark.version + 1
         added = _difference(counted, mark.usage) if mark else counted
@@ -105,34 +117,43 @@ class ItemReading:
         part = key & ((1 << _ID_BITS) - 1)
         event.id = event_id(event.session, self._cursor.origin, part, version)
         self._gathering.add(event)
-        mark = ItemMark(key, digest, event.seq, event.turn, version, counted)
-        self._marks[key] = mark
-        self._gathering.items.append(mark)
+        self._gathering.items.append(ItemMark(key, digest, event.seq, event.turn, version, counted))
+        return True
+
+    def _key(self, event: Event) -> int:
+        """Of its name. What a log holds twice under one name is two items, not two versions."""
+        assert event.source is not None
+        key = name_key(event.source.uuid)
+        times = self._names.get(key, 0)
+        if times or len(self._names) < NAMES_MAX:
+            self._names[key] = times + 1
+        return name_key(f"{event.source.uuid}#{times + 1}") if times else key
 
     def _batch(self, *, finished: bool) -> Batch:
         counts = self._counts
-        self._ledger = self._ledger.plus(
-            Ledger(counts["parsed"], counts["skipped"], counts["unknown"], counts["bad"])
-        )
-        self._counts = dict.fromkeys(counts, 0)
+        ledger = self._ledger
+        if finished or self._reader.starts_over:  # else what is read again would count twice
+            ledger = ledger.plus(
+                Ledger(counts["parsed"], counts["skipped"], counts["unknown"], counts["bad"])
+            )
         stamp = self._reader.stamp
         if finished:
             size, mtime_ns, state = stamp.size, stamp.mtime_ns, self._reader.state()
         else:
-            size, mtime_ns = self._ledger.consumed, UNFINISHED_NS
+            size, mtime_ns = ledger.consumed, UNFINISHED_NS
             state = self._before.reader if self._before else b""
         self._cursor = replace(
             self._cursor,
             offset=size,
             size=size,
             mtime_ns=mtime_ns,
-            ledger=self._ledger,
+            ledger=ledger,
             state=msgspec.msgpack.encode(_State(self._turn, state)),
             compare_until=0,
             gone_at="",
             error="",
         )
-        return self._gathering.batch(self._reader.facts, self._cursor, self._reader.unknown)
+        return self._gathering.batch(self._reader.facts, self._cursor, self._unknown)
 
 
 def name_key(name: str) -> int:

@@ -27,7 +27,6 @@ from holdfast.ingest.reading import (
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
 from holdfast.sources.base import (
-    MEMBER,
     ItemSource,
     LineSource,
     Log,
@@ -35,6 +34,7 @@ from holdfast.sources.base import (
     Stamp,
     is_compressed,
     is_utf8_path,
+    store_of_key,
 )
 from holdfast.sources.walk import walk_folders
 
@@ -63,7 +63,7 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
         source = sources.get(mark.agent)
         if source is None:
             continue
-        if _store_of(source, mark.path.partition(MEMBER)[0]) is None:
+        if store_of_key(source, mark.path) is None:
             _look_at_known(mark, plan)
         else:
             in_place[mark.agent][mark.path] = mark
@@ -78,13 +78,9 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
                     _look_into_stores(source, folder, names, marks, plan)
                 else:
                     plan.problems[_shown(folder)] = NOT_UTF8
-        _look_for_gone(marks, plan)
+        _look_for_gone(source, marks, plan)
     plan.pending.sort()
     return plan
-
-
-def _store_of(source: Source, path: str) -> str | None:
-    return source.store_of(path) if isinstance(source, ItemSource) else None
 
 
 def _look_into_stores(
@@ -106,13 +102,14 @@ def _look_into_stores(
             continue
         except OSError as error:
             _note(plan, path, error)
-            for key in [each for each in marks if each.partition(MEMBER)[0] == path]:
+            for key in [each for each in marks if store_of_key(source, each) == path]:
                 del marks[key]  # who knows: it cannot be looked into
 
 
-def _look_for_gone(marks: Mapping[str, Mark], plan: Plan) -> None:
+def _look_for_gone(source: Source, marks: Mapping[str, Mark], plan: Plan) -> None:
     for mark in marks.values():
-        if not mark.gone_at and _shown(mark.path.partition(MEMBER)[0]) not in plan.problems:
+        store = store_of_key(source, mark.path)
+        if not mark.gone_at and store is not None and _shown(store) not in plan.problems:
             plan.gone.append((mark.agent, mark.path))
 
 

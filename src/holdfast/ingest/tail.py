@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from holdfast.blobstore import BlobStore
-from holdfast.ingest.child import NO_FILE, Job, Setup
+from holdfast.ingest.child import Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.items import ItemReading
@@ -33,7 +33,15 @@ from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
-from holdfast.sources.base import ItemSource, LineSource, Log, Source, is_compressed
+from holdfast.sources.base import (
+    NO_FILE,
+    ItemSource,
+    LineSource,
+    Log,
+    Source,
+    is_compressed,
+    store_of_key,
+)
 from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
@@ -327,13 +335,17 @@ class Tail:
                 self._hot.pop(hot.log.agent_session_id, None)
 
     async def _read_items(self, log: Log) -> None:
-        """On a thread, for finding out what changed may take a while; at first by a child."""
-        job = await asyncio.to_thread(self._make_job, log)
-        if job.cursor.mtime_ns <= 0:  # never read to its end
-            await self._read_in_child(log)
-            return
+        """On a thread, for finding out what changed may take a while; what is large by a child."""
+        store = store_of_key(self._sources[log.agent], log.key)
+        assert store is not None, log
         try:
-            await asyncio.to_thread(self._read_items_here, job)
+            job = await asyncio.to_thread(self._make_job, log)
+            if self._is_for_a_child(job):
+                started_s = time.monotonic()
+                await self._read_in_child(log)
+                self._stores.took(store, time.monotonic() - started_s)
+            else:
+                self._stores.took(store, await asyncio.to_thread(self._read_items_here, job))
         except FileNotFoundError:
             await self._gone(log)
         except OSError as error:
@@ -341,7 +353,15 @@ class Tail:
         else:
             self._problems.pop(log.key, None)
 
-    def _read_items_here(self, job: Job) -> None:
+    def _is_for_a_child(self, job: Job) -> bool:
+        """A file of its own is read as a whole each time, of one among many only what changed."""
+        if job.log.member:
+            return job.cursor.mtime_ns <= 0  # never read to its end
+        return os.path.getsize(job.log.path) > self._inline_backlog
+
+    def _read_items_here(self, job: Job) -> float:
+        """What that took of a processor."""
+        started_s = time.thread_time()
         source = self._sources[job.log.agent]
         assert isinstance(source, ItemSource)
         session = job.cursor.session
@@ -363,6 +383,7 @@ class Tail:
         for batch in reading.batches():
             self._journal.submit(batch).result()
             self._loop.call_soon_threadsafe(self._on_stored, batch)
+        return time.thread_time() - started_s
 
     def _changed_logs(self, source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
         """Logs in a file that are not as they were when they were last read."""
@@ -373,9 +394,10 @@ class Tail:
                 if is_changed(reader.cursor(log.agent, log.key), stamp)
             ]
 
-    def _store_failed(self, store: str, error: OSError) -> None:
+    def _store_failed(self, store: str, error: Exception) -> None:
         if not isinstance(error, FileNotFoundError):
-            self._note(store, error.strerror or str(error))
+            self._note(store, getattr(error, "strerror", None) or str(error) or repr(error))
+            self._log.warning("tail.failed", path=store, error=repr(error))
         elif self._identify(store) is not None:
             self._mark_log(store)  # reading it finds that it is gone
         else:

@@ -14,7 +14,7 @@ record and go on in another process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
@@ -23,6 +23,7 @@ from holdfast.events import Event
 from holdfast.journal.model import Blob, Facts, Verdict
 
 COMPRESSED: Final = ".zst"  # how the name of a log ends that is read through zstd
+NO_FILE: Final = "is not a regular file"
 MEMBER: Final = "#"  # between the path of a file and the session in it
 
 
@@ -78,6 +79,14 @@ class BlobSink(Protocol):
     """Where a parser puts a payload that is too large for an event."""
 
     def put(self, payload: bytes) -> Blob: ...
+
+
+class LargeBlobSink(BlobSink, Protocol):
+    """Where a reader puts what is too large to be held."""
+
+    def keep(self, read: Callable[[], Iterable[bytes]]) -> Blob:
+        """What `read` gives in chunks, each time that it is called."""
+        ...
 
 
 class Parser(Protocol):
@@ -160,7 +169,7 @@ class Expires(Protocol):
 class Means(msgspec.Struct, frozen=True):
     """What a reader of items may use."""
 
-    blobs: BlobSink
+    blobs: LargeBlobSink
     clean: Callable[[bytes], bytes]  # what each item goes through before it is looked at
     max_item_bytes: int  # a larger one is not held: it goes to a blob unread
 
@@ -210,6 +219,13 @@ class ItemSource(Source, Protocol):
     def reader(self, log: Log, state: bytes, means: Means) -> ItemReader:
         """Raises OSError where the log cannot be read now, FileNotFoundError when it is gone."""
         ...
+
+
+def store_of_key(source: Source, key: str) -> str | None:
+    """The file that holds the log of a key, where its items are changed in place."""
+    if not isinstance(source, ItemSource):
+        return None
+    return source.store_of(key) or source.store_of(key.rpartition(MEMBER)[0])
 
 
 def file_stamp(path: str) -> Stamp:

@@ -1,0 +1,129 @@
+"""Files with many sessions are looked into when they change: not too often, nor too seldom."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from holdfast.ingest import stores
+from holdfast.ingest.stores import Stamped, Stores
+from holdfast.sources.base import ItemSource, Stamp
+from tests.support.items import Notebooks
+
+STORE = "/x/notes.book"
+SOURCE = Notebooks([])
+
+
+class Looks:
+    """What a test says is in the file, and what was found there."""
+
+    def __init__(self) -> None:
+        self.since: list[int] = []
+        self.changed: list[str] = []
+        self.failed: list[str] = []
+        self.answers: list[list[Stamped] | Exception] = []
+        self.during: Callable[[], None] = lambda: None
+        self.stores = Stores(self._look, self.changed.append, self._fail)
+
+    def _look(self, _source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
+        assert store == STORE
+        self.since.append(since_ns)
+        self.during()
+        answer = self.answers.pop(0) if self.answers else []
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _fail(self, _store: str, error: Exception) -> None:
+        self.failed.append(str(error))
+
+    async def until(self, looks: int) -> None:
+        """Until there were so many looks and the rest behind the last one is over."""
+        last_s = time.monotonic() + 30
+        while len(self.since) < looks or len(asyncio.all_tasks()) > 1:
+            assert time.monotonic() < last_s, self.since
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "PAUSE_S", 0.01)
+
+
+def test_what_changed_is_told_and_only_later_changes_are_asked_for() -> None:
+    async def run() -> Looks:
+        looks = Looks()
+        looks.answers = [[("a", Stamp(1, 5)), ("b", Stamp(1, 9))], []]
+        looks.stores.touch(SOURCE, STORE)
+        await looks.until(1)
+        looks.stores.touch(SOURCE, STORE)
+        await looks.until(2)
+        return looks
+
+    looks = asyncio.run(run())
+    assert looks.changed == ["a", "b"]
+    assert looks.since == [0, 9]
+
+
+def test_many_changes_during_a_look_are_one_look_behind_it() -> None:
+    async def run() -> Looks:
+        looks = Looks()
+        loop = asyncio.get_running_loop()
+
+        def touch_again() -> None:
+            if len(looks.since) == 1:
+                for _ in range(50):
+                    loop.call_soon_threadsafe(looks.stores.touch, SOURCE, STORE)
+
+        looks.during = touch_again
+        looks.stores.touch(SOURCE, STORE)
+        await looks.until(2)
+        return looks
+
+    assert len(asyncio.run(run()).since) == 2
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("closed")])
+def test_a_look_that_fails_is_told_and_the_next_one_asks_for_all(error: Exception) -> None:
+    async def run() -> Looks:
+        looks = Looks()
+        looks.answers = [[("a", Stamp(1, 5))], error, [("a", Stamp(1, 5))]]
+        for count in (1, 2, 3):
+            looks.stores.touch(SOURCE, STORE)
+            await looks.until(count)
+        return looks
+
+    looks = asyncio.run(run())
+    assert looks.failed == [str(error)]
+    assert looks.since == [0, 5, 0]
+    assert looks.changed == ["a", "a"]
+
+
+def test_a_reading_that_took_long_is_followed_by_a_longer_rest() -> None:
+    """Looking and reading together take one part in ten of a processor."""
+
+    async def run() -> float:
+        looks = Looks()
+        looks.stores.touch(SOURCE, STORE)
+        await looks.until(1)
+        looks.stores.took(STORE, 0.02)
+        started_s = time.monotonic()
+        looks.stores.touch(SOURCE, STORE)
+        await looks.until(2)
+        return time.monotonic() - started_s
+
+    assert asyncio.run(run()) >= stores.COST_SHARE * 0.02
+
+
+def test_nothing_is_looked_into_any_more_when_it_is_closed() -> None:
+    async def run() -> Looks:
+        looks = Looks()
+        looks.stores.close()
+        looks.stores.touch(SOURCE, STORE)
+        await asyncio.sleep(0)
+        return looks
+
+    assert asyncio.run(run()).since == []
