@@ -83,16 +83,26 @@ def _look_into_stores(
         if not is_utf8_path(path) or source.store_of(path) != path:
             continue
         try:
-            for log, stamp in source.logs(path):
-                if is_changed(marks.pop(log.key, None), stamp):
+            found = list(source.logs(path))
+            share = os.path.getsize(path) // max(1, len(found))
+            for log, stamp in found:
+                mark = marks.pop(log.key, None)
+                if is_changed(mark, stamp):
                     plan.pending.append(Pending(stamp.mtime_ns, log.key, log.agent))
-                    plan.unread_bytes += 1 if log.member else stamp.size
+                    plan.unread_bytes += _unread(log, stamp, mark, share)
         except FileNotFoundError:
             continue
         except OSError as error:
             _note(plan, path, error)
             for key in [each for each in marks if each.partition(MEMBER)[0] == path]:
                 del marks[key]  # who knows: it cannot be looked into
+
+
+def _unread(log: Log, stamp: Stamp, mark: Mark | None, share: int) -> int:
+    """Of one session among many, what nobody has weighed: it is taken to have its share."""
+    if not log.member:
+        return stamp.size
+    return share if mark is None or mark.mtime_ns <= 0 else 1
 
 
 def _look_for_gone(marks: Mapping[str, Mark], plan: Plan) -> None:

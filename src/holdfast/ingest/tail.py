@@ -94,6 +94,7 @@ class Tail:
         self._marked: dict[str, None] = {}  # keys of logs
         self._claims = SessionClaims()
         self._readings = 0
+        self._children_at_once = asyncio.Semaphore(workers)
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._import: asyncio.Task[ImportReport] | None = None
@@ -313,10 +314,10 @@ class Tail:
     async def _read_items(self, log: Log) -> None:
         """On a thread, for finding out what changed may take a while; at first by a child."""
         job = await asyncio.to_thread(self._make_job, log)
-        if job.cursor.mtime_ns <= 0:  # never read to its end
-            await self._read_in_child(log)
-            return
         try:
+            if job.cursor.mtime_ns <= 0:  # never read to its end
+                await self._read_in_child(log)
+                return
             await asyncio.to_thread(self._read_items_here, job)
         except FileNotFoundError:
             await self._gone(log)
@@ -383,9 +384,11 @@ class Tail:
         self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
-        # The session is claimed for this log already, so the importer has claims of its own.
-        with self._new_importer(SessionClaims()) as importer:
-            await asyncio.to_thread(importer.read, plan)
+        # As many children as an import may have: the memory budget leaves room for no more.
+        async with self._children_at_once:
+            # The session is claimed for this log already, so the importer has claims of its own.
+            with self._new_importer(SessionClaims()) as importer:
+                await asyncio.to_thread(importer.read, plan)
 
     def _note(self, path: str, problem: str) -> None:
         """For the status, until the log is read or gone; the newest when there are many."""

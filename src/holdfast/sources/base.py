@@ -14,7 +14,7 @@ record and go on in another process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
@@ -73,6 +73,8 @@ class BlobSink(Protocol):
     """Where a parser puts a payload that is too large for an event."""
 
     def put(self, payload: bytes) -> Blob: ...
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob: ...
 
 
 class Parser(Protocol):
