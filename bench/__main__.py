@@ -16,6 +16,7 @@ from bench import (
     accounting,
     append,
     daemon_memory,
+    database,
     export,
     first_import,
     idle,
@@ -40,6 +41,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "tail": tail,
     "status": status,
     "search": search,
+    "database": database,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"

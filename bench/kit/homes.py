@@ -40,6 +40,7 @@ class Home:
         self.path = path
         self.environ = {
             **plain_environ(),
+            "HOME": str(path),  # agents whose logs no bench names have none
             "HOLDFAST_HOME": str(path),
             "CLAUDE_CONFIG_DIR": str(claude),
             **{_variable(key): str(value) for key, value in settings.items()},

@@ -34,6 +34,7 @@ BARS: Final = {
     "tail": [Bar(50.0)],
     "status": [Bar(3.0, "ratio")],
     "search": [Bar(25.0)] * 3,
+    "database": [Bar(200.0), Bar(250.0), Bar(250.0)],
 }
 
 

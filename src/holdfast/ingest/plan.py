@@ -37,6 +37,7 @@ class Pending(msgspec.Struct, frozen=True, order=True, gc=False):
 class Plan(msgspec.Struct):
     pending: list[Pending] = []
     unread_bytes: int = 0
+    first_readings: int = 0  # of logs that are changed in place: each takes a child
     gone: list[tuple[str, str]] = []  # agent, path
     problems: dict[str, str] = {}  # path -> what the system said
 
@@ -89,20 +90,17 @@ def _look_into_stores(
                 mark = marks.pop(log.key, None)
                 if is_changed(mark, stamp):
                     plan.pending.append(Pending(stamp.mtime_ns, log.key, log.agent))
-                    plan.unread_bytes += _unread(log, stamp, mark, share)
+                    is_first = mark is None or mark.mtime_ns <= 0
+                    plan.first_readings += is_first
+                    # Nobody has weighed one session among many: it is taken to have its share.
+                    weighed = share if is_first else 1
+                    plan.unread_bytes += weighed if log.member else stamp.size
         except FileNotFoundError:
             continue
         except OSError as error:
             _note(plan, path, error)
             for key in [each for each in marks if each.partition(MEMBER)[0] == path]:
                 del marks[key]  # who knows: it cannot be looked into
-
-
-def _unread(log: Log, stamp: Stamp, mark: Mark | None, share: int) -> int:
-    """Of one session among many, what nobody has weighed: it is taken to have its share."""
-    if not log.member:
-        return stamp.size
-    return share if mark is None or mark.mtime_ns <= 0 else 1
 
 
 def _look_for_gone(marks: Mapping[str, Mark], plan: Plan) -> None:

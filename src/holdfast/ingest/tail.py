@@ -40,6 +40,7 @@ CLAIM_POLL_S: Final = 0.02
 READINGS_MAX: Final = 8  # logs that are open at the same time
 PROBLEMS_MAX: Final = 16
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
+FIRST_READINGS_MAX: Final = 4  # more of them share a few children instead of having one each
 RETRY_S: Final = 1.0
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
 
@@ -441,7 +442,11 @@ class Tail:
         self._problems = {path: why for path, why in self._problems.items() if path in unread}
         for path, problem in plan.problems.items():
             self._note(path, problem)
-        if plan.unread_bytes > self._inline_backlog or len(plan.pending) > PENDING_MAX:
+        if (
+            plan.unread_bytes > self._inline_backlog
+            or len(plan.pending) > PENDING_MAX
+            or plan.first_readings > FIRST_READINGS_MAX
+        ):
             for problem in (await self.import_all()).problems:
                 path, _, why = problem.partition(": ")
                 self._note(path, why)

@@ -106,15 +106,15 @@ def _open(path: str) -> tuple[apsw.Connection, _Version | None]:
     """And, where no lock protects what is read, what to compare with afterwards."""
     connection = _connect(path, "mode=ro&readonly_shm=1")
     with _closed_on_failure(connection):
-        is_logged = os.path.exists(f"{path}-wal")
+        is_logged = _has_log(path)
         if not _is_wal(connection, path) or (is_logged and os.path.exists(f"{path}-shm")):
-            return connection, None
+            return _frugal(connection), None
     connection.close()
     if is_logged:
         raise BlockingIOError(errno.EAGAIN, NOT_WHOLE, path)
     connection = _connect(path, "immutable=1")
     with _closed_on_failure(connection):
-        return connection, _version(connection, path)
+        return _frugal(connection), _version(connection, path)
 
 
 @contextmanager
@@ -127,13 +127,26 @@ def _closed_on_failure(connection: apsw.Connection) -> Iterator[None]:
 
 
 def _connect(path: str, how: str) -> apsw.Connection:
+    """Runs no statement: the first one makes a write-ahead log where there is none."""
     if not os.path.exists(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     connection = apsw.Connection(f"file:{quote(path)}?{how}", flags=_FLAGS)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    return connection
+
+
+def _frugal(connection: apsw.Connection) -> apsw.Connection:
     for pragma in (f"cache_size = -{CACHE_KB}", "mmap_size = 0", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
+
+
+def _has_log(path: str) -> bool:
+    """An empty one, as some leave it behind, holds nothing."""
+    try:
+        return os.path.getsize(f"{path}-wal") > 0
+    except FileNotFoundError:
+        return False
 
 
 def _header(connection: apsw.Connection) -> bytes:
@@ -154,8 +167,7 @@ def _is_wal(connection: apsw.Connection, path: str) -> bool:
 def _version(connection: apsw.Connection, path: str) -> _Version:
     about = os.stat(path)
     counter = _header(connection)[_CHANGE_COUNTER]
-    has_log = os.path.exists(f"{path}-wal")
-    return _Version(about.st_ino, about.st_size, about.st_mtime_ns, counter, has_log)
+    return _Version(about.st_ino, about.st_size, about.st_mtime_ns, counter, _has_log(path))
 
 
 @contextmanager

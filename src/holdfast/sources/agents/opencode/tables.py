@@ -156,23 +156,25 @@ class _Tables:
 
     def stamps(self, identities: list[str]) -> list[tuple[str, Stamp]]:
         counts = " + ".join(
-            f"(SELECT count(*) FROM {table} WHERE session_id = ?1)" for table in self.items
+            f"(SELECT count(*) FROM {table} WHERE session_id = asked.value)" for table in self.items
         )
-        newest = ", ".join(
+        newest = [
             f"ifnull((SELECT max(time_updated) FROM (SELECT time_updated FROM {table} "
-            f"WHERE session_id = ?1 ORDER BY {_NEWEST[table]})), 0)"
+            f"WHERE session_id = asked.value ORDER BY {_NEWEST[table]})), 0)"
             for table in self.items
-        )
-        times = ", ".join(
-            f"ifnull((SELECT time_updated FROM {table} WHERE id = ?1), 0)"
+        ]
+        newest += [
+            f"ifnull((SELECT time_updated FROM {table} WHERE id = asked.value), 0)"
             for table, names in self.sessions
             if "time_updated" in names
+        ]
+        query = (
+            f"SELECT asked.value, {counts}, max(0, {', '.join(newest)}) FROM json_each(?) AS asked"
         )
-        query = f"SELECT {counts}, max(0, 0, {', '.join(filter(None, [newest, times]))})"
+        asked = msgspec.json.encode(identities).decode()
         return [
             (identity, Stamp(count, int(newest_ms * 1_000_000) or 1))
-            for identity in identities
-            for count, newest_ms in self._rows(query, (identity,))
+            for identity, count, newest_ms in self._rows(query, (asked,))
         ]
 
     def about(self, identity: str) -> SessionAbout:
