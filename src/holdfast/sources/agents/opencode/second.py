@@ -21,12 +21,12 @@ from holdfast.sources.agents.opencode.telling import (
     Item,
     Session,
     Whose,
-    named,
 )
 from holdfast.sources.base import Read
 from holdfast.sources.loose import NOTHING, is_there, items_of
 from holdfast.sources.mending import clean
 from holdfast.sources.payloads import payload_of_url
+from holdfast.sources.rows import named
 from holdfast.sources.telling import NAME_CHARS_MAX, NO_TYPE, PARTS_MAX, About, Telling, Told
 from holdfast.sources.text import instant_of_ms
 from holdfast.sources.tools import ToolCall, ToolResult, brief

@@ -384,7 +384,7 @@ class TableReader:
         if not found.is_whole:
             chunks = database.value_chunks(self._path, row.table, "data", row.rowid, row.size)
             blob = self._means.blobs.put_stream(chunks)
-            return session.oversized(item, found.content, blob.digest)
+            return session.oversized_item(item, found.content, blob.digest)
         item = msgspec.structs.replace(item, content=self._means.clean(item.content))
         if found.whose is None:
             return session.message(item, found.of)

@@ -13,7 +13,6 @@ from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
 
 from holdfast.events import EMPTY, Event, Kind, Usage
 from holdfast.journal.model import NO_USAGE, TitleRank, Verdict
@@ -22,13 +21,13 @@ from holdfast.sources.base import BlobSink, Log, Read
 from holdfast.sources.loose import is_there
 from holdfast.sources.mending import clean, is_dense
 from holdfast.sources.payloads import payload_of_url, stored
+from holdfast.sources.rows import OVERSIZED, Conversation, named, session_of
 from holdfast.sources.telling import (
     DENSE_BYTES_MIN,
     NAME_CHARS_MAX,
     NO_TYPE,
     PATH_CHARS_MAX,
     About,
-    Memory,
     Telling,
     Told,
     first_facts,
@@ -39,8 +38,6 @@ from holdfast.sources.tools import ToolCall, ToolResult, brief
 AGENT: Final = "opencode"
 QUIET_MS: Final = 10_000
 RESULT: Final = "/result"  # behind the id of a tool's part: what the tool gave back
-TITLE: Final = "title"
-OVERSIZED: Final = "a row over ingest.max_line_bytes"
 SKIPPED_PARTS: Final = frozenset({"step-start", "snapshot"})  # names of git trees, no more
 UNFINISHED: Final = frozenset({"pending", "running"})
 QUESTIONS: Final = frozenset({"question"})
@@ -80,7 +77,7 @@ class Whose(msgspec.Struct, frozen=True):
     has_steps: bool = False  # its parts say what each request took
 
 
-class Session:
+class Session(Conversation):
     """Tells the items of one session."""
 
     agent: ClassVar[str] = AGENT
@@ -91,48 +88,25 @@ class Session:
         about: SessionAbout,
         blobs: BlobSink,
         now_ms: Callable[[], float],
-        title: str = "",
+        prompt_title: str = "",
     ) -> None:
         facts = first_facts(log)
         if about.parent:
-            facts.parent = _session(log, about.parent)
+            facts.parent = session_of(log, about.parent)
         facts.project = facts.cwd = about.directory[:PATH_CHARS_MAX]
         facts.agent_version = about.version[:NAME_CHARS_MAX]
         facts.started_at = instant_of_ms(about.created_ms)
         facts.updated_at = instant_of_ms(about.updated_ms)
-        self.relative = log.relative
-        self.blobs = blobs
-        self.about = about
+        super().__init__(log, facts, blobs, prompt_title)
         self.now_ms = now_ms
-        self.facts = facts
-        self.memory = Memory(facts)
-        self.unknown: dict[str, tuple[int, int]] = {}
         self.open_since_ms: float | None = None  # of the oldest item that is not told yet
-        if title:
-            facts.title, facts.title_rank = title, TitleRank.PROMPT
-        if self._has_title:
-            self.memory.facts.title_rank = TitleRank.NONE
-            self.telling(About(), b"").titled(about.title, TitleRank.AGENT)
-
-    @property
-    def _has_title(self) -> bool:
-        return bool(self.about.title) and not _GIVEN_BY_DEFAULT.match(self.about.title)
-
-    @property
-    def prompt_title(self) -> str:
-        """What the first prompt made of the title, for later readings."""
-        return self.facts.title if self.facts.title_rank == TitleRank.PROMPT else ""
-
-    def telling(self, about: About, line: bytes) -> Telling:
-        return Telling(self, about, 0, line)
+        self._head: list[Event] = []
+        if about.title and not _GIVEN_BY_DEFAULT.match(about.title):
+            self._head.append(self.titled(about.title, TitleRank.AGENT, facts.updated_at))
 
     def head(self) -> Read:
         """What stands in the session itself."""
-        if not self._has_title:
-            return Read(0, "parsed")
-        about = About(TITLE, timestamp=instant_of_ms(self.about.updated_ms) or None)
-        event = self.telling(about, b"").event(Kind.SESSION_TITLED, self.about.title)
-        return Read(0, "parsed", [named(event, TITLE)])
+        return Read(0, "parsed", self._head)
 
     def whose(self, item: Item, *, has_steps: bool) -> Whose:
         """What the parts of a message need to know of it."""
@@ -175,19 +149,9 @@ class Session:
         verdict, events = telling.told()
         return Read(item.size, *_with_drift(telling, verdict, events, name, drifted=drifted))
 
-    def oversized(self, item: Item, beginning: bytes, digest: str) -> Read:
-        """One that was put beside the journal unread."""
-        preview = beginning.decode("utf-8", "replace")
-        about = {"type": OVERSIZED, "bytes": item.size, "blob": digest, "preview": preview}
-        telling = self.telling(_about(OVERSIZED, item.id, Message(), item), b"")
-        telling.count_unknown(OVERSIZED, item.size)
-        text = f"[a row of {item.size:,} bytes]"
-        event = telling.event(Kind.PROVIDER_RAW, text, data=Raw(_encode(about)))
-        return Read(item.size, "unknown", [event])
-
-
-def _session(log: Log, agent_session_id: str) -> str:
-    return first_facts(replace(log, agent_session_id=agent_session_id)).id
+    def oversized_item(self, item: Item, beginning: bytes, digest: str) -> Read:
+        about = _about(OVERSIZED, item.id, Message(), item)
+        return self.oversized(about, item.size, beginning, digest)
 
 
 def _about(name: str, identity: str, message: Message, item: Item, time: object = None) -> About:
@@ -212,13 +176,6 @@ def _with_drift(
         verdict, whole = telling.raw(f"{name} (unfamiliar shape)")
         events = events + [named(event, "/whole") for event in whole]
     return verdict, events
-
-
-def named(event: Event, suffix: str) -> Event:
-    """Where an item has several events, each has a name of its own."""
-    assert event.source is not None
-    event.source = replace(event.source, uuid=event.source.uuid + suffix)
-    return event
 
 
 def _is_open(part: Part, message: Message) -> bool:

@@ -220,7 +220,7 @@ class TreeReader:
         item = self._item(file, identity, content)
         if file.size > self._means.max_item_bytes:
             blob = self._means.blobs.put_stream(_chunks(file.path))
-            return self._session.oversized(item, content, blob.digest)
+            return self._session.oversized_item(item, content, blob.digest)
         if whose is not None:
             return self._session.part(item, whose)
         assert of is not None
