@@ -69,10 +69,17 @@ def snapshot(path: str) -> Iterator[apsw.Connection]:
         try:
             connection.execute("BEGIN")
             yield connection
-            if before is not None and _version(connection, path) != before:
-                raise BlockingIOError(errno.EAGAIN, REPLACED, path)
+            _compare(connection, path, before)
+        except apsw.Error:
+            _compare(connection, path, before)  # a mixture may look damaged
+            raise
         finally:
             connection.close()
+
+
+def _compare(connection: apsw.Connection, path: str, before: _Version | None) -> None:
+    if before is not None and _version(connection, path) != before:
+        raise BlockingIOError(errno.EAGAIN, REPLACED, path)
 
 
 def columns(connection: apsw.Connection, table: str) -> frozenset[str]:
@@ -106,11 +113,11 @@ def _open(path: str) -> tuple[apsw.Connection, _Version | None]:
     """And, where no lock protects what is read, what to compare with afterwards."""
     connection = _connect(path, "mode=ro&readonly_shm=1")
     with _closed_on_failure(connection):
-        is_logged = _has_log(path)
-        if not _is_wal(connection, path) or (is_logged and os.path.exists(f"{path}-shm")):
+        is_open = os.path.exists(f"{path}-wal") and os.path.exists(f"{path}-shm")
+        if not _is_wal(connection, path) or is_open:
             return _frugal(connection), None
     connection.close()
-    if is_logged:
+    if _has_log(path):
         raise BlockingIOError(errno.EAGAIN, NOT_WHOLE, path)
     connection = _connect(path, "immutable=1")
     with _closed_on_failure(connection):
