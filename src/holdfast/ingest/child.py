@@ -30,6 +30,7 @@ from holdfast.sources.registry import source_by_agent
 
 NO_FILE: Final = "is not a regular file"
 LENGTH: Final = struct.Struct("<I")
+NICENESS: Final = 10  # what is said now goes before what was said last year
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -163,6 +164,7 @@ def _limit_memory(limit_bytes: int) -> None:
 
 
 def main() -> None:
+    os.nice(NICENESS)
     gc.disable()  # what parsing makes has no cycles; looking for them costs a twentieth
     replies = os.fdopen(os.dup(1), "wb", buffering=1 << 18)
     os.dup2(2, 1)  # a stray print must not land between frames
