@@ -16,6 +16,7 @@ from bench import (
     accounting,
     append,
     daemon_memory,
+    database,
     export,
     first_import,
     giants,
@@ -46,6 +47,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "search": search,
     "giants": giants,
     "sources": sources,
+    "database": database,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"

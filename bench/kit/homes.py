@@ -42,8 +42,8 @@ class Home:
         self.agents = {"claude": claude, "codex": path / "codex"}
         self.environ = {
             **plain_environ(),
+            "HOME": str(path),  # agents whose logs no bench names have none
             "HOLDFAST_HOME": str(path),
-            "HOME": str(path),  # where other agents would keep logs of their own
             "CLAUDE_CONFIG_DIR": str(self.agents["claude"]),
             "CODEX_HOME": str(self.agents["codex"]),
             **{_variable(key): str(value) for key, value in settings.items()},

@@ -37,6 +37,7 @@ BARS: Final = {
     "search": [Bar(25.0)] * 3,
     "giants": [Bar(200.0), Bar(200.0), Bar(250.0)] * 2,
     "sources": [Bar(2.0, "ratio")] * 4,  # half of Claude Code's speed, for each other agent
+    "database": [Bar(200.0), Bar(250.0), Bar(250.0)],
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,9 @@ class Blobs:
         digest = hashlib.blake2b(payload, digest_size=20).hexdigest()
         self.stored[digest] = payload
         return Blob(digest, len(payload), len(payload))
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob:
+        return self.put(b"".join(chunks))
 
 
 class Session:

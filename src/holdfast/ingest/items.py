@@ -144,7 +144,7 @@ class ItemReading:
             state = self._before.reader if self._before else b""
         self._cursor = replace(
             self._cursor,
-            offset=size,
+            offset=max(size, ledger.consumed),  # for whoever shows how far an import is
             size=size,
             mtime_ns=mtime_ns,
             ledger=ledger,

@@ -52,6 +52,7 @@ class Pending(msgspec.Struct, frozen=True, order=True, gc=False):
 class Plan(msgspec.Struct):
     pending: list[Pending] = []
     unread_bytes: int = 0
+    first_readings: int = 0  # of logs that are changed in place: each takes a child
     gone: list[tuple[str, str]] = []  # agent, path
     problems: dict[str, str] = {}  # path -> what the system said
 
@@ -94,10 +95,17 @@ def _look_into_stores(
         if not is_utf8_path(path) or source.store_of(path) != path:
             continue
         try:
-            for log, stamp in source.logs(path):
-                if is_changed(marks.pop(log.key, None), stamp):
+            found = list(source.logs(path))
+            share = os.path.getsize(path) // max(1, len(found))
+            for log, stamp in found:
+                mark = marks.pop(log.key, None)
+                if is_changed(mark, stamp):
                     plan.pending.append(Pending(stamp.mtime_ns, log.key, log.agent))
-                    plan.unread_bytes += 1 if log.member else stamp.size
+                    is_first = mark is None or mark.mtime_ns <= 0
+                    plan.first_readings += is_first and bool(log.member)
+                    # Nobody has weighed one session among many: it is taken to have its share.
+                    weighed = share if is_first else 1
+                    plan.unread_bytes += weighed if log.member else stamp.size
         except FileNotFoundError:
             continue
         except OSError as error:

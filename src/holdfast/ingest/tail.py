@@ -49,6 +49,7 @@ CLAIM_POLL_S: Final = 0.02
 READINGS_MAX: Final = 8  # logs that are open at the same time
 PROBLEMS_MAX: Final = 16
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
+FIRST_READINGS_MAX: Final = 4  # more of them share a few children instead of having one each
 RETRY_S: Final = 1.0
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
 
@@ -103,6 +104,7 @@ class Tail:
         self._marked: dict[str, None] = {}  # keys of logs
         self._claims = SessionClaims()
         self._readings = 0
+        self._children_at_once = asyncio.Semaphore(workers)
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._import: asyncio.Task[ImportReport] | None = None
@@ -421,9 +423,11 @@ class Tail:
         self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
-        # The session is claimed for this log already, so the importer has claims of its own.
-        with self._new_importer(SessionClaims()) as importer:
-            await asyncio.to_thread(importer.read, plan)
+        # As many children as an import may have: the memory budget leaves room for no more.
+        async with self._children_at_once:
+            # The session is claimed for this log already, so the importer has claims of its own.
+            with self._new_importer(SessionClaims()) as importer:
+                await asyncio.to_thread(importer.read, plan)
 
     def _note(self, path: str, problem: str) -> None:
         """For the status, until the log is read or gone; the newest when there are many."""
@@ -476,7 +480,11 @@ class Tail:
         self._problems = {path: why for path, why in self._problems.items() if path in unread}
         for path, problem in plan.problems.items():
             self._note(path, problem)
-        if plan.unread_bytes > self._inline_backlog or len(plan.pending) > PENDING_MAX:
+        if (
+            plan.unread_bytes > self._inline_backlog
+            or len(plan.pending) > PENDING_MAX
+            or plan.first_readings > FIRST_READINGS_MAX
+        ):
             for problem in (await self.import_all()).problems:
                 path, _, why = problem.partition(": ")
                 self._note(path, why)

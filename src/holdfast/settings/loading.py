@@ -216,7 +216,7 @@ class _Gathered:
     def _listed_beside(self, above: tuple[str, ...]) -> str:
         section = ".".join(above)
         beside = [doc.name for doc in self.docs.values() if doc.section == section]
-        return _listed(beside or (f"[{one}]" for one in self.sections))
+        return _listed(beside or (f"[{one}]" for one in self.sections if "." not in one))
 
     def _complain(self, origin: Origin, text: str) -> None:
         self.problems.append(_Problem(origin, text))

@@ -80,6 +80,8 @@ class BlobSink(Protocol):
 
     def put(self, payload: bytes) -> Blob: ...
 
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob: ...
+
 
 class LargeBlobSink(BlobSink, Protocol):
     """Where a reader puts what is too large to be held."""

@@ -1,0 +1,5 @@
+"""Goose: `<data>/goose/sessions/sessions.db`."""
+
+from holdfast.sources.agents.goose.source import Agent
+
+__all__ = ["Agent"]
