@@ -186,3 +186,18 @@ def test_blobs_are_told_with_their_sizes(store: BlobStore) -> None:
     assert isinstance(blob, Blob)
     assert blob.bytes == 10_000
     assert 0 < blob.stored_bytes < 200
+
+
+def test_what_can_be_read_again_is_written_once(tmp_path: Path) -> None:
+    store = BlobStore(str(tmp_path))
+    reads = 0
+
+    def read() -> list[bytes]:
+        nonlocal reads
+        reads += 1
+        return [b"har", b"bour"]
+
+    first, second = store.keep(read), store.keep(read)
+    assert first == second == store.put(b"harbour")
+    assert reads == 3, "twice to store it, once to see that it is there"
+    assert b"".join(store.get(first.digest)) == b"harbour"

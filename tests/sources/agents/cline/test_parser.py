@@ -333,6 +333,7 @@ def test_a_session_becomes_these_events(shelf: Cline) -> None:
         (Kind.PROVIDER_INFO, "system_prompt"),
     ]
     row = shelf.row(SESSION)
+    assert [event.at for event in events[:2]] == [AT, "2026-01-05T09:00:01.000Z"]
     assert row.usage == Usage(input=17, output=8, cache_read=3, cache_write=1)
     assert (row.title, row.project, row.model) == ("Tides", manifest["cwd"], "claude-sonnet")
     assert row.started_at == AT

@@ -13,7 +13,7 @@ from holdfast.sources.agents.cline.records import Manifest, Shown, read_manifest
 from holdfast.sources.base import Log, Means
 from holdfast.sources.documents import Piece, cut
 from holdfast.sources.loose import tolerant
-from holdfast.sources.text import instant_of_ms
+from holdfast.sources.text import instant, instant_of_ms
 from holdfast.sources.wholefiles import DocumentReader, beginning
 
 MANIFEST_BYTES_MAX: Final = 1_048_576
@@ -30,7 +30,15 @@ class SessionMessages(DocumentReader):
     arrays = frozenset({"messages"})
 
     def __init__(self, log: Log, means: Means) -> None:
-        super().__init__(log, means, ConversationParser(log, means.blobs, {}, cwd=_cwd(log)))
+        manifest = _manifest(log)
+        parser = ConversationParser(
+            log,
+            means.blobs,
+            {},
+            began_at=instant(manifest.started_at),
+            cwd=manifest.cwd or manifest.workspace_root or "",
+        )
+        super().__init__(log, means, parser)
 
 
 class SessionManifest(DocumentReader):
@@ -70,11 +78,10 @@ def _began_at(log: Log) -> str:
     )
 
 
-def _cwd(log: Log) -> str:
+def _manifest(log: Log) -> Manifest:
     name = log.relative.split("/")[0]
     written = beginning(os.path.join(log.root, name, f"{name}.json"), MANIFEST_BYTES_MAX)
-    manifest = tolerant(read_manifest, Raw(written), Manifest())
-    return manifest.cwd or manifest.workspace_root or ""
+    return tolerant(read_manifest, Raw(written), Manifest())
 
 
 def _times(path: str) -> dict[int, float]:

@@ -92,6 +92,7 @@ class Manifest(Struct):
 
     cwd: str | None = None
     workspace_root: str | None = None
+    started_at: str | None = None
 
 
 read_message: Final = msgspec.json.Decoder(Message).decode
