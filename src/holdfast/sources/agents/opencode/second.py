@@ -137,7 +137,7 @@ class _Telling(Telling):
         if len(raws) > PARTS_MAX:
             return self.raw("message/assistant (too many parts)")
         is_finished = bool(message.error or (message.time is not None and message.time.completed))
-        may_grow = not is_finished and 0 <= self.age_ms < QUIET_MS
+        may_grow = not is_finished and abs(self.age_ms) < QUIET_MS
         events: list[Event] = []
         for number, raw in enumerate(raws):
             found = loosely(_Part, bytes(raw))

@@ -140,7 +140,7 @@ class Session(Conversation):
         if part.type in SKIPPED_PARTS:
             return Read(item.size, "skipped")
         quiet_ms = self.now_ms() - item.updated_ms
-        is_open = _is_open(part, whose.message) and 0 <= quiet_ms < QUIET_MS
+        is_open = _is_open(part, whose.message) and abs(quiet_ms) < QUIET_MS  # clocks are set
         if is_open:
             self.leave_open(item)
         name = part.type or NO_TYPE
