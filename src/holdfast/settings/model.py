@@ -17,7 +17,10 @@ INGEST_WORKERS_MAX: Final = 16
 Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Workers = Annotated[int, Meta(ge=1, le=INGEST_WORKERS_MAX)]
-Folders = tuple[Annotated[str, Meta(min_length=1)], ...]
+Texts = tuple[Annotated[str, Meta(min_length=1)], ...]
+Patterns = Annotated[Texts, Meta(extra={"items": "patterns"})]
+Globs = Annotated[Texts, Meta(extra={"items": "globs"})]
+Rules = Annotated[Texts, Meta(extra={"items": "rules"})]
 
 
 def _unset(meaning: str) -> dict[str, str]:
@@ -126,12 +129,24 @@ class Ingest(Section, frozen=True):
     ] = 30
 
 
-class Claude(Section, frozen=True):
+class Agent(Section, frozen=True):
+    """What can be set of every agent."""
+
+    exclude_projects: Annotated[
+        Globs,
+        Meta(
+            description="Projects of which nothing is kept: patterns of their paths, where `*` "
+            "stands for a part of a name, `**` for folders, and what is below is meant too."
+        ),
+    ] = ()
+
+
+class Claude(Agent, frozen=True):
     enabled: Annotated[bool, Meta(description="Whether Claude Code's logs are read.")] = True
     roots: Annotated[
-        Folders,
+        Texts,
         Meta(
-            description="Folders that hold `projects/`; "
+            description="Texts that hold `projects/`; "
             "an empty list means $CLAUDE_CONFIG_DIR, else ~/.claude."
         ),
     ] = ()
@@ -141,9 +156,31 @@ class Sources(Section, frozen=True):
     claude: Annotated[Claude, Meta(description="The logs of Claude Code.")] = Claude()
 
 
+class Privacy(Section, frozen=True):
+    private_tags: Annotated[
+        bool,
+        Meta(description="Whether `<private>` parts are taken out before anything is kept."),
+    ] = True
+    secrets: Annotated[
+        bool,
+        Meta(description="Whether secrets are replaced by a marker that says of which kind."),
+    ] = True
+    allow: Annotated[
+        Patterns,
+        Meta(description="Regular expressions; a value that one of them matches whole is kept."),
+    ] = ()
+    extra: Annotated[
+        Rules,
+        Meta(
+            description="Secrets of your own, each as `kind=regular expression`; "
+            "it is searched inside text, without `^` and `$`."
+        ),
+    ] = ()
+
+
 class Recording(Section, frozen=True):
     allowed_write_roots: Annotated[
-        Folders,
+        Texts,
         Meta(
             description="The only folders that recordings, captures and exports may write below; "
             '"." is the folder that the command was run in.'
@@ -206,6 +243,9 @@ class Settings(Section, frozen=True):
     journal: Annotated[Journal, Meta(description="The database that keeps everything.")] = Journal()
     ingest: Annotated[Ingest, Meta(description="Reading the agents' logs.")] = Ingest()
     sources: Annotated[Sources, Meta(description="Where events come from.")] = Sources()
+    privacy: Annotated[
+        Privacy, Meta(description="What is taken out of the logs before anything of them is kept.")
+    ] = Privacy()
     recording: Annotated[Recording, Meta(description="Files that holdfast writes for people.")] = (
         Recording()
     )
