@@ -19,6 +19,7 @@ from holdfast.status.model import (
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PrivacyStatus,
     ProcessStatus,
     RootStatus,
     SessionBrief,
@@ -75,6 +76,7 @@ def sample() -> Json:
                 files=3,
                 gone_files=0,
                 unreadable_files=0,
+                excluded_files=0,
                 bytes=ByteCounts(seen=3_072, parsed=2_048, skipped=1_024),
                 unknown_types=[],
                 lag_bytes=0,
@@ -84,6 +86,7 @@ def sample() -> Json:
         sessions=SessionsStatus(1, 12, 4_096, 1_024, [brief("one", "A title")]),
         journal=JournalStatus("/data/journal.db", 2 * MIB, 0, 0, 0, 0, ""),
         importing=ImportStatus(running=False, done_bytes=0, total_bytes=0, sessions=0, events=0),
+        privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
         problems=[],
     )
     plain: Json = msgspec.to_builtins(status)
@@ -243,3 +246,14 @@ def test_parts_that_weigh_more_than_the_whole_leave_nothing_unaccounted() -> Non
 )
 def test_the_time_since_the_start_is_rounded_down(seconds: float, told: str) -> None:
     assert told in render(put(sample(), "daemon.uptime_s", seconds))
+
+
+def test_what_was_taken_out_and_what_is_left_alone_is_said() -> None:
+    status = put(sample(), "privacy.redactions", {"private": 1_200, "github-token": 3})
+    status = put(status, "sources.0.excluded_files", 2)
+    text = render(status)
+    assert "taken out: 1,200 private, 3 github-token" in text
+    assert "2 of excluded projects, left alone" in text
+    off = render(put(sample(), "privacy.secrets", value=False))
+    assert "switched off: privacy.secrets" in off
+    assert "Privacy" not in render(sample())

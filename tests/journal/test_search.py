@@ -24,6 +24,7 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.writer import SqliteWriter
 from holdfast.sources.claude import ClaudeSource
+from tests.support.doors import door
 
 SESSIONS = 60
 
@@ -50,6 +51,7 @@ class Corpus:
                 first_seq=0,
                 limits=ReadingLimits(65_536, 1 << 20),
                 blobs=blobs,
+                door=door(),
             )
             fd = os.open(file.path, os.O_RDONLY)
             for batch in reading.batches(fd):

@@ -67,6 +67,7 @@ def _offline(context: Context) -> dict[str, Any]:
     status = offline_status(
         reader,
         context.sources.values(),
+        privacy=context.settings.privacy,
         journal_path=paths.journal,
         data_dir=paths.data_dir,
         last_run=RunFile(paths.run_file).last(),
@@ -104,7 +105,7 @@ def render(status: dict[str, Any]) -> str:
     if status["importing"]["running"]:
         parts.append(_importing(status["importing"]))
     parts += [_source(source) for source in status["sources"]]
-    parts += [_journal(status), _sessions(status["sessions"])]
+    parts += [_journal(status), _privacy(status["privacy"]), _sessions(status["sessions"])]
     parts += [f"{bold('Problem')}  {plain(problem)}" for problem in status["problems"]]
     return "\n".join(part for part in parts if part)
 
@@ -183,6 +184,8 @@ def _source(source: dict[str, Any]) -> str:
         lines.append(
             f"  {source['unreadable_files']:,} cannot be read: {plain(source['last_error'])}"
         )
+    if source["excluded_files"]:
+        lines.append(f"  {source['excluded_files']:,} of excluded projects, left alone")
     lines += [f"  {path} does not exist yet" for path in missing]
     lines += [
         f"  unknown type {plain(each['type'])}: {counted(each['records'], 'record')}, kept raw"
@@ -201,6 +204,15 @@ def _journal(status: dict[str, Any]) -> str:
         + (f", {counted(journal['blobs'], 'payload')} beside it" if journal["blobs"] else "")
         + (f", {lag:,} events not searchable yet" if lag else "")
     )
+
+
+def _privacy(privacy: dict[str, Any]) -> str:
+    """What was taken out, the most first; and what is switched off, which one must not forget."""
+    taken = [f"{count:,} {plain(kind)}" for kind, count in privacy["redactions"].items()]
+    off = [name for name in ("private_tags", "secrets") if not privacy[name]]
+    said = [f"taken out: {', '.join(taken)}"] if taken else []
+    said += [f"switched off: {', '.join(f'privacy.{name}' for name in off)}"] if off else []
+    return f"{bold('Privacy')}   {'; '.join(said)}" if said else ""
 
 
 def _sessions(sessions: dict[str, Any]) -> str:

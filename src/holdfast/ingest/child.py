@@ -19,8 +19,11 @@ from typing import BinaryIO, Final
 import msgspec
 
 from holdfast.blobstore import BlobStore
+from holdfast.events import decode_lines
 from holdfast.ingest.reading import Known, Reading, ReadingLimits, known_contents
 from holdfast.journal.model import Batch, Cursor
+from holdfast.privacy import Door, cleaned_lines
+from holdfast.settings import Privacy
 from holdfast.sources.base import Log
 from holdfast.sources.registry import source_by_agent
 
@@ -35,6 +38,12 @@ class Setup(msgspec.Struct, frozen=True):
     blobs: str
     journal: str
     memory_limit_bytes: int
+    privacy: Privacy
+    screen: bytes  # for the door, compiled
+    excluded: dict[str, tuple[str, ...]] = {}  # agent -> patterns of projects
+
+    def door(self) -> Door:
+        return Door.from_settings(self.privacy, self.screen)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -74,13 +83,13 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
         return
     setup = msgspec.msgpack.decode(first, type=Setup)
     _limit_memory(setup.memory_limit_bytes)
-    blobs = BlobStore(setup.blobs)
+    blobs, door = BlobStore(setup.blobs), setup.door()
     write_frame(replies, Frame(), encoder)  # ready
     jobs = msgspec.msgpack.Decoder(Job)
     while (payload := read_frame(requests)) is not None:
         error = ""
         try:
-            for batch in _batches(jobs.decode(payload), setup, blobs):
+            for batch in _batches(jobs.decode(payload), setup, blobs, door):
                 write_frame(replies, Frame(batch), encoder)
         except OSError as problem:
             error = f"{problem.strerror or problem}"
@@ -91,7 +100,7 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
         write_frame(replies, Frame(error=error), encoder)
 
 
-def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+def _batches(job: Job, setup: Setup, blobs: BlobStore, door: Door) -> Iterator[Batch]:
     reading = Reading(
         source_by_agent(job.log.agent),
         job.log,
@@ -99,7 +108,8 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         first_seq=job.first_seq,
         limits=setup.limits,
         blobs=blobs,
-        known=_known(setup.journal, job.cursor) if job.cursor.must_compare else None,
+        door=door,
+        known=_known(setup.journal, job.cursor, door) if job.cursor.must_compare else None,
         sealed=True,
     )
     fd = os.open(job.log.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
@@ -111,12 +121,15 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         os.close(fd)
 
 
-def _known(journal: str, cursor: Cursor) -> Known:
+def _known(journal: str, cursor: Cursor, door: Door) -> Known:
+    """Compared as the door would let them in now: what was stored before a rule was may differ."""
     from holdfast.journal.reader import SqliteReader
 
     reader = SqliteReader(journal)
     try:
-        return known_contents(reader.events(cursor.session), but_origin=cursor.origin)
+        lines = reader.read(cursor.session)
+        events = (event for piece in lines for event in decode_lines(cleaned_lines(piece, door)))
+        return known_contents(events, but_origin=cursor.origin)
     finally:
         reader.close()
 

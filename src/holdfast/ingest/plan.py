@@ -17,12 +17,15 @@ from msgspec.structs import replace
 
 from holdfast.events import session_id
 from holdfast.ingest.child import Job
+from holdfast.ingest.exclusion import is_excluded
 from holdfast.ingest.reading import fresh_incarnation, starting_cursor, was_rewritten
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
 from holdfast.sources.base import Log, Source, is_utf8_path
 from holdfast.sources.walk import walk_folders
 
+PROJECT_BYTES_MAX: Final = 1_048_576  # of a log's beginning: its project stands there
+NOTHING_EXCLUDED: Final[Mapping[str, tuple[str, ...]]] = {}
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
 
 
@@ -41,11 +44,15 @@ class Plan(msgspec.Struct):
     problems: dict[str, str] = {}  # path -> what the system said
 
 
-def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
+def make_plan(
+    sources: Mapping[str, Source],
+    reader: JournalReader,
+    excluded: Mapping[str, tuple[str, ...]] = NOTHING_EXCLUDED,
+) -> Plan:
     plan = Plan()
     for mark in reader.marks():
         if mark.agent in sources:
-            _look_at_known(mark, plan)
+            _look_at_known(mark, plan, excluded.get(mark.agent, ()))
     for source in sources.values():
         for root in source.roots():
             for folder, names in walk_folders(root, lambda path, error: _note(plan, path, error)):
@@ -57,7 +64,7 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
     return plan
 
 
-def _look_at_known(mark: Mark, plan: Plan) -> None:
+def _look_at_known(mark: Mark, plan: Plan, excluded: tuple[str, ...]) -> None:
     try:
         about = os.stat(mark.path)
     except FileNotFoundError:
@@ -71,11 +78,16 @@ def _look_at_known(mark: Mark, plan: Plan) -> None:
         plan.problems[mark.path] = "is no longer a file"
         return
     if (mark.size, mark.mtime_ns) == (about.st_size, about.st_mtime_ns):
-        if not mark.gone_at and not mark.error:
+        if not mark.gone_at and not mark.error and not _is_let_in(mark, excluded):
             return
     elif about.st_size > mark.size:
         plan.unread_bytes += about.st_size - mark.size
     plan.pending.append(Pending(about.st_mtime_ns, mark.path, mark.agent))
+
+
+def _is_let_in(mark: Mark, excluded: tuple[str, ...]) -> bool:
+    """Whether a log that was left alone is to be read now."""
+    return bool(mark.excluded) and not is_excluded(mark.excluded, excluded)
 
 
 def _look_for_new(
@@ -140,6 +152,31 @@ def _anew(log: Log, cursor: Cursor, reader: JournalReader) -> Cursor:
 def unreadable(log: Log, reader: JournalReader, problem: str) -> Cursor:
     """The cursor of a log that cannot be read now: it says why, and moves nowhere."""
     return replace(_cursor(log, reader), error=problem)
+
+
+def excluded_cursor(
+    source: Source, log: Log, reader: JournalReader, excluded: tuple[str, ...]
+) -> Cursor | None:
+    """The cursor of a log of which nothing is kept: it says why, and moves nowhere."""
+    if not excluded:
+        return None
+    fd = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        about = os.fstat(fd)
+        names = source.projects_of(log, os.pread(fd, PROJECT_BYTES_MAX, 0))
+    finally:
+        os.close(fd)
+    project = next((name for name in names if is_excluded(name, excluded)), "")
+    if not project:
+        return None
+    return replace(
+        _cursor(log, reader),
+        size=about.st_size,
+        mtime_ns=about.st_mtime_ns,
+        gone_at="",
+        error="",
+        excluded=project,
+    )
 
 
 def gone(cursor: Cursor) -> Cursor:

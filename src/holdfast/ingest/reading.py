@@ -32,6 +32,7 @@ from holdfast.events import Event, Kind, Origin, Usage, encode_onto, event_id, o
 from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
 from holdfast.journal.index import text_of
 from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, Ledger, Text, Verdict
+from holdfast.privacy import Door
 from holdfast.sources.base import Log, Parser, Source
 from holdfast.sources.mending import SPACE, pieces
 
@@ -91,6 +92,7 @@ class Reading:
         first_seq: int,
         limits: ReadingLimits,
         blobs: BlobStore,
+        door: Door,
         known: Known | None = None,
         sealed: bool = False,
     ) -> None:
@@ -98,6 +100,8 @@ class Reading:
         self._cursor = cursor
         self._limits = limits
         self._blobs = blobs
+        self._door = door
+        self._suspect = True  # whether what is read now must go through the door by itself
         self._known = known or Known()
         self._known_left = self._known.total()
         self._compare_until = cursor.compare_until
@@ -117,14 +121,17 @@ class Reading:
 
     def batches(self, fd: int) -> Iterator[Batch]:
         """Batches of about a block, then one with the rest and the cursor at the end."""
-        for found in read_lines(fd, self._offset, self._limits.max_line_bytes):
+        suspects = self._door.suspects
+        for found in read_lines(fd, self._offset, self._limits.max_line_bytes, suspects):
             if isinstance(found, Lines):
+                self._suspect = found.suspect
                 lines, block_bytes = self._lines, self._limits.block_bytes
                 for content in found.contents:
                     self._whole(fd, content)
                     if len(lines) >= block_bytes or self._text_chars > TEXTS_CHARS_MAX:
                         yield self._batch(fd)
             elif isinstance(found, Torn):
+                self._suspect = True
                 self._seen = found.offset + len(found.content)
                 self._torn(found.content)
             elif found.whole:
@@ -166,8 +173,10 @@ class Reading:
             self._open_verdict = verdict
 
     def _take(self, content: bytes) -> Verdict:
-        """The events of what may be a record; the caller counts its bytes."""
+        """The events of what may be a record; the caller counts its bytes as the log has them."""
         offset = self._offset
+        if self._suspect:
+            content = self._door.clean(content)
         verdict, events = self._parser.parse(offset, content)
         part = 0
         for event in events:
@@ -213,13 +222,20 @@ class Reading:
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
         """A line over the cap goes to a blob by streaming; its event says where it is."""
-        preview = os.pread(fd, min(PREVIEW_BYTES, length), offset).decode("utf-8", "replace")
-        blob = self._blobs.put_stream(read_range(fd, offset, length))
+        preview = bytearray()
+
+        def seen(chunks: Iterator[bytes]) -> Iterator[bytes]:
+            for chunk in chunks:
+                preview.extend(chunk[: PREVIEW_BYTES - len(preview)])
+                yield chunk
+
+        clean = self._door.clean_stream(read_range(fd, offset, length))
+        blob = self._blobs.put_stream(seen(clean))
         about = {
             "type": OVERSIZED_TYPE,
             "bytes": blob.bytes,
             "blob": blob.digest,
-            "preview": preview,
+            "preview": preview.decode("utf-8", "replace"),
         }
         facts = self._parser.facts
         event = Event(
@@ -249,6 +265,7 @@ class Reading:
             texts=self._texts,
             unknown_types=self._take_unknown(),
             blobs=self._blobs.take_stored(),
+            redacted=self._door.take_found(),
         )
         if count and self._sealed:
             batch.blocks = [blocks.seal(self._lines, self._first_seq, count)]
@@ -294,6 +311,7 @@ class Reading:
             compare_until=self._compare_until,
             gone_at="",
             error="",
+            excluded="",
         )
         return self._cursor
 

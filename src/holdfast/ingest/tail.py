@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Final
 
@@ -25,11 +26,12 @@ from holdfast.blobstore import BlobStore
 from holdfast.ingest.child import NO_FILE, Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
-from holdfast.ingest.plan import Pending, Plan, make_job, make_plan, unreadable
+from holdfast.ingest.plan import Pending, Plan, excluded_cursor, make_job, make_plan, unreadable
 from holdfast.ingest.reading import Reading, was_rewritten
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
+from holdfast.privacy import Door
 from holdfast.sources.base import Log, Source
 from holdfast.sources.watch import Watcher, make_watcher
 
@@ -95,11 +97,13 @@ class Tail:
         self._reconcile = asyncio.Event()
         self._walk_s = 0.0  # what looking at all roots took of a processor
         self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._problems: dict[str, str] = {}  # path -> what keeps it from being read now
         self.progress = Progress()
 
     async def start(self) -> None:
         """Watch, and read what was missed while nobody watched."""
+        self._loop = asyncio.get_running_loop()
         roots = [root for source in self._sources.values() for root in source.roots()]
         self._watcher = make_watcher(roots, self._mark, self._missed)
         self._watcher.start()
@@ -117,6 +121,10 @@ class Tail:
         self._reconcile.set()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+    @cached_property
+    def _door(self) -> Door:
+        return self._setup.door()
 
     @property
     def importing(self) -> bool:
@@ -184,6 +192,17 @@ class Tail:
 
     def _progressed(self, progress: Progress) -> None:
         self.progress = progress
+
+    @contextmanager
+    def alone_with(self, session: str) -> Iterator[None]:
+        """On a thread: nobody reads this session meanwhile, nor goes on from where it stood."""
+        loop = self._loop
+        assert loop is not None
+        try:
+            with self._claims.alone_with(session):
+                yield
+        finally:
+            loop.call_soon_threadsafe(self._pump_marked)
 
     # From a change to a reading.
 
@@ -254,6 +273,8 @@ class Tail:
                 await self._unreadable(log, OSError(errno.EINVAL, NO_FILE))
                 return
             self._problems.pop(log.path, None)
+            if await self._is_excluded(log):
+                return
             hot = await self._hot_log(log)
             size = os.fstat(fd).st_size
             backlog = size - hot.cursor.offset
@@ -265,6 +286,22 @@ class Tail:
         finally:
             os.close(fd)
 
+    async def _is_excluded(self, log: Log) -> bool:
+        """Decided when a log is first met; one that is being read was let in."""
+        if not self._setup.excluded.get(log.agent) or log.agent_session_id in self._hot:
+            return False
+        cursor = await asyncio.to_thread(self._excluded_cursor, log)
+        if cursor is None:
+            return False
+        await asyncio.wrap_future(self._journal.save_cursors([cursor]))
+        return True
+
+    def _excluded_cursor(self, log: Log) -> Cursor | None:
+        with self._journal.reader() as reader:
+            return excluded_cursor(
+                self._sources[log.agent], log, reader, self._setup.excluded[log.agent]
+            )
+
     async def _read_here(self, fd: int, hot: _Hot) -> None:
         reading = Reading(
             self._sources[hot.log.agent],
@@ -273,6 +310,7 @@ class Tail:
             first_seq=hot.next_seq,
             limits=self._setup.limits,
             blobs=BlobStore(self._setup.blobs),
+            door=self._door,
         )
         for batch in reading.batches(fd):
             await asyncio.wrap_future(self._journal.submit(batch))
@@ -368,7 +406,7 @@ class Tail:
     def _plan(self) -> Plan:
         started_s = time.thread_time()
         with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader)
+            plan = make_plan(self._sources, reader, self._setup.excluded)
         self._walk_s = time.thread_time() - started_s
         return plan
 

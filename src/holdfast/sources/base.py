@@ -7,12 +7,15 @@ caller counts them by the verdict that the parser gives.
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
 import msgspec
 
 from holdfast.events import Event
 from holdfast.journal.model import Blob, Facts, Verdict
+
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9]")
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -36,6 +39,26 @@ def is_utf8_path(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def first_text(head: bytes, field: str) -> str:
+    """The first text that a line of JSON gives a field, "" when none does."""
+    for line in head.split(b"\n"):
+        if b'"' + field.encode() + b'"' not in line:
+            continue
+        try:
+            value = msgspec.json.decode(line, type=dict[str, msgspec.Raw]).get(field)
+            text = msgspec.json.decode(value, type=str) if value is not None else ""
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if text:
+            return text
+    return ""
+
+
+def folded(path: str) -> str:
+    """A path as the name of one folder: agents replace what is neither letter nor digit."""
+    return _NOT_PLAIN.sub("-", path)
 
 
 class BlobSink(Protocol):
@@ -72,6 +95,13 @@ class Source(Protocol):
 
     def identify(self, path: str) -> Log | None:
         """The log at a path below a root; None when the path is none of this source's logs."""
+        ...
+
+    def projects_of(self, log: Log, head: bytes) -> list[str]:
+        """The project of a log as far as its beginning and its place tell: for exclusion.
+
+        A whole path, or the name of a folder that a path was made into.
+        """
         ...
 
     def parser(self, log: Log, state: bytes, blobs: BlobSink) -> Parser:

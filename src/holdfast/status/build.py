@@ -18,6 +18,7 @@ from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
 from holdfast.library import Residency
 from holdfast.paths import Paths
+from holdfast.settings import Privacy, Settings
 from holdfast.snapshots import SessionStore, StoreStatus
 from holdfast.sources.base import Source
 from holdfast.status.lastrun import RunFile
@@ -28,6 +29,7 @@ from holdfast.status.model import (
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PrivacyStatus,
     ProcessStatus,
     RootStatus,
     SessionBrief,
@@ -49,6 +51,7 @@ class Running(Protocol):
     journal_problem: str
     last_journal_problem: str
     warnings: list[str]
+    settings: Settings
     sources: dict[str, Source]
     paths: Paths
     run_file: RunFile
@@ -82,6 +85,7 @@ class StatusBuilder:
         with daemon.journal.reader() as reader:
             sources = source_statuses(daemon.sources.values(), reader, tail.lag_bytes)
             totals = reader.totals()
+            privacy = privacy_status(daemon.settings.privacy, reader)
             sessions = sessions_status(reader, totals, daemon.residency)
             journal = journal_status(
                 totals,
@@ -99,6 +103,7 @@ class StatusBuilder:
             sessions=sessions,
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
+            privacy=privacy,
             problems=problems,
         )
 
@@ -146,6 +151,7 @@ def offline_status(
     reader: JournalReader | None,
     sources: Iterable[Source],
     *,
+    privacy: Privacy,
     journal_path: str,
     data_dir: str,
     last_run: LastRun | None,
@@ -170,6 +176,7 @@ def offline_status(
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
+        privacy=privacy_status(privacy, reader),
         problems=[],
     )
 
@@ -188,6 +195,7 @@ def source_statuses(
                 files=ledger.files,
                 gone_files=ledger.gone,
                 unreadable_files=ledger.unreadable,
+                excluded_files=ledger.excluded,
                 bytes=byte_counts(ledger),
                 unknown_types=[each for each in unknown if each.agent == source.agent],
                 lag_bytes=lag_bytes,
@@ -230,6 +238,11 @@ def journal_status(totals: Totals, path: str, *, waiting: int, last_problem: str
         blob_bytes=totals.blob_bytes,
         last_problem=last_problem,
     )
+
+
+def privacy_status(privacy: Privacy, reader: JournalReader | None) -> PrivacyStatus:
+    redactions = reader.redactions() if reader else {}
+    return PrivacyStatus(privacy.private_tags, privacy.secrets, redactions)
 
 
 def import_status(progress: Progress, *, running: bool) -> ImportStatus:

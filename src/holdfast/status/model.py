@@ -79,6 +79,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     files: int
     gone_files: int
     unreadable_files: int
+    excluded_files: int
     bytes: ByteCounts
     unknown_types: list[UnknownType]
     lag_bytes: int
@@ -121,6 +122,14 @@ class ImportStatus(msgspec.Struct, frozen=True):
     events: int
 
 
+class PrivacyStatus(msgspec.Struct, frozen=True):
+    """What the door does, and what it and `redact` took out so far, by kind."""
+
+    private_tags: bool
+    secrets: bool
+    redactions: dict[str, int]
+
+
 class Status(msgspec.Struct, frozen=True):
     schema_version: int
     daemon: DaemonStatus
@@ -129,6 +138,7 @@ class Status(msgspec.Struct, frozen=True):
     sessions: SessionsStatus
     journal: JournalStatus
     importing: ImportStatus
+    privacy: PrivacyStatus
     problems: list[str]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from holdfast.errors import Exit, HoldfastError
-from holdfast.sources.base import BlobSink, Log, is_utf8_path
+from holdfast.sources.base import BlobSink, Log, first_text, folded, is_utf8_path
 from holdfast.sources.claude.parser import AGENT, ClaudeParser
 
 _SUFFIX: Final = ".jsonl"
@@ -51,6 +51,14 @@ class ClaudeSource:
                 if path.startswith(root + "/"):
                     return _identify(path, root)
         return None
+
+    def projects_of(self, log: Log, head: bytes) -> list[str]:
+        """The folder's name says it again where no record does, or where they do not agree."""
+        folder = log.relative.partition("/")[0]
+        cwd = first_text(head, "cwd")
+        if cwd and folded(cwd) == folder:
+            return [cwd]
+        return [name for name in (cwd, folder) if name]
 
     def parser(self, log: Log, state: bytes, blobs: BlobSink) -> ClaudeParser:
         return ClaudeParser(log, state, blobs)
