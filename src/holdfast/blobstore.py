@@ -96,6 +96,11 @@ class BlobStore:
         if hasher.hexdigest() != digest:
             raise _damaged(digest)
 
+    def remove(self, digest: str) -> None:
+        """A payload that nothing refers to; one that is gone already is no error."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(digest))
+
     def path(self, digest: str) -> str:
         return os.path.join(self._folder, digest[:2], f"{digest}.zst")
 
@@ -117,6 +122,14 @@ class BlobStore:
     def _note(self, blob: Blob) -> Blob:
         self._stored.append(blob)
         return blob
+
+
+def digest_of(chunks: Iterable[bytes]) -> str:
+    """The name that a payload would be stored under."""
+    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for chunk in chunks:
+        hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _compressor() -> zstandard.ZstdCompressor:

@@ -35,7 +35,7 @@ def here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def test_every_promised_command_is_there() -> None:
     wanted = (
-        "up start stop restart status demo import sessions show search export config clean "
+        "up start stop restart status demo import sessions show search export config redact clean "
         "completion"
     )
     assert {name[0] for name in COMMANDS} == set(wanted.split())

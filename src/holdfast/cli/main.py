@@ -71,7 +71,15 @@ def _drop_output() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    from holdfast.cli import configuring, importing, lifecycle, reading, status, tidying
+    from holdfast.cli import (
+        configuring,
+        importing,
+        lifecycle,
+        reading,
+        redacting,
+        status,
+        tidying,
+    )
 
     parser = argparse.ArgumentParser(
         prog="holdfast",
@@ -82,6 +90,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(root=parser)  # for completion, which describes all of it
     parser.add_argument("-V", "--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in (lifecycle, importing, status, reading, configuring, tidying):
+    for group in (lifecycle, importing, status, reading, configuring, redacting, tidying):
         group.add_commands(commands)
     return parser
