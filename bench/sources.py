@@ -21,6 +21,8 @@ from holdfast.conformance.samples import NAMES, sample_of
 from holdfast.events import session_id
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.reading import Reading, starting_cursor
+from holdfast.privacy import Door
+from holdfast.settings import Privacy
 
 TITLE: Final = "Reading the records of each agent that writes lines"
 
@@ -34,6 +36,9 @@ class Cost(NamedTuple):
     ms_per_mb: float
     events: int
     bytes: int
+
+
+DOOR: Final = Door.from_settings(Privacy())
 
 
 def run(setting: Setting) -> Outcome:
@@ -87,6 +92,7 @@ def _read(log: OneLog, blobs: Path) -> Cost:
         first_seq=0,
         limits=LIMITS,
         blobs=BlobStore(str(blobs)),
+        door=DOOR,
         sealed=True,
     )
     gc.collect()

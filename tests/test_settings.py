@@ -475,7 +475,36 @@ def test_what_the_catalogue_finds_right_is_what_the_types_accept(key: str, value
         accepted = False
     else:
         accepted = True
-    assert (BY_KEY[key].fault(value) is None) == accepted
+    right = BY_KEY[key].fault(value) is None
+    assert right == accepted or (accepted and BY_KEY[key].items)  # patterns are looked at as well
+
+
+@pytest.mark.parametrize(
+    ("key", "items", "complaint"),
+    [
+        ("privacy.extra", ["no kind"], "item 1, 'no kind', is not kind=pattern"),
+        ("privacy.extra", ["Kind=x"], "is not kind=pattern"),
+        ("privacy.extra", ["k=x", "k=("], "item 2, 'k=(', is no regular expression: missing )"),
+        ("privacy.extra", ["k=^x"], "has '^', '$'"),
+        ("privacy.extra", ["k=x|y$"], "has '^', '$'"),
+        ("privacy.extra", [r"k=\Ax"], "has '^', '$'"),
+        ("privacy.extra", ["k=x*"], "matches nothing at all"),
+        ("privacy.allow", ["[a"], "is no regular expression: unterminated"),
+        ("privacy.allow", ["[[x]"], "is not clear"),
+        ("sources.claude.exclude_projects", ["src"], "is no whole path"),
+    ],
+)
+def test_a_pattern_that_cannot_be_is_told(key: str, items: list[str], complaint: str) -> None:
+    assert complaint in (BY_KEY[key].fault(items) or "")
+
+
+def test_signs_that_are_no_anchors_are_taken() -> None:
+    assert BY_KEY["privacy.extra"].fault([r"k=[^$]x\$\^", "k-2=a[]^]b"]) is None
+
+
+def test_a_pattern_in_a_variable_is_one_pattern() -> None:
+    assert BY_KEY["privacy.extra"].parse("k=a{2,3}:b") == ["k=a{2,3}:b"]
+    assert BY_KEY["privacy.extra"].parse('["k=a,b", "l=c"]') == ["k=a,b", "l=c"]
 
 
 # Generated files
@@ -494,8 +523,14 @@ def right_values(doc: SettingDoc) -> st.SearchStrategy[object]:
             return st.sampled_from(["{date}", "a {title}, {time}", "検索-{session}"])
         case "text":
             return st.text(min_size=1)
-        case _:
+        case "list of strings":
             return st.lists(st.text(min_size=1), max_size=3)
+        case "list of path patterns":
+            return st.lists(st.sampled_from(["/a", "~/b", "**/c", "/d,e:f"]), max_size=3)
+        case "list of regular expressions":
+            return st.lists(st.sampled_from(["a", "[a-z]{2,3}", "x:y", r"[\[]z"]), max_size=3)
+        case _:
+            return st.lists(st.sampled_from(["kind=a", "k-2=x[^y]=[$]"]), max_size=3)
 
 
 def bounds(doc: SettingDoc) -> tuple[int, int]:

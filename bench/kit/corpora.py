@@ -17,6 +17,8 @@ from holdfast.events import Event, decode_lines, session_id
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal.model import Batch
+from holdfast.privacy import Door
+from holdfast.settings import Privacy
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 
 BLOCK_BYTES: Final = 262_144  # the default of snapshots.block_bytes
@@ -110,6 +112,7 @@ def read_log(root: Path, path: Path, *, sealed: bool = False) -> Iterator[Batch]
         first_seq=0,
         limits=ReadingLimits(BLOCK_BYTES, MAX_LINE_BYTES),
         blobs=BlobStore(str(blobs)),
+        door=Door.from_settings(Privacy()),
         sealed=sealed,
     )
     fd = os.open(path, os.O_RDONLY)

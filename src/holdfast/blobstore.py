@@ -122,6 +122,7 @@ class BlobStore:
             pieces.close()
 
     def remove(self, digest: str) -> None:
+        """A payload that nothing refers to; one that is gone already is no error."""
         with suppress(FileNotFoundError):
             os.unlink(self.path(digest))
 
@@ -146,6 +147,14 @@ class BlobStore:
     def _note(self, blob: Blob) -> Blob:
         self._stored.append(blob)
         return blob
+
+
+def digest_of(chunks: Iterable[bytes]) -> str:
+    """The name that a payload would be stored under."""
+    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for chunk in chunks:
+        hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _compressor() -> zstandard.ZstdCompressor:

@@ -61,12 +61,15 @@ class Client:
     def post(self, path: str, /, **query: object) -> Any:
         return json.loads(b"".join(self.stream("POST", path, **query)))
 
-    def stream(self, method: str, path: str, /, **query: object) -> Iterator[bytes]:
+    def stream(
+        self, method: str, path: str, /, *, body: object = None, **query: object
+    ) -> Iterator[bytes]:
         asked = urlencode({key: value for key, value in query.items() if value not in (None, "")})
         connection = _UnixConnection(self._paths.socket)
         try:
             self._paths.check_socket_dir()
-            connection.request(method, quote(path) + (f"?{asked}" if asked else ""))
+            sent = None if body is None else json.dumps(body).encode()
+            connection.request(method, quote(path) + (f"?{asked}" if asked else ""), sent)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -81,10 +84,12 @@ class Client:
         finally:
             connection.close()
 
-    def lines(self, method: str, path: str, **query: object) -> Iterator[Any]:
+    def lines(
+        self, method: str, path: str, *, body: object = None, **query: object
+    ) -> Iterator[Any]:
         """A stream of JSON lines, each as soon as it is there."""
         rest = b""
-        for chunk in self.stream(method, path, **query):
+        for chunk in self.stream(method, path, body=body, **query):
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
                 yield json.loads(line)

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +47,7 @@ from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
 from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing, list_recordings
+from holdfast.redaction import Redactor, RedactProgress, RedactReport, RedactRequest
 from holdfast.server.app import make_app
 from holdfast.server.listen import Listener
 from holdfast.settings import Settings
@@ -58,7 +59,14 @@ from holdfast.status.build import StatusBuilder
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
-from holdfast.wiring import make_governor, make_recorder, make_setup, make_store, open_journal
+from holdfast.wiring import (
+    make_governor,
+    make_recorder,
+    make_redactor,
+    make_setup,
+    make_store,
+    open_journal,
+)
 
 MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
@@ -98,6 +106,8 @@ class Daemon:
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
         self._evictions: list[Eviction] = []  # not in the journal's audit yet
+        self._redacting = asyncio.Lock()
+        self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
         self.governor = make_governor(settings, self._level_changed, self.logs.operational)
 
@@ -127,6 +137,8 @@ class Daemon:
 
     def stop(self, reason: str, code: Exit = Exit.OK) -> None:
         """Ask for an orderly stop; the first reason counts."""
+        if self._redactor is not None:
+            self._redactor.stop()
         if not self._stop_reason:
             self._stop_reason = reason
             self.exit = code
@@ -265,6 +277,45 @@ class Daemon:
         """Recordings and commands, newest first. Reads the journal: for a thread."""
         with self.journal.reader() as reader:
             return list_recordings(reader, self.recorder.problems(), limit)
+
+    async def redact(
+        self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
+    ) -> RedactReport:
+        """Rewrite what is stored; what is in memory of it goes, and is read again from there."""
+        loop = asyncio.get_running_loop()
+
+        def rewritten(session: str) -> None:
+            loop.call_soon_threadsafe(self._drop, session)
+
+        async with self._redacting:  # one at a time: each makes the file anew
+            self._redactor = redactor = make_redactor(
+                self.settings,
+                self.paths,
+                self.journal,
+                asked.pattern,
+                alone=self.tail.alone_with,
+                on_rewritten=rewritten,
+                on_progress=on_progress,
+            )
+            try:
+                report = await asyncio.to_thread(
+                    redactor.run, asked.sessions, dry_run=asked.dry_run
+                )
+            finally:
+                self._redactor = None
+        self._write_status(await self.status())
+        self.logs.audit.info(
+            "journal.redacted",
+            dry_run=report.dry_run,
+            sessions=len(report.sessions),
+            events=report.events,
+            found=report.found,
+        )
+        return report
+
+    def _drop(self, session: str) -> None:
+        if session in self.store:
+            self.store.evict(session, "redacted")
 
     def residency(self, session: str) -> int | None:
         resident = self.store.resident(session)

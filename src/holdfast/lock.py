@@ -13,7 +13,12 @@ from holdfast.errors import Exit, HoldfastError
 LOOKS: Final = 5
 LOOK_AGAIN_S: Final = 0.01
 
-Role = Literal["daemon", "import", "clean"]
+Role = Literal["daemon", "import", "clean", "redact"]
+_DOING: Final[dict[str, str]] = {
+    "import": "an import",
+    "clean": "a clean-up",
+    "redact": "a redaction",
+}
 
 
 class AlreadyRunning(HoldfastError):
@@ -73,9 +78,8 @@ class JournalLock:
 
 def _who_holds(said: str) -> str:
     role, _, pid = said.partition(" ")
-    if role in ("import", "clean"):
-        what = {"import": "an import", "clean": "a clean-up"}[role]
-        return f"{what} is running (pid {pid}): wait for it, or end it with Ctrl-C where it runs"
+    if doing := _DOING.get(role):
+        return f"{doing} is running (pid {pid}): wait for it, or end it with Ctrl-C where it runs"
     return (
         f"the journal is held by another holdfast ({said}): use it with the other commands, or "
         "`holdfast stop` first"

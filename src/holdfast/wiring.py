@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, ClassVar, Final
 
+import msgspec
+
+from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor, OnChange, Thresholds
 from holdfast.governor.readings import Readings
 from holdfast.ingest.child import Setup
+from holdfast.ingest.exclusion import excluded_projects
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.spool import SpoolLimits
@@ -19,23 +23,44 @@ from holdfast.journal.writer import SqliteWriter
 from holdfast.library import FORMATS, Library
 from holdfast.observe import EventLog, Logs
 from holdfast.paths import Paths
+from holdfast.privacy import Door, compiled_apart, kept_screen
 from holdfast.recording.child import PAGE, page_by_child
 from holdfast.recording.conduct import Limits
 from holdfast.recording.destinations import Rules
 from holdfast.recording.recorder import Recorder
 from holdfast.recording.view import View
+from holdfast.redaction import Redactor
 from holdfast.settings import Settings
+from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 
 MIB: Final = 1 << 20
+PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
 
 
-def make_setup(settings: Settings, paths: Paths) -> Setup:
+class BadPattern(HoldfastError):
+    """A pattern that cannot be searched for."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
+def make_setup(
+    settings: Settings, paths: Paths, *, compile_screen: Callable[[], bytes] = compiled_apart
+) -> Setup:
     """What import children are told."""
     limits = ReadingLimits(settings.snapshots.block_bytes, settings.ingest.max_line_bytes)
     spool = SpoolLimits(paths.data_dir, settings.ingest.max_decompressed_bytes)
-    return Setup(limits, spool, paths.blobs, paths.journal, child_limit_bytes(settings))
+    return Setup(
+        limits,
+        spool,
+        paths.blobs,
+        paths.journal,
+        child_limit_bytes(settings),
+        privacy=settings.privacy,
+        screen=kept_screen(paths.state_dir, compile_screen),
+        excluded=excluded_projects(settings),
+    )
 
 
 def open_journal(
@@ -52,6 +77,19 @@ def open_journal(
         readers=settings.journal.readers,
         on_failure=on_failure,
     )
+
+
+def make_redactor(
+    settings: Settings, paths: Paths, journal: JournalService, pattern: str, **how: Any
+) -> Redactor:
+    """What the door would not let in now, and what fits a pattern of the moment."""
+    fault = fault_of_rule(f"{PATTERN_KIND}={pattern}") if pattern else None
+    if fault is not None:
+        raise BadPattern(f"the pattern {fault}")
+    extra = (*settings.privacy.extra, *([f"{PATTERN_KIND}={pattern}"] if pattern else []))
+    privacy = msgspec.structs.replace(settings.privacy, extra=extra)
+    door = Door.from_settings(privacy, kept_screen(paths.state_dir, compiled_apart))
+    return Redactor(journal, paths.blobs, door, files=[paths.status_file, paths.run_file], **how)
 
 
 def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> SessionStore:

@@ -20,6 +20,7 @@ from holdfast.status.model import (
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PrivacyStatus,
     ProcessStatus,
     RootStatus,
     SessionBrief,
@@ -76,6 +77,7 @@ def sample() -> Json:
                 files=3,
                 gone_files=0,
                 unreadable_files=0,
+                excluded_files=0,
                 bytes=ByteCounts(seen=3_072, parsed=2_048, skipped=1_024),
                 unknown_types=[],
                 lag_bytes=0,
@@ -87,6 +89,7 @@ def sample() -> Json:
         journal=JournalStatus("/data/journal.db", 2 * MIB, 0, 0, 0, 0, ""),
         importing=ImportStatus(running=False, done_bytes=0, total_bytes=0, sessions=0, events=0),
         recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
+        privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
         problems=[],
     )
     plain: Json = msgspec.to_builtins(status)
@@ -255,3 +258,14 @@ def test_who_records_is_told_how_it_stands_and_who_does_not_is_told_nothing() ->
     status["recordings"]["last_problems"] = ["no room", "::recrod: there is no ::recrod"]
     said = "Recorded  2 active, 1 paused, 1 command refused\n  no room\n  ::recrod: there is"
     assert said in render(status)
+
+
+def test_what_was_taken_out_and_what_is_left_alone_is_said() -> None:
+    status = put(sample(), "privacy.redactions", {"private": 1_200, "github-token": 3})
+    status = put(status, "sources.0.excluded_files", 2)
+    text = render(status)
+    assert "taken out: 1,200 private, 3 github-token" in text
+    assert "2 of excluded projects, left alone" in text
+    off = render(put(sample(), "privacy.secrets", value=False))
+    assert "switched off: privacy.secrets" in off
+    assert "Privacy" not in render(sample())

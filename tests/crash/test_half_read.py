@@ -20,6 +20,7 @@ from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
 from holdfast.sources.agents.claude import Agent as ClaudeSource
+from tests.support.doors import door
 from tests.support.home import talk
 
 
@@ -46,6 +47,7 @@ class Desk:
             first_seq=job.first_seq,
             limits=ReadingLimits(block_bytes=block_bytes, max_line_bytes=1_000_000),
             blobs=self._blobs,
+            door=door(),
         )
         fd = os.open(self.path, os.O_RDONLY)
         try:

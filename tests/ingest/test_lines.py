@@ -28,6 +28,10 @@ contents = st.lists(
 ).map(b"".join)
 
 
+def _never(_chunk: bytes) -> bool:
+    return False
+
+
 @contextmanager
 def file_of(content: bytes) -> Iterator[int]:
     with tempfile.TemporaryFile() as file:
@@ -56,7 +60,7 @@ def test_a_file_is_what_splitting_it_gives(
     position = offset
     ended = False
     with file_of(content) as fd, chunks_of(chunk):
-        for found in read_lines(fd, offset, cap):
+        for found in read_lines(fd, offset, cap, _never):
             assert not ended
             assert found.offset == position
             if isinstance(found, Lines):
@@ -82,13 +86,16 @@ def test_a_file_is_what_splitting_it_gives(
 
 def test_an_empty_file_has_no_lines() -> None:
     with file_of(b"") as fd:
-        assert list(read_lines(fd, 0, 100)) == []
-        assert list(read_lines(fd, 100, 100)) == []
+        assert list(read_lines(fd, 0, 100, _never)) == []
+        assert list(read_lines(fd, 100, 100, _never)) == []
 
 
 def test_reading_begins_where_it_is_told_also_inside_a_line() -> None:
     with file_of(b"abc\ndef\ngh") as fd:
-        assert list(read_lines(fd, 2, 100)) == [Lines(2, [b"c", b"def"]), Torn(8, b"gh")]
+        assert list(read_lines(fd, 2, 100, _never)) == [
+            Lines(2, [b"c", b"def"], suspect=False),
+            Torn(8, b"gh"),
+        ]
 
 
 def test_a_line_over_the_cap_is_told_and_not_held() -> None:
@@ -98,25 +105,28 @@ def test_a_line_over_the_cap_is_told_and_not_held() -> None:
         os.pwrite(file.fileno(), b"\nnext\n", 200 * MIB)
         tracemalloc.start()
         try:
-            found = list(read_lines(file.fileno(), 0, 4 * MIB))
+            found = list(read_lines(file.fileno(), 0, 4 * MIB, _never))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
     assert found == [
         Oversized(0, 200 * MIB, whole=True),
-        Lines(200 * MIB + 1, [b"next"]),
+        Lines(200 * MIB + 1, [b"next"], suspect=False),
     ]
     assert peak < 16 * MIB
 
 
 def test_a_long_line_without_its_end_ends_the_reading() -> None:
     with file_of(b"a\n" + b"x" * 100) as fd, chunks_of(10):
-        assert list(read_lines(fd, 0, 20)) == [Lines(0, [b"a"]), Oversized(2, 100, whole=False)]
+        assert list(read_lines(fd, 0, 20, _never)) == [
+            Lines(0, [b"a"], suspect=False),
+            Oversized(2, 100, whole=False),
+        ]
 
 
 def test_what_is_appended_to_a_long_line_meanwhile_is_not_taken_for_a_line() -> None:
     with file_of(b"x" * 100) as fd, chunks_of(10):
-        reading = read_lines(fd, 0, 20)
+        reading = read_lines(fd, 0, 20, _never)
         assert next(reading) == Oversized(0, 100, whole=False)
         os.pwrite(fd, b"y\nz\n", 100)
         assert list(reading) == []
@@ -125,8 +135,8 @@ def test_what_is_appended_to_a_long_line_meanwhile_is_not_taken_for_a_line() -> 
 @pytest.mark.parametrize("left", [0, 5, 12, 40])
 def test_a_file_that_shrinks_while_it_is_read_just_ends(left: int) -> None:
     with file_of(b"line one\n" * 20) as fd, chunks_of(16):
-        reading = read_lines(fd, 0, 64)
-        assert next(reading) == Lines(0, [b"line one"])
+        reading = read_lines(fd, 0, 64, _never)
+        assert next(reading) == Lines(0, [b"line one"], suspect=False)
         os.ftruncate(fd, left)
         rest = list(reading)
         assert all(isinstance(found, Torn | Lines) for found in rest)
@@ -144,7 +154,7 @@ def test_a_long_line_that_shrinks_while_it_is_measured_has_no_length_below_nothi
             return measure(fd, position)
 
         monkeypatch.setattr(lines_module, "find_newline", shrink)
-        assert list(read_lines(fd, 0, 20))[-1] == Oversized(2, 0, whole=False)
+        assert list(read_lines(fd, 0, 20, _never))[-1] == Oversized(2, 0, whole=False)
 
 
 def test_newlines_are_found_in_any_chunk() -> None:

@@ -303,7 +303,14 @@ def test_a_child_gives_sealed_blocks_of_the_same_lines(log: OneLog) -> None:
     with log.path.open("rb") as file:
         log.catch_up()
         reading = Reading(
-            log.source, log.log, start, first_seq=0, limits=LIMITS, blobs=log.blobs, sealed=True
+            log.source,
+            log.log,
+            start,
+            first_seq=0,
+            limits=LIMITS,
+            blobs=log.blobs,
+            door=log.door,
+            sealed=True,
         )
         blocks = [block for batch in reading.batches(file.fileno()) for block in batch.blocks]
     assert b"".join(unseal(block.data) for block in blocks) == log.read.lines

@@ -11,7 +11,7 @@ import pytest
 from holdfast.journal.conformance import REQUIREMENTS, Nonconformant, Requirement, Subject, name
 from holdfast.journal.memory import MemoryReader, MemoryWriter
 from holdfast.journal.model import AuditRecord, Batch, CommandRow, Recording, Run
-from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub
 from tests.journal.subjects import MemorySubject, SqliteSubject
 
 
@@ -78,6 +78,14 @@ class TakesACommandTwice(MemoryWriter):
         super().save_recordings(recordings, commands, commands_position)
 
 
+class RewritesTitlesFirst(MemoryWriter):
+    def rewrite(self, session: str, scrub: Scrub) -> int:
+        row = self._state.sessions.get(session)
+        if row is not None:
+            row.title = scrub.text(row.title)
+        return super().rewrite(session, scrub)
+
+
 class ReadsOneTooMany(MemoryReader):
     def read(
         self, session: str, from_seq: int = 0, to_seq: int | None = None, **options: Any
@@ -122,6 +130,7 @@ class Broken(MemorySubject):
         (SkipsWhatItLost, "texts that were not fed are read again after reopening"),
         (AuditsForEver, "the audit keeps the newest records only"),
         (TakesACommandTwice, "a command has one turn ever"),
+        (RewritesTitlesFirst, "a rewriting that fails changes nothing"),
         (ReadsOneTooMany, "any range of events can be read"),
         (SplitsRuns, "the global order has no gaps and merges neighbours"),
     ],

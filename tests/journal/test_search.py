@@ -25,6 +25,7 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.writer import SqliteWriter
 from holdfast.sources.agents.claude import Agent as ClaudeSource
+from tests.support.doors import door
 
 SESSIONS = 60
 
@@ -51,6 +52,7 @@ class Corpus:
                 first_seq=0,
                 limits=ReadingLimits(65_536, 1 << 20),
                 blobs=blobs,
+                door=door(),
             )
             fd = os.open(file.path, os.O_RDONLY)
             for batch in reading.batches(fd):

@@ -27,6 +27,7 @@ from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.snapshots.arena import Arena
 from holdfast.sources.agents.claude import Agent as ClaudeSource
+from tests.support.doors import door
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="needs /proc/self/smaps_rollup of Linux"
@@ -182,6 +183,7 @@ def canonical_lines(root: Path, path: Path) -> list[bytes]:
         first_seq=0,
         limits=ReadingLimits(block_bytes=BLOCK_BYTES, max_line_bytes=1 << 22),
         blobs=BlobStore(str(root / "blobs")),
+        door=door(),
     )
     with path.open("rb") as file:
         lines = b"".join(batch.lines for batch in reading.batches(file.fileno()))

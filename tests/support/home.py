@@ -27,7 +27,16 @@ from tests.support.waiting import until
 HOLDFAST: Final = (sys.executable, "-I", "-m", "holdfast")
 DAEMON: Final = (sys.executable, "-I", "-m", "holdfast.daemon")
 COMMAND_TIMEOUT_S: Final = 120.0
-AGENTS_VARIABLES: Final = ("CLAUDE_", "CODEX_", "COPILOT_", "PI_", "QWEN_")
+AGENTS_VARIABLES: Final = (
+    "CLAUDE_",
+    "CLINE_",
+    "CODEX_",
+    "COPILOT_",
+    "GEMINI_",
+    "GOOSE_",
+    "PI_",
+    "QWEN_",
+)
 PROJECT: Final = "-home-hana-src-tidepool"
 
 

@@ -19,6 +19,7 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log
+from tests.support.doors import door
 
 LIMITS: Final = ReadingLimits(block_bytes=4_096, max_line_bytes=4_000)
 SESSION: Final = "5e551035-0000-4000-a000-000000000001"
@@ -63,6 +64,7 @@ class OneLog:
         self.path.touch()
         self.limits = limits
         self.blobs = BlobStore(str(folder / "blobs"))
+        self.door = door()
         self.source = ClaudeSource([])
         self.log = Log("claude", str(self.path), str(folder), SESSION)
         self.cursor: Cursor = starting_cursor(self.log, session_id("claude", SESSION))
@@ -80,6 +82,7 @@ class OneLog:
             first_seq=self.read.lines.count(b"\n"),
             limits=self.limits,
             blobs=self.blobs,
+            door=self.door,
         )
         for batch in reading.batches(fd):
             assert batch.cursor is not None
@@ -104,6 +107,7 @@ class Shelf:
         self.source = ClaudeSource([str(self.root)])
         self.sources = {"claude": self.source}
         self.blobs = BlobStore(str(folder / "blobs"))
+        self.door = door()
         self.writer = SqliteWriter(str(folder / "journal.db"))
         self.reader = SqliteReader(str(folder / "journal.db"))
 
@@ -135,7 +139,7 @@ class Shelf:
         cursor = job.cursor
         known, kin = None, None
         if cursor.must_compare:
-            known, kin = comparing(self.source, log, cursor, self.reader)
+            known, kin = comparing(self.source, log, cursor, self.reader, self.door)
         reading = Reading(
             self.source,
             log,
@@ -143,6 +147,7 @@ class Shelf:
             first_seq=job.first_seq,
             limits=self.limits,
             blobs=self.blobs,
+            door=self.door,
             known=known,
             kin=kin,
             sealed=True,

@@ -24,6 +24,7 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.writer import SqliteWriter
 from holdfast.sources.base import MEMBER, ItemReader, Log, Means, Read, Source, Stamp, file_stamp
 from holdfast.sources.folders import FolderSource
+from tests.support.doors import door
 
 LIMITS: Final = ReadingLimits(block_bytes=4_096, max_line_bytes=4_000)
 BOOK: Final = ".book"
@@ -190,7 +191,7 @@ class ItemShelf:
             limits=self.limits,
             blobs=self.blobs,
             known=known or (lambda key: self.reader.item(session, key)),
-            clean=bytes,
+            door=door(),
         ).batches()
 
     def cursor(self, key: Path | str) -> Cursor:

@@ -68,6 +68,15 @@ def wake_ups(pid: int) -> int:
     return count
 
 
+def _has_not_begun(pid: int) -> bool:
+    """Until a child runs its own program it has our memory, and would be held to account for it."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as its, open("/proc/self/cmdline", "rb") as ours:
+            return its.read() == ours.read()
+    except OSError:
+        return False
+
+
 class Peak:
     """The most that a process tree took while it was watched."""
 
@@ -84,6 +93,8 @@ def watch_memory(pid: int) -> Iterator[Peak]:
         while not done.wait(_SAMPLE_S):
             if not is_alive(pid):
                 return
+            if _has_not_begun(pid):
+                continue
             peak.bytes = max(peak.bytes, readings.tree().footprint_bytes)
             peak.samples += 1
 

@@ -14,6 +14,7 @@ from holdfast.ingest.plan import is_changed
 from holdfast.ingest.reading import starting_cursor
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Facts, ItemMark, Ledger
 from holdfast.sources.base import ItemSource, Log
+from tests.support.doors import door
 
 MAX_ITEM_BYTES: Final = 100_000
 
@@ -54,7 +55,7 @@ class Kept:
             limits=ReadingLimits(block_bytes=4_096, max_line_bytes=MAX_ITEM_BYTES),
             blobs=self.blobs,
             known=dict(marks).get,
-            clean=bytes,
+            door=door(),
         )
         for number, batch in enumerate(reading.batches()):
             self._store(name, batch)

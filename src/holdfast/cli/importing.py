@@ -71,6 +71,7 @@ def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
     from holdfast.governor.readings import Readings
     from holdfast.ingest.importer import Importer, Progress
     from holdfast.lock import JournalLock
+    from holdfast.privacy import compiled
     from holdfast.wiring import make_setup, open_journal
 
     gc.disable()  # the process ends with the import, and nothing in it makes cycles
@@ -92,7 +93,7 @@ def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
             journal,
             context.sources,
             workers=settings.import_workers(os.cpu_count() or 1),
-            setup=make_setup(settings, paths),
+            setup=make_setup(settings, paths, compile_screen=compiled),
             on_progress=show,
         )
         try:

@@ -79,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
         lifecycle,
         reading,
         recording,
+        redacting,
         sources,
         status,
         tidying,
@@ -103,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
         recording,
         blobs,
         configuring,
+        redacting,
         tidying,
     )
     for group in groups:

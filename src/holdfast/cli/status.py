@@ -69,6 +69,7 @@ def _offline(context: Context) -> dict[str, Any]:
     status = offline_status(
         reader,
         context.sources.values(),
+        privacy=context.settings.privacy,
         journal_path=paths.journal,
         data_dir=paths.data_dir,
         last_run=RunFile(paths.run_file).last(),
@@ -107,7 +108,12 @@ def render(status: dict[str, Any]) -> str:
     if status["importing"]["running"]:
         parts.append(_importing(status["importing"]))
     parts += _sources(status["sources"])
-    parts += [_journal(status), _recordings(status["recordings"]), _sessions(status["sessions"])]
+    parts += [
+        _journal(status),
+        _recordings(status["recordings"]),
+        _privacy(status["privacy"]),
+        _sessions(status["sessions"]),
+    ]
     parts += [f"{bold('Problem')}  {plain(problem)}" for problem in status["problems"]]
     return "\n".join(part for part in parts if part)
 
@@ -200,6 +206,8 @@ def _source(source: dict[str, Any]) -> str:
         lines.append(
             f"  {source['unreadable_files']:,} cannot be read: {plain(source['last_error'])}"
         )
+    if source["excluded_files"]:
+        lines.append(f"  {source['excluded_files']:,} of excluded projects, left alone")
     lines += [f"  {path} does not exist yet" for path in missing]
     lines += expiring_lines(source["expiring"], "  ")
     lines += [
@@ -232,6 +240,15 @@ def _recordings(recordings: dict[str, Any]) -> str:
     lines = [f"{bold('Recorded')}  {', '.join(counts)}"]
     lines += [f"  {plain(problem)}" for problem in recordings["last_problems"][:PROBLEMS_SHOWN]]
     return "\n".join(lines)
+
+
+def _privacy(privacy: dict[str, Any]) -> str:
+    """What was taken out, the most first; and what is switched off, which one must not forget."""
+    taken = [f"{count:,} {plain(kind)}" for kind, count in privacy["redactions"].items()]
+    off = [name for name in ("private_tags", "secrets") if not privacy[name]]
+    said = [f"taken out: {', '.join(taken)}"] if taken else []
+    said += [f"switched off: {', '.join(f'privacy.{name}' for name in off)}"] if off else []
+    return f"{bold('Privacy')}   {'; '.join(said)}" if said else ""
 
 
 def _sessions(sessions: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,17 @@ from holdfast.ingest.plan import Plan, gone, make_job, make_plan
 from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal.memory import MemoryJournal, MemoryReader, MemoryWriter
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Facts
+from holdfast.privacy import Door
+from holdfast.settings import Privacy
 from holdfast.sources.base import LineSource, Log
 
 LIMITS: Final = ReadingLimits(block_bytes=16_384, max_line_bytes=1_048_576)
+
+
+@cache
+def _door() -> Door:
+    """As it is by default: what is private or secret in a sample is taken out."""
+    return Door.from_settings(Privacy())
 
 
 class OneLog:
@@ -70,6 +79,7 @@ class OneLog:
             first_seq=self.lines.count(b"\n"),
             limits=self._limits,
             blobs=self._blobs,
+            door=_door(),
         )
         with open(self.path, "rb") as file:
             for batch in reading.batches(file.fileno()):
@@ -125,7 +135,7 @@ class Shelf:
         job = make_job(self.source, log, self.reader)
         cursor, known, kin = job.cursor, None, None
         if cursor.must_compare:
-            known, kin = comparing(self.source, log, cursor, self.reader)
+            known, kin = comparing(self.source, log, cursor, self.reader, _door())
         reading = Reading(
             self.source,
             log,
@@ -133,6 +143,7 @@ class Shelf:
             first_seq=job.first_seq,
             limits=LIMITS,
             blobs=self._blobs,
+            door=_door(),
             known=known,
             kin=kin,
             sealed=True,

@@ -22,13 +22,16 @@ from msgspec.structs import replace
 
 from holdfast.blobstore import BlobStore
 from holdfast.errors import HoldfastError
+from holdfast.events import decode_lines
 from holdfast.ingest.gathering import ReadingLimits
-from holdfast.ingest.items import ItemReading
+from holdfast.ingest.items import Excluded, ItemReading
 from holdfast.ingest.kinship import Kin, find_kin, peek
 from holdfast.ingest.reading import COMPARE_AHEAD_BYTES, Known, Reading, known_contents
 from holdfast.ingest.spool import SpoolLimits, spooled, stamped
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.protocol import JournalReader
+from holdfast.privacy import Door, cleaned_lines
+from holdfast.settings import Privacy
 from holdfast.sources.base import NO_FILE, ItemSource, LineSource, Log, Stamp, is_compressed
 from holdfast.sources.registry import source_by_agent
 
@@ -48,6 +51,12 @@ class Setup(msgspec.Struct, frozen=True):
     blobs: str
     journal: str
     memory_limit_bytes: int
+    privacy: Privacy
+    screen: bytes  # for the door, compiled
+    excluded: dict[str, tuple[str, ...]] = {}  # agent -> patterns of projects
+
+    def door(self) -> Door:
+        return Door.from_settings(self.privacy, self.screen)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -61,6 +70,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
 
     batch: Batch | None = None
     error: str = ""
+    excluded: Cursor | None = None  # nothing is kept of the log: its cursor says why
 
 
 def write_frame(stream: BinaryIO, frame: msgspec.Struct, encoder: msgspec.msgpack.Encoder) -> None:
@@ -87,14 +97,16 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
         return
     setup = msgspec.msgpack.decode(first, type=Setup)
     _limit_memory(setup.memory_limit_bytes)
-    blobs = BlobStore(setup.blobs)
+    blobs, door = BlobStore(setup.blobs), setup.door()
     write_frame(replies, Frame(), encoder)  # ready
     jobs = msgspec.msgpack.Decoder(Job)
     while (payload := read_frame(requests)) is not None:
-        error = ""
+        error, excluded = "", None
         try:
-            for batch in _batches(jobs.decode(payload), setup, blobs):
+            for batch in _batches(jobs.decode(payload), setup, blobs, door):
                 write_frame(replies, Frame(batch), encoder)
+        except Excluded as left_alone:
+            excluded = left_alone.cursor
         except OSError as problem:
             error = f"{problem.strerror or problem}"
         except HoldfastError as problem:
@@ -103,12 +115,12 @@ def run(requests: BinaryIO, replies: BinaryIO) -> None:
             error = (
                 "reading it takes more memory than the budget leaves: raise daemon.max_memory_mb"
             )
-        write_frame(replies, Frame(error=error), encoder)
+        write_frame(replies, Frame(error=error, excluded=excluded), encoder)
 
 
-def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+def _batches(job: Job, setup: Setup, blobs: BlobStore, door: Door) -> Iterator[Batch]:
     if job.log.in_place:
-        yield from _items(job, setup, blobs)
+        yield from _items(job, setup, blobs, door)
         return
     fd = os.open(job.log.path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
     try:
@@ -116,33 +128,36 @@ def _batches(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, NO_FILE)
         if is_compressed(job.log.path):
-            yield from _decompressed(fd, Stamp(about.st_size, about.st_mtime_ns), job, setup, blobs)
+            stamp = Stamp(about.st_size, about.st_mtime_ns)
+            yield from _decompressed(fd, stamp, job, setup, blobs, door)
         else:
-            yield from _reading(job, job.cursor, setup, blobs).batches(fd)
+            yield from _reading(job, job.cursor, setup, blobs, door).batches(fd)
     finally:
         os.close(fd)
 
 
 def _decompressed(
-    fd: int, stamp: Stamp, job: Job, setup: Setup, blobs: BlobStore
+    fd: int, stamp: Stamp, job: Job, setup: Setup, blobs: BlobStore, door: Door
 ) -> Iterator[Batch]:
     with spooled(fd, setup.spool) as spool:
         cursor = job.cursor
         if cursor.must_compare:  # whoever planned it knew only how large it is compressed
             until = max(cursor.compare_until, spool.bytes + COMPARE_AHEAD_BYTES)
             cursor = replace(cursor, compare_until=until)
-        yield from stamped(_reading(job, cursor, setup, blobs).batches(spool.fd), spool, stamp)
+        yield from stamped(
+            _reading(job, cursor, setup, blobs, door).batches(spool.fd), spool, stamp
+        )
         if spool.problem:
             raise NotWhole(spool.problem)
 
 
-def _reading(job: Job, cursor: Cursor, setup: Setup, blobs: BlobStore) -> Reading:
+def _reading(job: Job, cursor: Cursor, setup: Setup, blobs: BlobStore, door: Door) -> Reading:
     source = source_by_agent(job.log.agent)
     assert isinstance(source, LineSource)
     known, kin = None, None
     if cursor.must_compare:
         with _journal(setup.journal) as reader:
-            known, kin = comparing(source, job.log, cursor, reader)
+            known, kin = comparing(source, job.log, cursor, reader, door)
     return Reading(
         source,
         job.log,
@@ -150,13 +165,14 @@ def _reading(job: Job, cursor: Cursor, setup: Setup, blobs: BlobStore) -> Readin
         first_seq=job.first_seq,
         limits=setup.limits,
         blobs=blobs,
+        door=door,
         known=known,
         kin=kin,
         sealed=True,
     )
 
 
-def _items(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
+def _items(job: Job, setup: Setup, blobs: BlobStore, door: Door) -> Iterator[Batch]:
     source = source_by_agent(job.log.agent)
     assert isinstance(source, ItemSource)
     with _journal(setup.journal) as reader:
@@ -172,7 +188,8 @@ def _items(job: Job, setup: Setup, blobs: BlobStore) -> Iterator[Batch]:
             limits=setup.limits,
             blobs=blobs,
             known=known if job.first_seq else lambda _key: None,
-            clean=bytes,
+            door=door,
+            excluded=setup.excluded.get(job.log.agent, ()),
             sealed=True,
         ).batches()
 
@@ -189,10 +206,15 @@ def _journal(path: str) -> Iterator[JournalReader]:
 
 
 def comparing(
-    source: LineSource, log: Log, cursor: Cursor, reader: JournalReader
+    source: LineSource, log: Log, cursor: Cursor, reader: JournalReader, door: Door
 ) -> tuple[Known, Kin | None]:
-    """What a log may repeat of its own session, and of others."""
-    known = known_contents(reader.events(cursor.session), but_origin=cursor.origin)
+    """What a log may repeat of its own session, and of others.
+
+    Compared as the door would let it in now: what was stored before a rule was may differ.
+    """
+    lines = reader.read(cursor.session)
+    events = (event for piece in lines for event in decode_lines(cleaned_lines(piece, door)))
+    known = known_contents(events, but_origin=cursor.origin)
     return known, find_kin(peek(source, log), reader)
 
 

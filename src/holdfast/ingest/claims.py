@@ -7,6 +7,12 @@ session that a child has read is `stale` to the tail: what it remembers of the l
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+CLAIM_POLL_S: Final = 0.02
 
 
 class SessionClaims:
@@ -30,6 +36,16 @@ class SessionClaims:
             self._held.discard(session)
             if stale:
                 self._stale.add(session)
+
+    @contextmanager
+    def alone_with(self, session: str) -> Iterator[None]:
+        """For whoever changes what is stored of a session: waits until nobody reads it."""
+        while not self.take(session):
+            time.sleep(CLAIM_POLL_S)
+        try:
+            yield
+        finally:
+            self.release(session, stale=True)
 
     def take_stale(self, session: str) -> bool:
         """Whether a child has read the session since it was last asked."""

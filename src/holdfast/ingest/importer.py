@@ -25,8 +25,16 @@ from holdfast.errors import HoldfastError
 from holdfast.ingest.child import Frame, Job, Setup, read_frame, write_frame
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.kinship import family, peek
-from holdfast.ingest.plan import Pending, Plan, gone, make_job, make_plan, unreadable
-from holdfast.journal.model import Batch, FilesLedger
+from holdfast.ingest.plan import (
+    Pending,
+    Plan,
+    excluded_cursor,
+    gone,
+    make_job,
+    make_plan,
+    unreadable,
+)
+from holdfast.journal.model import Batch, Cursor, FilesLedger
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
@@ -123,7 +131,7 @@ class Importer:
         """Find out what is unread, read it, and say what there is now."""
         started = time.monotonic()
         with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader)
+            plan = make_plan(self._sources, reader, self._setup.excluded)
         self.read(plan)
         self._journal.settle()
         with self._journal.reader() as reader:
@@ -268,9 +276,16 @@ class Importer:
     def _read(self, child: _Child, log: Log) -> None:
         try:
             with self._journal.reader() as reader:
-                job = make_job(self._sources[log.agent], log, reader)
+                left_alone = self._excluded(log, reader)
+                job = (
+                    make_job(self._sources[log.agent], log, reader) if left_alone is None else None
+                )
         except OSError as error:
             self._refused(log, error.strerror or str(error))
+            return
+        if job is None:
+            assert left_alone is not None
+            self._journal.save_cursors([left_alone]).result()
             return
         unstored: deque[tuple[Batch, Future[None]]] = deque()
         offset = 0 if log.in_place else job.cursor.offset
@@ -280,6 +295,8 @@ class Importer:
                     while unstored:  # what says where the log stands now must be stored first
                         offset = self._stored(*unstored.popleft(), offset)
                     self._refused(log, frame.error)
+                if frame.excluded is not None:
+                    self._journal.save_cursors([frame.excluded]).result()
                 if frame.batch is not None:
                     unstored.append((frame.batch, self._journal.submit(frame.batch)))
                 if len(unstored) >= UNSTORED_BATCHES_MAX:
@@ -287,6 +304,10 @@ class Importer:
         finally:  # what a child gave before it died is stored, so it is to be shown
             while unstored:
                 offset = self._stored(*unstored.popleft(), offset)
+
+    def _excluded(self, log: Log, reader: JournalReader) -> Cursor | None:
+        patterns = self._setup.excluded.get(log.agent, ())
+        return excluded_cursor(self._sources[log.agent], log, reader, patterns)
 
     def _refused(self, log: Log, problem: str) -> None:
         self._problem(f"{log.path}: {problem}")

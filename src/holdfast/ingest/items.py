@@ -17,7 +17,7 @@ what is known.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
@@ -26,8 +26,20 @@ from msgspec.structs import replace
 
 from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Kind, Usage, event_id
+from holdfast.ingest.exclusion import is_excluded
 from holdfast.ingest.gathering import Gathering, ReadingLimits
-from holdfast.journal.model import NO_BYTES, NO_USAGE, Batch, Cursor, ItemMark, Ledger, Verdict
+from holdfast.journal.model import (
+    NO_BYTES,
+    NO_USAGE,
+    Batch,
+    Blob,
+    Cursor,
+    Facts,
+    ItemMark,
+    Ledger,
+    Verdict,
+)
+from holdfast.privacy import Door
 from holdfast.sources.base import ItemReader, ItemSource, Log, Means
 
 UNFINISHED_NS: Final = -1  # of a cursor: no file was ever written then
@@ -35,6 +47,31 @@ NAMES_MAX: Final = 262_144  # that are told apart in one reading
 _ID_BITS: Final = 48
 
 Known = Callable[[int], ItemMark | None]
+
+
+class Excluded(Exception):
+    """Nothing is kept of the log; `cursor` says why."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        super().__init__(cursor.excluded)
+        self.cursor = cursor
+
+
+class CleanBlobs:
+    """Puts what is streamed into a payload through the door; the rest comes out of it already."""
+
+    def __init__(self, blobs: BlobStore, door: Door) -> None:
+        self._blobs = blobs
+        self._door = door
+
+    def put(self, payload: bytes) -> Blob:
+        return self._blobs.put(payload)
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob:
+        return self._blobs.put_stream(self._door.clean_stream(chunks))
+
+    def keep(self, read: Callable[[], Iterable[bytes]]) -> Blob:
+        return self._blobs.keep(lambda: self._door.clean_stream(read()))
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -57,16 +94,19 @@ class ItemReading:
         limits: ReadingLimits,
         blobs: BlobStore,
         known: Known,
-        clean: Callable[[bytes], bytes],
+        door: Door,
+        excluded: Sequence[str] = (),
         sealed: bool = False,
     ) -> None:
         self._cursor = cursor
+        self._door = door
+        self._excluded = excluded
         self._before = msgspec.msgpack.decode(cursor.state, type=_State) if cursor.state else None
         self._turn = self._before.turn if self._before else 0
         self._known = known
         self._names: dict[int, int] = {}  # of this reading, and how often each came
         self._unknown: dict[str, tuple[int, int]] = {}
-        means = Means(blobs, clean, limits.max_line_bytes)
+        means = Means(CleanBlobs(blobs, door), door.clean, limits.max_line_bytes)
         self._reader: ItemReader = source.reader(
             log, self._before.reader if self._before else b"", means
         )
@@ -78,6 +118,7 @@ class ItemReading:
         """Batches of about a block, then one with the rest and the cursor at the end."""
         with closing(self._reader) as reader:
             for read in reader.read():
+                self._refuse_excluded(reader.facts)
                 self._counts[read.verdict] += read.size
                 new = [event for event in read.events if self._take(event)]
                 if reader.unknown:
@@ -85,6 +126,22 @@ class ItemReading:
                 if self._gathering.is_full:
                     yield self._batch(finished=False)
             yield self._batch(finished=True)
+
+    def _refuse_excluded(self, facts: Facts) -> None:
+        """Before anything is stored: where a session belongs is known with its first item."""
+        for project in (facts.cwd, facts.project) if self._excluded else ():
+            if project and is_excluded(project, self._excluded):
+                stamp = self._reader.stamp
+                raise Excluded(
+                    replace(
+                        self._cursor,
+                        size=stamp.size,
+                        mtime_ns=stamp.mtime_ns,
+                        gone_at="",
+                        error="",
+                        excluded=project,
+                    )
+                )
 
     def _note_unknown(self, *, is_new: bool) -> None:
         """What is read again and again is counted once."""
@@ -152,8 +209,11 @@ class ItemReading:
             compare_until=0,
             gone_at="",
             error="",
+            excluded="",
         )
-        return self._gathering.batch(self._reader.facts, self._cursor, self._unknown)
+        batch = self._gathering.batch(self._reader.facts, self._cursor, self._unknown)
+        batch.redacted = self._door.take_found()
+        return batch
 
 
 def name_key(name: str) -> int:

@@ -62,9 +62,14 @@ def peek(source: LineSource, log: Log) -> Facts:
 
 
 def _head(path: str) -> list[bytes]:
+    return beginning(path).split(b"\n")
+
+
+def beginning(path: str) -> bytes:
+    """What a log begins with, compressed or not; more of it when its first line is long."""
     if is_compressed(path):
         with open(path, "rb") as file:
-            return _beginning(file).split(b"\n")
+            return _decompressed(file)
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         head = os.pread(fd, HEAD_BYTES, 0)
@@ -72,10 +77,10 @@ def _head(path: str) -> list[bytes]:
             head = os.pread(fd, HEAD_BYTES_MAX, 0)
     finally:
         os.close(fd)
-    return head.split(b"\n")
+    return head
 
 
-def _beginning(file: BinaryIO) -> bytes:
+def _decompressed(file: BinaryIO) -> bytes:
     """Of a compressed log; nothing of one that is damaged: reading it says so."""
     head = b""
     with suppress(zstandard.ZstdError), zstandard.ZstdDecompressor().stream_reader(file) as whole:

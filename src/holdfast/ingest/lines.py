@@ -9,7 +9,7 @@ the parser can tell whether it is whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ class Lines(msgspec.Struct, frozen=True, gc=False):
 
     offset: int
     contents: list[bytes]
+    suspect: bool  # whether any of them may hold what is to be taken out
 
 
 class Torn(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +40,13 @@ class Oversized(msgspec.Struct, frozen=True, gc=False):
     whole: bool
 
 
-def read_lines(fd: int, offset: int, max_line_bytes: int) -> Iterator[Lines | Torn | Oversized]:
-    """Everything from `offset` to where the file ends now; an unfinished long line ends it too."""
+def read_lines(
+    fd: int, offset: int, max_line_bytes: int, suspects: Callable[[bytes], bool]
+) -> Iterator[Lines | Torn | Oversized]:
+    """Everything from `offset` to where the file ends now; an unfinished long line ends it too.
+
+    `suspects` is asked of whole chunks, before they are cut: a call per line costs ten times that.
+    """
     chunk_bytes = min(CHUNK_BYTES, max_line_bytes)
     carry = b""
     position = offset
@@ -49,9 +55,14 @@ def read_lines(fd: int, offset: int, max_line_bytes: int) -> Iterator[Lines | To
         position += len(chunk)
         newline = chunk.rfind(b"\n")
         if newline >= 0:
-            whole = chunk[:newline]
-            yield Lines(start, (carry + whole if carry else whole).split(b"\n"))
-            carry = chunk[newline + 1 :]
+            suspect = suspects(chunk)
+            contents = chunk.split(b"\n")
+            behind = contents.pop()
+            if carry:
+                contents[0] = carry + contents[0]
+                suspect = suspect or suspects(contents[0])
+            yield Lines(start, contents, suspect)
+            carry = behind
         elif len(carry) + len(chunk) <= max_line_bytes:
             carry += chunk
         else:

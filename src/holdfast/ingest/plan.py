@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from holdfast.events import session_id
 from holdfast.ingest.child import Job
-from holdfast.ingest.kinship import is_settled, peek, relatives
+from holdfast.ingest.exclusion import is_excluded
+from holdfast.ingest.kinship import beginning, is_settled, peek, relatives
 from holdfast.ingest.reading import (
     COMPARE_AHEAD_BYTES,
     fresh_incarnation,
@@ -38,6 +39,7 @@ from holdfast.sources.base import (
 )
 from holdfast.sources.walk import walk_folders
 
+NOTHING_EXCLUDED: Final[Mapping[str, tuple[str, ...]]] = {}
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
 
 
@@ -57,7 +59,11 @@ class Plan(msgspec.Struct):
     problems: dict[str, str] = {}  # path -> what the system said
 
 
-def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
+def make_plan(
+    sources: Mapping[str, Source],
+    reader: JournalReader,
+    excluded: Mapping[str, tuple[str, ...]] = NOTHING_EXCLUDED,
+) -> Plan:
     plan = Plan()
     in_place: dict[str, dict[str, Mark]] = {agent: {} for agent in sources}
     for mark in reader.marks():
@@ -65,7 +71,7 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
         if source is None:
             continue
         if store_of_key(source, mark.path) is None:
-            _look_at_known(mark, plan)
+            _look_at_known(mark, plan, excluded.get(mark.agent, ()))
         else:
             in_place[mark.agent][mark.path] = mark
     for source in sources.values():
@@ -76,7 +82,9 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
             ):
                 if is_utf8_path(folder):
                     _look_for_new(source, folder, names, reader, plan)
-                    _look_into_stores(source, folder, names, marks, plan)
+                    _look_into_stores(
+                        source, folder, names, marks, plan, excluded.get(source.agent, ())
+                    )
                 else:
                     plan.problems[_shown(folder)] = NOT_UTF8
         _look_for_gone(source, marks, plan)
@@ -85,7 +93,12 @@ def make_plan(sources: Mapping[str, Source], reader: JournalReader) -> Plan:
 
 
 def _look_into_stores(
-    source: Source, folder: str, names: list[str], marks: dict[str, Mark], plan: Plan
+    source: Source,
+    folder: str,
+    names: list[str],
+    marks: dict[str, Mark],
+    plan: Plan,
+    excluded: tuple[str, ...],
 ) -> None:
     """Logs that are changed in place; of `marks`, what is left at the end was not met."""
     if not isinstance(source, ItemSource):
@@ -99,7 +112,7 @@ def _look_into_stores(
             share = os.path.getsize(path) // max(1, len(found))
             for log, stamp in found:
                 mark = marks.pop(log.key, None)
-                if is_changed(mark, stamp):
+                if is_changed(mark, stamp) or (mark is not None and _is_let_in(mark, excluded)):
                     plan.pending.append(Pending(stamp.mtime_ns, log.key, log.agent))
                     is_first = mark is None or mark.mtime_ns <= 0
                     plan.first_readings += is_first and bool(log.member)
@@ -128,7 +141,7 @@ def is_changed(mark: Mark | Cursor | None, stamp: Stamp) -> bool:
     return (mark.size, mark.mtime_ns) != (stamp.size, stamp.mtime_ns)
 
 
-def _look_at_known(mark: Mark, plan: Plan) -> None:
+def _look_at_known(mark: Mark, plan: Plan, excluded: tuple[str, ...]) -> None:
     try:
         about = os.stat(mark.path)
     except FileNotFoundError:
@@ -142,12 +155,18 @@ def _look_at_known(mark: Mark, plan: Plan) -> None:
         plan.problems[mark.path] = "is no longer a file"
         return
     if (mark.size, mark.mtime_ns) == (about.st_size, about.st_mtime_ns):
+        let_in = _is_let_in(mark, excluded)
         # What is wrong with a compressed log does not change while the file does not.
-        if not mark.gone_at and (not mark.error or is_compressed(mark.path)):
+        if not mark.gone_at and not let_in and (not mark.error or is_compressed(mark.path)):
             return
     elif about.st_size > mark.size:
         plan.unread_bytes += about.st_size - mark.size
     plan.pending.append(Pending(about.st_mtime_ns, mark.path, mark.agent))
+
+
+def _is_let_in(mark: Mark, excluded: tuple[str, ...]) -> bool:
+    """Whether a log that was left alone is to be read now."""
+    return bool(mark.excluded) and not is_excluded(mark.excluded, excluded)
 
 
 def _look_for_new(
@@ -225,6 +244,27 @@ def _anew(log: Log, cursor: Cursor, reader: JournalReader) -> Cursor:
 def unreadable(log: Log, reader: JournalReader, problem: str) -> Cursor:
     """The cursor of a log that cannot be read now: it says why, and moves nowhere."""
     return replace(_cursor(log, reader), error=problem)
+
+
+def excluded_cursor(
+    source: Source, log: Log, reader: JournalReader, excluded: tuple[str, ...]
+) -> Cursor | None:
+    """The cursor of a log of which nothing is kept: it says why, and moves nowhere."""
+    if not excluded or log.in_place:  # of those, whoever reads them finds out
+        return None
+    about = os.stat(log.path)
+    names = source.projects_of(log, beginning(log.path))
+    project = next((name for name in names if is_excluded(name, excluded)), "")
+    if not project:
+        return None
+    return replace(
+        _cursor(log, reader),
+        size=about.st_size,
+        mtime_ns=about.st_mtime_ns,
+        gone_at="",
+        error="",
+        excluded=project,
+    )
 
 
 def gone(cursor: Cursor) -> Cursor:

@@ -32,6 +32,7 @@ from holdfast.ingest.gathering import TEXTS_CHARS_MAX, Gathering, ReadingLimits
 from holdfast.ingest.kinship import Kin
 from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
 from holdfast.journal.model import NO_BYTES, Batch, Cursor, Ledger, Verdict
+from holdfast.privacy import Door
 from holdfast.sources.base import LineSource, Log, Parser
 from holdfast.sources.mending import SPACE, pieces
 
@@ -86,6 +87,7 @@ class Reading:
         first_seq: int,
         limits: ReadingLimits,
         blobs: BlobStore,
+        door: Door,
         known: Known | None = None,
         kin: Kin | None = None,
         sealed: bool = False,
@@ -94,6 +96,8 @@ class Reading:
         self._cursor = cursor
         self._limits = limits
         self._blobs = blobs
+        self._door = door
+        self._suspect = True  # whether what is read now must go through the door by itself
         self._known = known or Known()
         self._known_left = self._known.total()
         self._kin = kin
@@ -108,8 +112,10 @@ class Reading:
 
     def batches(self, fd: int) -> Iterator[Batch]:
         """Batches of about a block, then one with the rest and the cursor at the end."""
-        for found in read_lines(fd, self._offset, self._limits.max_line_bytes):
+        suspects = self._door.suspects
+        for found in read_lines(fd, self._offset, self._limits.max_line_bytes, suspects):
             if isinstance(found, Lines):
+                self._suspect = found.suspect
                 gathering, block_bytes = self._gathering, self._limits.block_bytes
                 lines = gathering.lines
                 for content in found.contents:
@@ -117,6 +123,7 @@ class Reading:
                     if len(lines) >= block_bytes or gathering.text_chars > TEXTS_CHARS_MAX:
                         yield self._batch(fd)
             elif isinstance(found, Torn):
+                self._suspect = True
                 self._seen = found.offset + len(found.content)
                 self._torn(found.content)
             elif found.whole:
@@ -158,8 +165,10 @@ class Reading:
             self._open_verdict = verdict
 
     def _take(self, content: bytes) -> Verdict:
-        """The events of what may be a record; the caller counts its bytes."""
+        """The events of what may be a record; the caller counts its bytes as the log has them."""
         offset = self._offset
+        if self._suspect:
+            content = self._door.clean(content)
         verdict, events = self._parser.parse(offset, content)
         part = 0
         for event in events:
@@ -202,7 +211,7 @@ class Reading:
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
         """A line over the cap: what its parser knows of it, else a blob, by streaming."""
-        head = os.pread(fd, min(OVERSIZED_HEAD_BYTES, length), offset)
+        head = self._door.clean(os.pread(fd, min(OVERSIZED_HEAD_BYTES, length), offset))
         self._open_verdict = None
         told = self._parser.oversized(offset, head, length)
         if told is not None:
@@ -211,13 +220,20 @@ class Reading:
                 self._add(event, offset, part)
             self._count(verdict, length + 1)
             return
-        preview = head[:PREVIEW_BYTES].decode("utf-8", "replace")
-        blob = self._blobs.put_stream(read_range(fd, offset, length))
+        preview = bytearray()
+
+        def seen(chunks: Iterator[bytes]) -> Iterator[bytes]:
+            for chunk in chunks:
+                preview.extend(chunk[: PREVIEW_BYTES - len(preview)])
+                yield chunk
+
+        clean = self._door.clean_stream(read_range(fd, offset, length))
+        blob = self._blobs.put_stream(seen(clean))
         about = {
             "type": OVERSIZED_TYPE,
             "bytes": blob.bytes,
             "blob": blob.digest,
-            "preview": preview,
+            "preview": preview.decode("utf-8", "replace"),
         }
         facts = self._parser.facts
         event = Event(
@@ -238,6 +254,7 @@ class Reading:
 
     def _batch(self, fd: int) -> Batch:
         batch = self._gathering.batch(self._parser.facts, self._advance(fd), self._parser.unknown)
+        batch.redacted = self._door.take_found()
         if self._kin is not None:
             batch.inherited = self._kin.take_spans()
         return batch
@@ -269,6 +286,7 @@ class Reading:
             compare_until=self._compare_until,
             gone_at="",
             error="",
+            excluded="",
         )
         return self._cursor
 

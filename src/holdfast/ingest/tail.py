@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Final
 
@@ -25,14 +26,23 @@ from holdfast.blobstore import BlobStore
 from holdfast.ingest.child import Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
-from holdfast.ingest.items import ItemReading
+from holdfast.ingest.items import Excluded, ItemReading
 from holdfast.ingest.kinship import is_settled
-from holdfast.ingest.plan import Pending, Plan, is_changed, make_job, make_plan, unreadable
+from holdfast.ingest.plan import (
+    Pending,
+    Plan,
+    excluded_cursor,
+    is_changed,
+    make_job,
+    make_plan,
+    unreadable,
+)
 from holdfast.ingest.reading import Reading, was_rewritten
 from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
+from holdfast.privacy import Door
 from holdfast.sources.base import (
     NO_FILE,
     ItemSource,
@@ -113,6 +123,7 @@ class Tail:
         self._reconcile = asyncio.Event()
         self._walk_s = 0.0  # what looking at all roots took of a processor
         self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._problems: dict[str, str] = {}  # path -> what keeps it from being read now
         self.progress = Progress()
 
@@ -137,6 +148,10 @@ class Tail:
         self._reconcile.set()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+    @cached_property
+    def _door(self) -> Door:
+        return self._setup.door()
 
     @property
     def importing(self) -> bool:
@@ -204,6 +219,17 @@ class Tail:
 
     def _progressed(self, progress: Progress) -> None:
         self.progress = progress
+
+    @contextmanager
+    def alone_with(self, session: str) -> Iterator[None]:
+        """On a thread: nobody reads this session meanwhile, nor goes on from where it stood."""
+        loop = self._loop
+        assert loop is not None
+        try:
+            with self._claims.alone_with(session):
+                yield
+        finally:
+            loop.call_soon_threadsafe(self._pump_marked)
 
     # From a change to a reading.
 
@@ -292,6 +318,8 @@ class Tail:
                 await self._unreadable(log, OSError(errno.EINVAL, NO_FILE))
                 return
             self._problems.pop(log.path, None)
+            if await self._is_excluded(log):
+                return
             if is_compressed(log.path):
                 if await asyncio.to_thread(self._has_changed, log):
                     await self._read_in_child(log)
@@ -316,6 +344,22 @@ class Tail:
             return True
         return (cursor.size, cursor.mtime_ns) != (about.st_size, about.st_mtime_ns)
 
+    async def _is_excluded(self, log: Log) -> bool:
+        """Decided when a log is first met; one that is being read was let in."""
+        if not self._setup.excluded.get(log.agent) or log.agent_session_id in self._hot:
+            return False
+        cursor = await asyncio.to_thread(self._excluded_cursor, log)
+        if cursor is None:
+            return False
+        await asyncio.wrap_future(self._journal.save_cursors([cursor]))
+        return True
+
+    def _excluded_cursor(self, log: Log) -> Cursor | None:
+        with self._journal.reader() as reader:
+            return excluded_cursor(
+                self._sources[log.agent], log, reader, self._setup.excluded[log.agent]
+            )
+
     async def _read_here(self, fd: int, hot: _Hot) -> None:
         source = self._sources[hot.log.agent]
         assert isinstance(source, LineSource)
@@ -326,6 +370,7 @@ class Tail:
             first_seq=hot.next_seq,
             limits=self._setup.limits,
             blobs=BlobStore(self._setup.blobs),
+            door=self._door,
         )
         for batch in reading.batches(fd):
             await asyncio.wrap_future(self._journal.submit(batch))
@@ -380,11 +425,17 @@ class Tail:
             limits=self._setup.limits,
             blobs=BlobStore(self._setup.blobs),
             known=known,
-            clean=bytes,
+            door=self._door,
+            excluded=self._setup.excluded.get(job.log.agent, ()),
         )
-        for batch in reading.batches():
-            self._journal.submit(batch).result()
-            self._loop.call_soon_threadsafe(self._on_stored, batch)
+        loop = self._loop
+        assert loop is not None
+        try:
+            for batch in reading.batches():
+                self._journal.submit(batch).result()
+                loop.call_soon_threadsafe(self._on_stored, batch)
+        except Excluded as left_alone:
+            self._journal.save_cursors([left_alone.cursor]).result()
         return time.thread_time() - started_s
 
     def _changed_logs(self, source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
@@ -498,7 +549,7 @@ class Tail:
     def _plan(self) -> Plan:
         started_s = time.thread_time()
         with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader)
+            plan = make_plan(self._sources, reader, self._setup.excluded)
         self._walk_s = time.thread_time() - started_s
         return plan
 

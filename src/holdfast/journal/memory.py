@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -44,11 +44,12 @@ from holdfast.journal.model import (
     Totals,
     UnknownType,
 )
-from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
 from holdfast.journal.writer import SequenceConflict
 
+_TOLD: Final = ("project", "title", "model", "cwd", "branch", "agent_version")
 INDEX_BATCH_EVENTS: Final = 4_096
 ENOUGH_HITS: Final = 3
 FOUND_SESSIONS_MAX: Final = 11
@@ -75,6 +76,7 @@ class State(msgspec.Struct):
     commands: dict[int, CommandRow] = {}
     commands_position: int = 1
     first_run_ms: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
+    redactions: dict[str, int] = {}
 
 
 class MemoryJournal:
@@ -155,6 +157,64 @@ class MemoryWriter:
             if commands_position is not None:
                 state.commands_position = commands_position
 
+    def rewrite(self, session: str, scrub: Scrub) -> int:
+        """Whatever can fail fails before anything is changed."""
+        with self._journal.lock:
+            self._state.indexed = len(self._state.order)
+            row = self._state.sessions.get(session)
+            if row is None:
+                return 0
+            before = self._state.lines.get(session, [])
+            whole = b"".join(line + b"\n" for line in before)
+            after = scrub.lines(whole).split(b"\n")[:-1]
+            told = {name: scrub.text(getattr(row, name)) for name in _TOLD}
+            files = [
+                msgspec.structs.replace(
+                    each, state=scrub.packed(each.state), error=scrub.text(each.error)
+                )
+                for each in self._state.cursors
+                if each.session == session
+            ]
+            grown = sum(map(len, after)) - sum(map(len, before))
+            for name, value in told.items():
+                setattr(row, name, value)
+            row.raw_bytes += grown
+            row.stored_bytes += grown
+            self._state.lines[session] = after
+            for cursor in files:
+                self._save(cursor)
+            for blob in scrub.blobs():
+                self._state.blobs.setdefault(blob.digest, blob)
+                self._state.blob_uses.setdefault(blob.digest, set()).add(session)
+            self._count_redactions(scrub.found())
+            return sum(old != new for old, new in zip(before, after, strict=True))
+
+    def rewrite_records(self, scrub: Scrub) -> int:
+        with self._journal.lock:
+            details = [bytes(each.detail) for each in self._state.audit]
+            clean = [scrub.lines(detail + b"\n").removesuffix(b"\n") for detail in details]
+            names = [each.type for each in self._state.unknown]
+            told = [scrub.text(name) for name in names]
+            self._state.audit = [
+                AuditRecord(each.at, each.action, msgspec.Raw(detail))
+                for each, detail in zip(self._state.audit, clean, strict=True)
+            ]
+            unknown, self._state.unknown = self._state.unknown, []
+            for each, name in zip(unknown, told, strict=True):
+                self._count_unknown(each.agent, name, each.records, each.bytes)
+            self._count_redactions(scrub.found())
+            pairs = [*zip(details, clean, strict=True), *zip(names, told, strict=True)]
+            return sum(old != new for old, new in pairs)
+
+    def forget_blobs(self, digests: Sequence[str]) -> None:
+        with self._journal.lock:
+            for digest in digests:
+                self._state.blobs.pop(digest, None)
+                self._state.blob_uses.pop(digest, None)
+
+    def purge(self) -> None:
+        pass
+
     def checkpoint(self) -> None:
         pass
 
@@ -214,6 +274,11 @@ class MemoryWriter:
             state.blobs[blob.digest] = blob
             state.blob_uses.setdefault(blob.digest, set()).add(session)
             state.dropped.pop(blob.digest, None)
+        self._count_redactions(batch.redacted)
+
+    def _count_redactions(self, redacted: Mapping[str, int]) -> None:
+        for kind, count in redacted.items():
+            self._state.redactions[kind] = self._state.redactions.get(kind, 0) + count
 
     def _save(self, cursor: Cursor) -> None:
         others = [each for each in self._state.cursors if _key(each) != _key(cursor)]
@@ -336,20 +401,29 @@ class MemoryReader:
 
     def marks(self) -> Iterator[Mark]:
         for each in self.cursors():
-            yield Mark(each.agent, each.path, each.size, each.mtime_ns, each.gone_at, each.error)
+            yield Mark(
+                each.agent,
+                each.path,
+                each.size,
+                each.mtime_ns,
+                each.gone_at,
+                each.error,
+                each.excluded,
+            )
 
     def ledger(self, agent: str = "") -> FilesLedger:
         found = [each for each in self.cursors() if agent in ("", each.agent)]
         return FilesLedger(
             files=len(found),
             parsed=sum(each.ledger.parsed for each in found),
-            skipped=sum(each.ledger.skipped for each in found),
+            skipped=sum(each.ledger.skipped + _left_alone(each) for each in found),
             unknown=sum(each.ledger.unknown for each in found),
             bad=sum(each.ledger.bad for each in found),
             torn=sum(each.torn for each in found),
             gone=sum(bool(each.gone_at) for each in found),
             unreadable=sum(bool(each.error) for each in found),
             last_error=max((each.error for each in found), default=""),
+            excluded=sum(bool(each.excluded) for each in found),
         )
 
     def file_errors(self, agent: str, limit: int = ERRORS_MAX) -> list[tuple[str, str]]:
@@ -402,6 +476,10 @@ class MemoryReader:
             return sorted(
                 self._state.unknown, key=lambda each: (-each.records, each.agent, each.type)
             )
+
+    def redactions(self) -> dict[str, int]:
+        with self._journal.lock:
+            return dict(sorted(self._state.redactions.items(), key=lambda each: -each[1]))
 
     def blobs(self, wanted: BlobFilter = BlobFilter()) -> list[BlobRow]:  # noqa: B008  # frozen
         with self._journal.lock:
@@ -536,6 +614,10 @@ class MemoryReader:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _left_alone(cursor: Cursor) -> int:
+    return max(0, cursor.size - cursor.offset) if cursor.excluded else 0
 
 
 def _key(cursor: Cursor) -> tuple[str, str]:

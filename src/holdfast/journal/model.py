@@ -100,6 +100,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     compare_until: int = 0
     gone_at: str = ""  # when the file was found deleted
     error: str = ""
+    excluded: str = ""  # the project for which nothing of it is kept
 
     @property
     def must_compare(self) -> bool:
@@ -108,7 +109,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     @property
     def torn(self) -> int:
         """Bytes behind the last whole line."""
-        return max(0, self.size - self.offset)
+        return 0 if self.excluded else max(0, self.size - self.offset)
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +121,7 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
     mtime_ns: int
     gone_at: str
     error: str
+    excluded: str = ""
 
 
 class FilesLedger(msgspec.Struct, frozen=True):
@@ -134,6 +136,7 @@ class FilesLedger(msgspec.Struct, frozen=True):
     gone: int
     unreadable: int
     last_error: str
+    excluded: int = 0  # whose bytes, as far as they were not read before, count as skipped
 
 
 class Text(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -221,6 +224,7 @@ class Batch(msgspec.Struct, kw_only=True):
     blobs: list[Blob] = []
     items: list[ItemMark] = []
     inherited: list[Span] = []
+    redacted: dict[str, int] = {}  # what was taken out on the way in, by kind
 
     @property
     def count(self) -> int:

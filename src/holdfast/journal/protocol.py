@@ -10,6 +10,7 @@ from holdfast.events import Event
 from holdfast.journal.model import (
     AuditRecord,
     Batch,
+    Blob,
     BlobFilter,
     BlobRow,
     CommandRow,
@@ -29,6 +30,28 @@ from holdfast.journal.model import (
 )
 
 
+class Scrub(Protocol):
+    """Who says what of a session is not to be kept any longer. Asked in the order of its events."""
+
+    def lines(self, lines: bytes) -> bytes:
+        """The same events in the same order, clean; the very same object when they were."""
+        ...
+
+    def text(self, text: str) -> str: ...
+
+    def packed(self, content: bytes) -> bytes:
+        """The same for a parser's state."""
+        ...
+
+    def blobs(self) -> list[Blob]:
+        """Payloads that took the place of others; the events refer to them now."""
+        ...
+
+    def found(self) -> dict[str, int]:
+        """How much was taken out since the last call, by kind."""
+        ...
+
+
 class JournalWriter(Protocol):
     """The only one that changes a journal. Used from one thread at a time."""
 
@@ -46,6 +69,23 @@ class JournalWriter(Protocol):
         commands: Sequence[CommandRow] = (),
         commands_position: int | None = None,
     ) -> None: ...
+    def rewrite(self, session: str, scrub: Scrub) -> int:
+        """Store a session anew as `scrub` wants it, all of it or none; how many events changed.
+
+        Numbers, positions and counts stay.
+        """
+        ...
+
+    def rewrite_records(self, scrub: Scrub) -> int:
+        """The same for what belongs to no session: audit records and names of unknown types."""
+        ...
+
+    def forget_blobs(self, digests: Sequence[str]) -> None: ...
+
+    def purge(self) -> None:
+        """Make what was rewritten or deleted unreadable: nothing of it stays in the file."""
+        ...
+
     def checkpoint(self) -> None: ...
     def release_memory(self) -> None: ...
     def backup(self, target: str) -> None: ...
@@ -84,6 +124,7 @@ class JournalReader(Protocol):
     def items(self, session: str) -> list[ItemMark]: ...
     def item(self, session: str, key: int) -> ItemMark | None: ...
     def unknown_types(self) -> list[UnknownType]: ...
+    def redactions(self) -> dict[str, int]: ...
     def blobs(self, wanted: BlobFilter = ...) -> list[BlobRow]: ...
     def audit(self, limit: int = 100) -> list[AuditRecord]: ...
     def recordings(self, *, session: str = "", limit: int | None = None) -> list[Recording]: ...

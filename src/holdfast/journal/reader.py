@@ -226,6 +226,11 @@ class SqliteReader:
             rows = self._connection.execute(self._q.list_unknown_types)
             return [UnknownType(*row) for row in rows]
 
+    def redactions(self) -> dict[str, int]:
+        """How much was taken out, by kind."""
+        with plain_errors(self.path):
+            return dict(self._select(self._q.list_redactions))
+
     def blobs(self, wanted: BlobFilter = BlobFilter()) -> list[BlobRow]:  # noqa: B008  # frozen
         limit = -1 if wanted.limit is None else wanted.limit
         asked = (wanted.digest, wanted.session, wanted.used_before, wanted.min_bytes)
@@ -405,6 +410,7 @@ def _cursors(rows: apsw.Cursor) -> list[Cursor]:
             compare_until=row[17],
             gone_at=row[18],
             error=row[19],
+            excluded=row[20],
         )
         for row in rows
     ]

@@ -196,15 +196,19 @@ def _migrate(connection: apsw.Connection, path: str) -> None:
             raise
 
 
-def checkpoint(connection: apsw.Connection) -> None:
-    """Move the write-ahead log into the database and sync it, as far as readers let it."""
-    connection.set_busy_timeout(0)
+def checkpoint(connection: apsw.Connection, *, wait_ms: int = 0) -> bool:
+    """Move the write-ahead log into the database and sync it, as far as readers let it.
+
+    False when one still needs the log; what it does not need is in the database.
+    """
+    connection.set_busy_timeout(wait_ms)
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.BusyError:
-        pass  # a reader still needs the log; what it does not need is in the database
+        return False
     finally:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    return True
 
 
 def backup(connection: apsw.Connection, target: str) -> None:

@@ -13,10 +13,10 @@ to remember, `feed_index` reads again from the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdfast import blocks
-from holdfast.events import decode_lines
+from holdfast.events import decode, decode_lines
 from holdfast.journal import index, sqlite
 from holdfast.journal.model import (
     AuditRecord,
@@ -28,14 +28,33 @@ from holdfast.journal.model import (
     Text,
     TitleRank,
 )
+from holdfast.journal.protocol import Scrub
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalError, plain_errors
 
 INDEX_BATCH_CHARS: Final = 4_000_000  # of texts that are remembered, or read again at a time
+MERGES_MAX: Final = 16
+PURGE_WAIT_MS: Final = 10_000
 INDEX_BATCH_EVENTS: Final = 4_096
 
 _WordRow = tuple[int | str | None, ...]  # position, then a text in the column it belongs to
+
+
+class JournalBusy(JournalError):
+    """What was rewritten cannot be made unreadable while somebody reads it."""
+
+
+class _Change(NamedTuple):
+    """What rewriting changed: events, and bytes by which something grew."""
+
+    events: int = 0
+    raw: int = 0
+    stored: int = 0
+    tail: int = 0
+
+    def plus(self, other: _Change) -> _Change:
+        return _Change(*map(int.__add__, self, other))
 
 
 class SequenceConflict(JournalError):
@@ -151,6 +170,59 @@ class SqliteWriter:
 
         self._transaction(store)
 
+    def rewrite(self, session: str, scrub: Scrub) -> int:
+        """Store a session anew as `scrub` wants it; the index follows in the same transaction."""
+        while self.feed_index():
+            pass
+        changed = 0
+
+        def store() -> None:
+            nonlocal changed
+            changed = self._rewrite(session, scrub)
+
+        self._transaction(store, durable=True)
+        return changed
+
+    def rewrite_records(self, scrub: Scrub) -> int:
+        changed = 0
+
+        def store() -> None:
+            nonlocal changed
+            changed = self._rewrite_audit(scrub) + self._rewrite_unknown_types(scrub)
+            self._connection.executemany(self._q.add_redactions, scrub.found().items())
+
+        self._transaction(store, durable=True)
+        return changed
+
+    def forget_blobs(self, digests: Sequence[str]) -> None:
+        rows = [(digest,) for digest in digests]
+
+        def forget() -> None:
+            self._connection.executemany(self._q.delete_blob, rows)
+            self._connection.executemany(self._q.delete_blob_uses, rows)
+
+        self._transaction(forget, durable=True)
+
+    def purge(self) -> None:
+        """One segment of the index, a file of what is left, an empty write-ahead log.
+
+        The index's own secure-delete does not reach a contentless table, and pages that were free
+        before hold old lines; so the file is made anew, with a copy on the disk, not in memory.
+        """
+        execute = self._connection.execute
+        self._transaction(self._merge_index)
+        with plain_errors(self.path):
+            execute("PRAGMA temp_store = FILE")
+            try:
+                execute("VACUUM")
+            finally:
+                execute("PRAGMA temp_store = MEMORY")
+            if not sqlite.checkpoint(self._connection, wait_ms=PURGE_WAIT_MS):
+                raise JournalBusy(
+                    "all is rewritten, but somebody reads the journal, so old pages are still in "
+                    f"{self.path}-wal: run `holdfast redact` again when that is done"
+                )
+
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database and sync it, as far as readers let it."""
         with plain_errors(self.path):
@@ -236,7 +308,107 @@ class SqliteWriter:
         for blob in batch.blobs:
             execute(self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes))
             execute(self._q.insert_blob_use, (blob.digest, number))
+        self._connection.executemany(self._q.add_redactions, batch.redacted.items())
         return position
+
+    def _merge_index(self) -> None:
+        """Until there is nothing to merge: a merge that was under way is only finished by one."""
+        for _ in range(MERGES_MAX):
+            before = self._connection.total_changes()
+            self._connection.execute(self._q.merge_words)
+            if self._connection.total_changes() - before < 2:  # the command itself counts as one
+                return
+        raise JournalError("the index does not come to rest: run `holdfast redact` again")
+
+    def _rewrite(self, session: str, scrub: Scrub) -> int:
+        rows = sqlite.select(self._connection, self._q.session_facts, (session,))
+        if not rows:
+            return 0
+        number, *facts = rows[0]
+        change = self._rewrite_blocks(number, scrub).plus(self._rewrite_tail(number, scrub))
+        told = [scrub.text(fact) for fact in facts]
+        grown = (change.raw, change.stored, change.tail)
+        self._connection.execute(self._q.rewrite_facts, (*told, *grown, number))
+        states = sqlite.select(self._connection, self._q.states_of_session, (session,))
+        for file, state, error in states:
+            self._connection.execute(
+                self._q.rewrite_state, (scrub.packed(state), scrub.text(error), file)
+            )
+        for blob in scrub.blobs():
+            self._connection.execute(
+                self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes)
+            )
+            self._connection.execute(self._q.insert_blob_use, (blob.digest, number))
+        self._connection.executemany(self._q.add_redactions, scrub.found().items())
+        return change.events
+
+    def _rewrite_blocks(self, number: int, scrub: Scrub) -> _Change:
+        change, after = _Change(), -1
+        while rows := sqlite.select(self._connection, self._q.session_blocks, (number, after)):
+            position, after, count, data = rows[0]
+            try:
+                lines = blocks.unseal(data)
+            except blocks.DamagedBlock:  # nobody can read it, nor what may be in it
+                continue
+            clean = scrub.lines(lines)
+            if clean is lines:
+                continue
+            block = blocks.seal(clean, after, count)
+            self._connection.execute(self._q.rewrite_block, (block.data, position))
+            events = self._reindex(lines, clean, position)
+            change = change.plus(
+                _Change(events, len(clean) - len(lines), len(block.data) - len(data))
+            )
+        return change
+
+    def _rewrite_tail(self, number: int, scrub: Scrub) -> _Change:
+        change = _Change()
+        for position, _first, _count, lines in sqlite.select(
+            self._connection, self._q.select_tail, (number,)
+        ):
+            clean = scrub.lines(lines)
+            if clean is not lines:
+                self._connection.execute(self._q.rewrite_tail, (clean, position))
+                grown = len(clean) - len(lines)
+                events = self._reindex(lines, clean, position)
+                change = change.plus(_Change(events, grown, grown, grown))
+        return change
+
+    def _reindex(self, lines: bytes, clean: bytes, position: int) -> int:
+        """What the index has of the events that changed; how many these are."""
+        changed = 0
+        before, after = lines.split(b"\n")[:-1], clean.split(b"\n")[:-1]
+        for place, (old, new) in enumerate(zip(before, after, strict=True), position):
+            if old == new:
+                continue
+            changed += 1
+            self._connection.execute(self._q.delete_words, (place,))
+            event = decode(new)
+            text = index.text_of(event)
+            rows = _word_rows([text], place - event.seq) if text is not None else []
+            self._connection.executemany(self._q.insert_words, rows)
+        return changed
+
+    def _rewrite_audit(self, scrub: Scrub) -> int:
+        changed = 0
+        for number, detail in sqlite.select(self._connection, self._q.all_audit):
+            clean = scrub.lines(detail.encode() + b"\n").decode().removesuffix("\n")
+            if clean != detail:
+                self._connection.execute(self._q.rewrite_audit, (clean, number))
+                changed += 1
+        return changed
+
+    def _rewrite_unknown_types(self, scrub: Scrub) -> int:
+        changed = 0
+        for agent, name, records, size in sqlite.select(
+            self._connection, self._q.list_unknown_types
+        ):
+            clean = scrub.text(name)
+            if clean != name:
+                self._connection.execute(self._q.delete_unknown_type, (agent, name))
+                self._connection.execute(self._q.add_unknown_type, (agent, clean, records, size))
+                changed += 1
+        return changed
 
     def _session(self, facts: Facts) -> tuple[int, int, int]:
         rows = sqlite.select(self._connection, self._q.upsert_session, _facts_row(facts))
@@ -364,6 +536,7 @@ def _cursor_row(cursor: Cursor) -> tuple[str | int | bytes | None, ...]:
         cursor.compare_until,
         cursor.gone_at,
         cursor.error,
+        cursor.excluded,
     )
 
 

@@ -25,6 +25,7 @@ from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
+from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
@@ -62,6 +63,9 @@ class Served(Protocol):
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
     def source_reports(self) -> list[SourceReport]: ...
+    async def redact(
+        self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
+    ) -> RedactReport: ...
 
 
 class BadRequest(HoldfastError):
@@ -173,6 +177,13 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         answer: Answer = await asyncio.wrap_future(asked)
         return _json(answer)
 
+    async def redact(request: Request) -> Response:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=RedactRequest)
+        except msgspec.DecodeError as error:
+            raise BadRequest(f"the body is no request to redact: {error}") from error
+        return StreamingResponse(_redact(daemon, asked), media_type=NDJSON)
+
     async def imports(_request: Request) -> Response:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
@@ -191,6 +202,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("GET", "/v1/blobs/{digest}", blob),
         ("POST", "/v1/blobs/drop", drop_blobs),
         ("POST", "/v1/import", imports),
+        ("POST", "/v1/redact", redact),
     ]
 
 
@@ -201,6 +213,25 @@ async def _import(daemon: Served) -> AsyncIterator[bytes]:
         await asyncio.wait([running], timeout=PROGRESS_INTERVAL_S)
         step = {"progress": daemon.tail.progress, "tree_bytes": daemon.governor.footprint_bytes}
         yield msgspec.json.encode(step) + b"\n"
+    try:
+        last: object = {"report": running.result()}
+    except HoldfastError as error:
+        last = {"problem": Problem(str(error), int(error.exit))}
+    yield msgspec.json.encode(last) + b"\n"
+
+
+async def _redact(daemon: Served, asked: RedactRequest) -> AsyncIterator[bytes]:
+    """Progress lines while stored sessions are rewritten, then the report, or what ended it."""
+    progress: RedactProgress | None = None
+
+    def step(now: RedactProgress) -> None:
+        nonlocal progress
+        progress = now
+
+    running = asyncio.ensure_future(daemon.redact(asked, step))
+    while not running.done():
+        await asyncio.wait([running], timeout=PROGRESS_INTERVAL_S)
+        yield msgspec.json.encode({"progress": progress}) + b"\n"
     try:
         last: object = {"report": running.result()}
     except HoldfastError as error:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec import inspect as mi
 
 from holdfast.settings.model import Settings
+from holdfast.settings.patterns import fault_of_glob, fault_of_pattern, fault_of_rule
 
 ENV_PREFIX: Final = "HOLDFAST_"
 
@@ -20,6 +21,12 @@ Value = int | bool | str | tuple[str, ...] | None
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+# Lists of more than plain strings: how an item is called, and what checks it.
+_ITEMS: Final = {
+    "patterns": ("regular expressions", fault_of_pattern),
+    "rules": ("`kind=regular expression`", fault_of_rule),
+    "globs": ("path patterns", fault_of_glob),
 }
 _INT_MAX: Final = (1 << 63) - 1  # TOML's, JSON's and SQLite's
 
@@ -33,6 +40,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
     kind: Kind
     unset: str = ""  # what holds while it is not set; empty: it always has a value
     in_words: str = ""  # what is allowed, where the kind says too little
+    items: str = ""  # of a list of something with a form of its own: a key of `_ITEMS`
 
     @property
     def section(self) -> str:
@@ -56,7 +64,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
             case mi.LiteralType():
                 return "one of several words"
             case mi.VarTupleType():
-                return "list of strings"
+                return f"list of {_ITEMS[self.items][0]}" if self.items else "list of strings"
             case mi.StrType():
                 return "text"
 
@@ -95,7 +103,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
             case mi.LiteralType(values=words):
                 return None if value in words else "is not one of these words"
             case mi.VarTupleType():
-                return _fault_of_list(value)
+                return _fault_of_list(value, self.items)
             case mi.StrType(pattern=pattern):
                 return _fault_of_text(value, pattern)
 
@@ -110,7 +118,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
             case mi.BoolType():
                 return _BOOLEANS.get(word, text)
             case mi.VarTupleType():
-                return _list(text)
+                return _list(text) if self.items in ("", "globs") else _list_or_one(text)
             case mi.LiteralType() | mi.StrType():
                 return text
 
@@ -165,6 +173,7 @@ def _setting(key: str, description: str, default: Value, meta: mi.Metadata) -> S
         (kind,) = (one for one in kind.types if not isinstance(one, mi.NoneType))
         assert unset, f"{key} does not say what holds while it is not set"
     assert isinstance(kind, Kind), f"{key} is of a kind that nothing here checks"
+    items = (meta.extra or {}).get("items", "")
     return SettingDoc(
         key=key,
         description=description,
@@ -172,6 +181,7 @@ def _setting(key: str, description: str, default: Value, meta: mi.Metadata) -> S
         kind=kind,
         unset=unset,
         in_words=about.get("allowed", ""),
+        items=items,
     )
 
 
@@ -185,7 +195,7 @@ def _fault_of_number(value: object, low: int | None, high: int | None) -> str | 
     return None
 
 
-def _fault_of_list(value: object) -> str | None:
+def _fault_of_list(value: object, items: str) -> str | None:
     if not isinstance(value, list | tuple):
         return "is not a list"
     for place, item in enumerate(value, start=1):
@@ -193,6 +203,9 @@ def _fault_of_list(value: object) -> str | None:
             return f"has an item that is not a string (number {place})"
         if not item:
             return f"has an empty item (number {place})"
+        fault = _ITEMS[items][1](item) if items else None
+        if fault is not None:
+            return f"item {place}, {item!r}, {fault}"
     return None
 
 
@@ -209,6 +222,14 @@ def _number(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def _list_or_one(text: str) -> object:
+    """Patterns hold commas and colons: without an array the whole text is one of them."""
+    try:
+        return msgspec.json.decode(text, type=list[str])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return [text] if text.strip() else []
 
 
 def _list(text: str) -> object:

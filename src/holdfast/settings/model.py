@@ -21,10 +21,13 @@ Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Workers = Annotated[int, Meta(ge=1, le=INGEST_WORKERS_MAX)]
 Text = Annotated[str, Meta(min_length=1)]
-Folders = tuple[Text, ...]
+Texts = tuple[Text, ...]
 _PLACEHOLDER: Final = r"\{(?:date|time|agent|title|project|session)\}"
 _PLAIN: Final = r"[^{}/\x00-\x1f]"
 _TEMPLATE: Final = rf"^{_PLAIN}*(?:{_PLACEHOLDER}{_PLAIN}*)+$"
+Patterns = Annotated[Texts, Meta(extra={"items": "patterns"})]
+Globs = Annotated[Texts, Meta(extra={"items": "globs"})]
+Rules = Annotated[Texts, Meta(extra={"items": "rules"})]
 
 
 def _unset(meaning: str) -> dict[str, str]:
@@ -149,8 +152,15 @@ class AgentLogs(Section, frozen=True):
     """What can be set for each agent."""
 
     enabled: Annotated[bool, Meta(description="Whether the logs of this agent are read.")] = True
+    exclude_projects: Annotated[
+        Globs,
+        Meta(
+            description="Projects of which nothing is kept: patterns of their paths, where `*` "
+            "stands for a part of a name, `**` for folders, and what is below is meant too."
+        ),
+    ] = ()
     roots: Annotated[
-        Folders,
+        Texts,
         Meta(
             description="Where the agent keeps its data, when that is not where it does by "
             "default; `holdfast sources` shows the folders that are read."
@@ -192,9 +202,31 @@ else:
     )
 
 
+class Privacy(Section, frozen=True):
+    private_tags: Annotated[
+        bool,
+        Meta(description="Whether `<private>` parts are taken out before anything is kept."),
+    ] = True
+    secrets: Annotated[
+        bool,
+        Meta(description="Whether secrets are replaced by a marker that says of which kind."),
+    ] = True
+    allow: Annotated[
+        Patterns,
+        Meta(description="Regular expressions; a value that one of them matches whole is kept."),
+    ] = ()
+    extra: Annotated[
+        Rules,
+        Meta(
+            description="Secrets of your own, each as `kind=regular expression`; "
+            "it is searched inside text, without `^` and `$`."
+        ),
+    ] = ()
+
+
 class Recording(Section, frozen=True):
     allowed_write_roots: Annotated[
-        Folders,
+        Texts,
         Meta(
             description="The only folders that recordings, captures and exports may write below; "
             '"." is the folder that the command was run in.'
@@ -291,6 +323,9 @@ class Settings(Section, frozen=True):
     journal: Annotated[Journal, Meta(description="The database that keeps everything.")] = Journal()
     ingest: Annotated[Ingest, Meta(description="Reading the agents' logs.")] = Ingest()
     sources: Annotated[Sources, Meta(description="Where events come from.")] = Sources()
+    privacy: Annotated[
+        Privacy, Meta(description="What is taken out of the logs before anything of them is kept.")
+    ] = Privacy()
     recording: Annotated[Recording, Meta(description="Files that holdfast writes for people.")] = (
         Recording()
     )

@@ -21,13 +21,16 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.protocol import Level, Usage
 from holdfast.snapshots.arena import Arena
 
-Reason = Literal["max_sessions", "memory_budget", "memory_pressure", "idle", "oversized"]
+Reason = Literal[
+    "max_sessions", "memory_budget", "memory_pressure", "idle", "oversized", "redacted"
+]
 REASONS: Final[tuple[Reason, ...]] = (
     "max_sessions",
     "memory_budget",
     "memory_pressure",
     "idle",
     "oversized",
+    "redacted",
 )
 Oversized = Literal["spill", "truncate", "fail"]
 IdleMode = Literal["observe", "enforce"]

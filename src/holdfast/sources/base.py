@@ -14,6 +14,7 @@ record and go on in another process.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
@@ -25,6 +26,7 @@ from holdfast.journal.model import Blob, Facts, Verdict
 COMPRESSED: Final = ".zst"  # how the name of a log ends that is read through zstd
 NO_FILE: Final = "is not a regular file"
 MEMBER: Final = "#"  # between the path of a file and the session in it
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9]")
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -73,6 +75,23 @@ def is_utf8_path(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def first_text(head: bytes, field: str) -> str:
+    """The first text that stands under a name in JSON, however deep; "" when none does."""
+    for found in re.finditer(rb'"%s"\s*:\s*("(?:[^"\\]++|\\.)*+")' % field.encode(), head):
+        try:
+            text: str = msgspec.json.decode(found[1], type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if text:
+            return text
+    return ""
+
+
+def folded(path: str) -> str:
+    """A path as the name of one folder: agents replace what is neither letter nor digit."""
+    return _NOT_PLAIN.sub("-", path)
 
 
 class BlobSink(Protocol):
@@ -137,6 +156,13 @@ class Source(Protocol):
 
     def identify(self, key: str) -> Log | None:
         """The log that a key names; None when it is none of this source's logs."""
+        ...
+
+    def projects_of(self, log: Log, head: bytes) -> list[str]:
+        """The project of a log as far as its beginning and its place tell: for exclusion.
+
+        A whole path, or the name of a folder that a path was made into.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 from holdfast.errors import Exit, HoldfastError
-from holdfast.sources.base import Log, Place, is_utf8_path
+from holdfast.sources.base import Log, Place, first_text, is_utf8_path
 
 
 class RelativeRoot(HoldfastError):
@@ -64,6 +64,10 @@ class FolderSource:
 
     def suffixes(self) -> tuple[str, ...]:
         return self.endings
+
+    def projects_of(self, log: Log, head: bytes) -> list[str]:
+        cwd = first_text(head, "cwd")
+        return [cwd or log.relative.partition("/")[0]]
 
     def identify(self, key: str) -> Log | None:
         if key.endswith(self.endings) and is_utf8_path(key):

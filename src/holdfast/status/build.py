@@ -20,6 +20,7 @@ from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
 from holdfast.recording.recorder import Recorder
+from holdfast.settings import Privacy, Settings
 from holdfast.snapshots import SessionStore, StoreStatus
 from holdfast.sources.base import Source
 from holdfast.status.expiry import ExpiryStatus, expiry_by_agent
@@ -31,6 +32,7 @@ from holdfast.status.model import (
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PrivacyStatus,
     ProcessStatus,
     RootStatus,
     SessionBrief,
@@ -53,6 +55,7 @@ class Running(Protocol):
     journal_problem: str
     last_journal_problem: str
     warnings: list[str]
+    settings: Settings
     sources: dict[str, Source]
     paths: Paths
     run_file: RunFile
@@ -90,6 +93,7 @@ class StatusBuilder:
                 daemon.sources.values(), reader, tail.lag_bytes, daemon.expiry
             )
             totals = reader.totals()
+            privacy = privacy_status(daemon.settings.privacy, reader)
             sessions = sessions_status(reader, totals, daemon.residency)
             journal = journal_status(
                 totals,
@@ -110,6 +114,7 @@ class StatusBuilder:
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
             recordings=recordings,
+            privacy=privacy,
             problems=problems,
         )
 
@@ -157,6 +162,7 @@ def offline_status(
     reader: JournalReader | None,
     sources: Iterable[Source],
     *,
+    privacy: Privacy,
     journal_path: str,
     data_dir: str,
     last_run: LastRun | None,
@@ -187,6 +193,7 @@ def offline_status(
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
+        privacy=privacy_status(privacy, reader),
         problems=[],
     )
 
@@ -208,6 +215,7 @@ def source_statuses(
                 files=ledger.files,
                 gone_files=ledger.gone,
                 unreadable_files=ledger.unreadable,
+                excluded_files=ledger.excluded,
                 bytes=byte_counts(ledger),
                 unknown_types=[each for each in unknown if each.agent == source.agent],
                 lag_bytes=lag_bytes,
@@ -251,6 +259,11 @@ def journal_status(totals: Totals, path: str, *, waiting: int, last_problem: str
         blob_bytes=totals.blob_bytes,
         last_problem=last_problem,
     )
+
+
+def privacy_status(privacy: Privacy, reader: JournalReader | None) -> PrivacyStatus:
+    redactions = reader.redactions() if reader else {}
+    return PrivacyStatus(privacy.private_tags, privacy.secrets, redactions)
 
 
 def import_status(progress: Progress, *, running: bool) -> ImportStatus:

@@ -81,6 +81,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     files: int
     gone_files: int
     unreadable_files: int
+    excluded_files: int
     bytes: ByteCounts
     unknown_types: list[UnknownType]
     lag_bytes: int
@@ -124,6 +125,14 @@ class ImportStatus(msgspec.Struct, frozen=True):
     events: int
 
 
+class PrivacyStatus(msgspec.Struct, frozen=True):
+    """What the door does, and what it and `redact` took out so far, by kind."""
+
+    private_tags: bool
+    secrets: bool
+    redactions: dict[str, int]
+
+
 class Status(msgspec.Struct, frozen=True):
     schema_version: int
     daemon: DaemonStatus
@@ -133,6 +142,7 @@ class Status(msgspec.Struct, frozen=True):
     journal: JournalStatus
     importing: ImportStatus
     recordings: RecordingsStatus
+    privacy: PrivacyStatus
     problems: list[str]
 
 

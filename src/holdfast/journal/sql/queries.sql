@@ -56,6 +56,62 @@ WHERE pos = (SELECT max(pos) FROM runs) AND session_no = ?2 AND first_seq + coun
 -- A new run of the global order.
 INSERT INTO runs (pos, session_no, first_seq, count) VALUES (?, ?, ?, ?);
 
+-- name: session_blocks
+-- The sealed runs of a session.
+SELECT pos, first_seq, count, data FROM blocks
+WHERE session_no = ?1 AND first_seq > ?2 ORDER BY first_seq LIMIT 1;
+
+-- name: session_facts
+-- What is told of a session in words.
+SELECT no, project, title, model, cwd, branch, agent_version FROM sessions WHERE id = ?;
+
+-- name: rewrite_facts
+-- The same, clean.
+UPDATE sessions SET
+    project = ?, title = ?, model = ?, cwd = ?, branch = ?, agent_version = ?,
+    raw_bytes = raw_bytes + ?, stored_bytes = stored_bytes + ?, tail_bytes = tail_bytes + ?
+WHERE no = ?;
+
+-- name: rewrite_block
+-- A sealed run with other bytes.
+UPDATE blocks SET data = ? WHERE pos = ?;
+
+-- name: rewrite_tail
+-- An open run with other lines.
+UPDATE tail SET lines = ? WHERE pos = ?;
+
+-- name: delete_words
+-- An event leaves the index.
+DELETE FROM words WHERE rowid = ?;
+
+-- name: merge_words
+-- One segment of what is left: deleted words are in none any more.
+INSERT INTO words (words) VALUES ('optimize');
+
+-- name: states_of_session
+-- What the parsers of a session remember.
+SELECT no, state, error FROM files WHERE session = ?;
+
+-- name: rewrite_state
+-- The same, clean.
+UPDATE files SET state = ?, error = ? WHERE no = ?;
+
+-- name: all_audit
+-- Every audit record.
+SELECT no, detail FROM audit ORDER BY no;
+
+-- name: rewrite_audit
+-- An audit record, clean.
+UPDATE audit SET detail = ? WHERE no = ?;
+
+-- name: delete_unknown_type
+-- A name that goes by another one now.
+DELETE FROM unknown_types WHERE agent = ? AND type = ?;
+
+-- name: delete_blob
+-- A payload that nothing refers to any more.
+DELETE FROM blobs WHERE digest = ?;
+
 -- name: set_state
 -- One of the counters.
 UPDATE state SET value = ? WHERE key = ?;
@@ -68,8 +124,8 @@ SELECT value FROM state WHERE key = ?;
 -- A source cursor.
 INSERT INTO files (
     agent, path, session, origin, offset, size, mtime_ns, parsed, skipped, unknown, bad,
-    open_verdict, head_bytes, head, edge, state, compare_until, gone_at, error
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    open_verdict, head_bytes, head, edge, state, compare_until, gone_at, error, excluded
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (agent, path) DO UPDATE SET
     session = excluded.session, origin = excluded.origin, offset = excluded.offset,
     size = excluded.size, mtime_ns = excluded.mtime_ns, parsed = excluded.parsed,
@@ -77,7 +133,16 @@ ON CONFLICT (agent, path) DO UPDATE SET
     open_verdict = excluded.open_verdict, head_bytes = excluded.head_bytes,
     head = excluded.head, edge = excluded.edge, state = excluded.state,
     compare_until = excluded.compare_until,
-    gone_at = excluded.gone_at, error = excluded.error;
+    gone_at = excluded.gone_at, error = excluded.error, excluded = excluded.excluded;
+
+-- name: add_redactions
+-- What was taken out, by kind.
+INSERT INTO redactions (kind, count) VALUES (?, ?)
+ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count;
+
+-- name: list_redactions
+-- The most frequent first.
+SELECT kind, count FROM redactions ORDER BY count DESC, kind;
 
 -- name: add_unknown_type
 -- Counts of record types that no parser knows.
@@ -89,6 +154,10 @@ ON CONFLICT (agent, type) DO UPDATE SET
 -- A payload beside the journal; the same one again changes nothing, unless it was dropped.
 INSERT INTO blobs (digest, bytes, stored_bytes) VALUES (?, ?, ?)
 ON CONFLICT (digest) DO UPDATE SET dropped_at = '', stored_bytes = excluded.stored_bytes;
+
+-- name: delete_blob_uses
+-- Who referred to a payload that is gone.
+DELETE FROM blob_uses WHERE digest = ?;
 
 -- name: insert_blob_use
 -- A session that refers to a payload.
@@ -219,14 +288,16 @@ SELECT * FROM files WHERE agent = ? AND path = ?;
 
 -- name: list_marks
 -- What every known log looked like when it was last read; without the parser's state, which is large.
-SELECT no, agent, path, size, mtime_ns, gone_at, error FROM files WHERE no > ? ORDER BY no LIMIT ?;
+SELECT no, agent, path, size, mtime_ns, gone_at, error, excluded FROM files WHERE no > ? ORDER BY no LIMIT ?;
 
 -- name: ledger
 -- Where every byte of an agent's logs went; ?1 agent, '' for all.
-SELECT count(*), coalesce(sum(parsed), 0), coalesce(sum(skipped), 0), coalesce(sum(unknown), 0),
-       coalesce(sum(bad), 0), coalesce(sum(max(0, size - offset)), 0),
+SELECT count(*), coalesce(sum(parsed), 0),
+       coalesce(sum(skipped + iif(excluded <> '', max(0, size - offset), 0)), 0),
+       coalesce(sum(unknown), 0), coalesce(sum(bad), 0),
+       coalesce(sum(iif(excluded = '', max(0, size - offset), 0)), 0),
        coalesce(sum(gone_at <> ''), 0), coalesce(sum(error <> ''), 0),
-       coalesce(max(error), '')
+       coalesce(max(error), ''), coalesce(sum(excluded <> ''), 0)
 FROM files WHERE ?1 = '' OR agent = ?1;
 
 -- name: file_errors

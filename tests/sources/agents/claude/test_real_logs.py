@@ -15,6 +15,7 @@ from holdfast.ingest.reading import Reading, starting_cursor
 from holdfast.journal.model import Batch
 from holdfast.sources.agents.claude import Agent as ClaudeSource
 from holdfast.sources.base import Log
+from tests.support.doors import door
 
 LOGS: Final = Path(__file__).parents[5] / "shared" / "logs" / "claude"
 FILES: Final = sorted(LOGS.rglob("*.jsonl"))
@@ -37,6 +38,7 @@ def read(path: Path, folder: Path) -> list[Batch]:
         first_seq=0,
         limits=ReadingLimits(block_bytes=65_536, max_line_bytes=4_194_304),
         blobs=BlobStore(str(folder)),
+        door=door(),
     )
     with path.open("rb") as file:
         return list(reading.batches(file.fileno()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from holdfast.sources.agents.claude.cleanup import Retention, retention_of
 from holdfast.sources.agents.claude.parser import AGENT, ClaudeParser
-from holdfast.sources.base import BlobSink, Expiring, Log, Place
+from holdfast.sources.base import BlobSink, Expiring, Log, Place, first_text, folded
 from holdfast.sources.folders import FolderSource, place_of
 from holdfast.sources.walk import walk_folders
 
@@ -35,6 +35,14 @@ class Agent(FolderSource):
         parent = names[1]
         rest = [name for name in names[2:] if name != "subagents"]
         return Log(AGENT, path, root, "/".join([parent, *rest]), parent)
+
+    def projects_of(self, log: Log, head: bytes) -> list[str]:
+        """The folder's name says it again where no record does, or where they do not agree."""
+        folder = log.relative.partition("/")[0]
+        cwd = first_text(head, "cwd")
+        if cwd and folded(cwd) == folder:
+            return [cwd]
+        return [name for name in (cwd, folder) if name]
 
     def parser(self, log: Log, state: bytes, blobs: BlobSink) -> ClaudeParser:
         return ClaudeParser(log, state, blobs)

@@ -32,6 +32,7 @@ class Agent(WholeFileSource):
 
     agent = AGENT
     name = "Cline"
+    variables = ("CLINE_DATA_DIR", "CLINE_DIR")
     inside = (SESSIONS, TASKS)
     endings = (".json",)
 

@@ -28,6 +28,7 @@ class Agent(FolderSource):
 
     agent = AGENT
     name = "Codex CLI"
+    variables = ("CODEX_HOME",)
     endings = (ENDING, ENDING + COMPRESSED)
     inside = ("sessions", "archived_sessions")
 

@@ -18,6 +18,7 @@ class Agent(WholeFileSource):
 
     agent = AGENT
     name = "Gemini CLI"
+    variables = ("GEMINI_CLI_HOME",)
     inside = ("tmp",)
     endings = (".json", ".jsonl")
 

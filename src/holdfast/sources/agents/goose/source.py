@@ -19,6 +19,7 @@ class Agent(FolderSource):
 
     agent = AGENT
     name = "Goose"
+    variables = ("GOOSE_PATH_ROOT",)
     endings: ClassVar[tuple[str, ...]] = (".db",)
     inside: ClassVar[tuple[str, ...]] = ("sessions",)
 
