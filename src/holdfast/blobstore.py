@@ -47,9 +47,8 @@ class BlobStore:
 
     def put(self, payload: bytes) -> Blob:
         digest = hashlib.blake2b(payload, digest_size=DIGEST_BYTES).hexdigest()
-        try:
-            stored = os.path.getsize(self.path(digest))
-        except FileNotFoundError:
+        stored = self._touched(digest)
+        if stored is None:
             return self.put_stream([payload])
         return self._note(Blob(digest, len(payload), stored))
 
@@ -64,9 +63,8 @@ class BlobStore:
             hasher.update(chunk)
             size += len(chunk)
         digest = hasher.hexdigest()
-        try:
-            stored = os.path.getsize(self.path(digest))
-        except FileNotFoundError:
+        stored = self._touched(digest)
+        if stored is None:
             return self.put_stream(read())
         return self._note(Blob(digest, size, stored))
 
@@ -128,6 +126,22 @@ class BlobStore:
 
     def path(self, digest: str) -> str:
         return os.path.join(self._folder, digest[:2], f"{digest}.zst")
+
+    def was_put_since(self, digest: str, epoch_s: float) -> bool:
+        """Whether somebody may be about to refer to it: the journal does not know of that yet."""
+        try:
+            return os.stat(self.path(digest)).st_mtime >= epoch_s
+        except FileNotFoundError:
+            return False
+
+    def _touched(self, digest: str) -> int | None:
+        """How large a payload is that is here already, and is wanted from now on."""
+        path = self.path(digest)
+        try:
+            os.utime(path)
+            return os.path.getsize(path)
+        except FileNotFoundError:
+            return None
 
     def take_stored(self) -> list[Blob]:
         """What was put since the last call: the journal's next batch refers to it."""

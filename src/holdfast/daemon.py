@@ -161,7 +161,8 @@ class Daemon:
                 lambda work: self.journal.call(work).result(),
                 BlobStore(self.paths.blobs),
                 wanted,
-                at=instant(),
+                now_s=time.time(),
+                in_flight_s=payloads.IN_FLIGHT_S,
                 dry_run=dry_run,
             )
         if dropped.count and not dry_run:

@@ -214,17 +214,23 @@ class Library:
             return
         last_words = LastWords(view)
         if not view.commentary:
-            for lines in self.whole(session):
-                for glance in _glances(lines):
+            for pairs in self._glanced(session):
+                for _line, glance in pairs:
                     last_words.see(glance)
-        for lines in self.whole(session):
-            kept = [
-                line
-                for line, glance in zip(lines.splitlines(), _glances(lines), strict=True)
-                if is_picked(glance, view, last_words)
-            ]
+        for pairs in self._glanced(session):
+            kept = [line for line, glance in pairs if is_picked(glance, view, last_words)]
             if kept:
                 yield b"\n".join([*kept, b""])
+
+    def _glanced(self, session: str) -> Iterator[list[tuple[bytes, Glance | Event]]]:
+        """Lines with what is seen of them, numbered through as `conversation` does."""
+        number = 0
+        for lines in self.whole(session):
+            pairs = list(zip(lines.removesuffix(b"\n").split(b"\n"), _glances(lines), strict=True))
+            for _line, glance in pairs:
+                glance.seq = number
+                number += 1
+            yield pairs
 
     def _entry(self, row: SessionRow) -> SessionEntry:
         resident_bytes = self._residency(row.id)

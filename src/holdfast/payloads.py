@@ -3,22 +3,24 @@
 Dropping a payload leaves the conversation intact: its event still says what it was, how large, and
 under which digest. The journal is told first and the file removed behind it: a crash in between
 leaves a file that nobody refers to, which the next `drop` removes, never a reference to nothing.
+What was put a moment ago stays: whoever put it may not have told the journal yet.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 import msgspec
 
-from holdfast.blobstore import BlobStore
+from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob
+from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.journal.model import BlobFilter, BlobRow
 from holdfast.journal.protocol import JournalReader, JournalWriter
 
 DROPPED_AT_ONCE: Final = 500
+IN_FLIGHT_S: Final = 60.0  # from the time when a payload is put until the journal knows of it
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -49,6 +51,12 @@ class PayloadAmbiguous(HoldfastError):
     exit: ClassVar[Exit] = Exit.AMBIGUOUS
 
 
+class WhichPayloads(HoldfastError):
+    """Payloads are dropped by age or size, never all of them by accident."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
 class PayloadEntry(msgspec.Struct):
     """A payload as `blobs --json` lists it."""
 
@@ -77,6 +85,7 @@ class Dropped(msgspec.Struct):
     count: int = 0
     bytes: int = 0
     stored_bytes: int = 0
+    in_flight: int = 0  # of these, how many stay because they were put a moment ago
 
 
 def report(reader: JournalReader, blobs: BlobStore, wanted: BlobFilter) -> PayloadReport:
@@ -110,25 +119,39 @@ def drop(
     blobs: BlobStore,
     wanted: BlobFilter,
     *,
-    at: str,
+    now_s: float,
+    in_flight_s: float,
     dry_run: bool,
 ) -> Dropped:
     """Let go of payloads. `on_writer` runs something where nobody else writes, and waits for it."""
+    if not wanted.used_before and not wanted.min_bytes:
+        raise WhichPayloads(
+            "say which payloads are to go: holdfast clean --blobs --older-than 90d, or "
+            "--larger-than 10MB, or both; --dry-run only says what would go"
+        )
     rows = reader.blobs(wanted)
     total = Dropped(
         len(rows), sum(row.bytes for row in rows), sum(row.stored_bytes for row in rows)
     )
     if dry_run:
         return total
-    for row in reader.blobs(BlobFilter(dropped=True)):
-        if row.dropped_at:  # a crash may have left its file
-            blobs.remove(row.digest)
+
+    def remove_leftovers(_writer: JournalWriter) -> None:
+        for row in reader.blobs(BlobFilter(dropped=True)):
+            if row.dropped_at and not blobs.was_put_since(row.digest, now_s - in_flight_s):
+                blobs.remove(row.digest)
+
+    on_writer(remove_leftovers)
     for first in range(0, len(rows), DROPPED_AT_ONCE):
         digests = [row.digest for row in rows[first : first + DROPPED_AT_ONCE]]
 
         def forget(writer: JournalWriter, digests: list[str] = digests) -> None:
-            writer.drop_blobs(digests, at)
-            for digest in digests:
+            old = [
+                digest for digest in digests if not blobs.was_put_since(digest, now_s - in_flight_s)
+            ]
+            total.in_flight += len(digests) - len(old)
+            writer.drop_blobs(old, instant(now_s))
+            for digest in old:
                 blobs.remove(digest)
 
         on_writer(forget)
@@ -143,10 +166,13 @@ def _entry(row: BlobRow, blobs: BlobStore) -> PayloadEntry:
 
 
 def _type_of(blobs: BlobStore, digest: str) -> str:
-    """What its first bytes say; "missing" when they are not there."""
-    if not os.path.exists(blobs.path(digest)):
+    """What its first bytes say."""
+    try:
+        head = blobs.head(digest, _HEAD_BYTES)
+    except MissingBlob:
         return "missing"
-    head = blobs.head(digest, _HEAD_BYTES)
+    except DamagedBlob:
+        return "damaged"
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name

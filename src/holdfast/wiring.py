@@ -34,6 +34,7 @@ from holdfast.settings import Settings
 from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
+from holdfast.sources.registry import every_source
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -116,6 +117,7 @@ def make_recorder(
     logs: Logs,
 ) -> Recorder:
     chosen = settings.recording
+    guarded = [*sources, *(source for source, _on in every_source(settings.source, environ))]
     rules = Rules(
         allowed_write_roots=chosen.allowed_write_roots,
         default_folder=chosen.default_folder,
@@ -124,7 +126,7 @@ def make_recorder(
         home=environ.get("HOME") or os.path.expanduser("~"),
         config_file=paths.config_file,
         guarded=(
-            *(root for source in sources for root in source.roots()),
+            *dict.fromkeys(root for source in guarded for root in source.roots()),
             paths.data_dir,
             paths.state_dir,
             paths.runtime_dir,
@@ -133,7 +135,12 @@ def make_recorder(
     limits = Limits(
         max_active=chosen.max_active,
         in_chat_commands=chosen.in_chat_commands,
-        options=View(chosen.include_thinking, chosen.include_tools, chosen.include_system),
+        options=View(
+            thinking=chosen.include_thinking,
+            tools=chosen.include_tools,
+            system=chosen.include_system,
+            commentary=chosen.include_commentary,
+        ),
     )
 
     def export(session: str, form: str, view: View) -> Iterator[bytes]:

@@ -29,8 +29,16 @@ def pictured(request: pytest.FixtureRequest, home: Home) -> object:
     if not request.param:
         yield home
         return
+    age(home)
     with home.daemon():
         yield home
+
+
+def age(home: Home) -> None:
+    """As if the payloads had been here for long: one that just came is never dropped."""
+    for folder, _folders, names in os.walk(home.paths.blobs):
+        for name in names:
+            os.utime(os.path.join(folder, name), (1e9, 1e9))
 
 
 def listed(home: Home, *more: str) -> list[tuple[str, int, int]]:
@@ -91,3 +99,15 @@ def test_no_payload_is_dropped_by_accident(home: Home) -> None:
         assert refused.code == 2
         assert "10MB" in refused.err
     assert len(listed(home)) == 2
+
+
+def test_what_came_a_moment_ago_stays_while_somebody_may_refer_to_it(home: Home) -> None:
+    with_pictures(home)
+    home.ok("import", "--quiet")
+    with home.daemon():
+        refused = home.run("clean", "--blobs", "--larger-than", "1KB")
+        assert "2 of them came a moment ago and stay" in refused.err
+        assert len(listed(home)) == 2
+        age(home)
+        assert "Dropped 2 payloads" in home.run("clean", "--blobs", "--larger-than", "1KB").err
+        assert listed(home) == []

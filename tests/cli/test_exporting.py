@@ -205,3 +205,42 @@ def test_a_folder_that_is_not_allowed_is_refused_before_the_work(kept: Home) -> 
 def test_no_draft_is_left_behind(kept: Home) -> None:
     kept.ok("export", "--all", "-o", "some/")
     assert [name for name in files(kept, "some") if name.startswith(".")] == []
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(kept: Home) -> None:
+    diary = Path(kept.folder, "diary.md")
+    diary.write_text("my diary")
+    refused = kept.run("export", "alpha", "-o", str(diary))
+    assert refused.code == 9
+    assert "--force" in refused.err
+    assert diary.read_text() == "my diary"
+    kept.ok("export", "alpha", "-o", str(diary), "--force")
+    assert "zebra" in diary.read_text()
+
+
+def test_what_holdfast_keeps_and_reads_is_never_written_over(kept: Home) -> None:
+    places = [kept.paths.journal, kept.paths.config_file, kept.log_path("alpha")]
+    for place in places:
+        before = Path(place).read_bytes() if os.path.exists(place) else None
+        refused = kept.run("export", "beta", "-f", "jsonl", "-o", place, "--force")
+        assert refused.code == 9, place
+        assert before == (Path(place).read_bytes() if os.path.exists(place) else None)
+
+
+def test_the_ending_says_the_format_and_must_not_contradict_it(kept: Home) -> None:
+    page = Path(kept.folder, "talk.html")
+    kept.ok("export", "alpha", "-o", str(page))
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    refused = kept.run("export", "alpha", "-f", "jsonl", "-o", str(page))
+    assert refused.code == 2
+
+
+def test_secrets_that_are_stored_are_left_out_on_request(home: Home) -> None:
+    key = "AKIA" + "Z7Q2" * 4
+    home.write_log("s", lines.user_line(f"it is {key} here", session="s", at=moment(1)))
+    home.ok("import", "--quiet", env={"HOLDFAST_PRIVACY__SECRETS": "false"})
+    assert key.encode() in home.ok("export", "s", "-f", "jsonl").out
+    for form in ("jsonl", "markdown", "html"):
+        told = home.ok("export", "s", "-f", form, "--redact").out
+        assert key.encode() not in told
+        assert b"redacted:" in told

@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -658,3 +659,30 @@ def wake_ups_at_next_beat(home: Home, daemon: RunningDaemon) -> int:
     written = os.stat(home.paths.run_file).st_mtime_ns
     until(lambda: os.stat(home.paths.run_file).st_mtime_ns != written, "the heart beats")
     return processes.wake_ups(daemon.pid)
+
+
+def test_a_fork_that_is_written_line_by_line_is_stored_once(home: Home) -> None:
+    """Its file is empty when it is first seen, and begins with a record that has no id."""
+    told = talk(6)
+    begins = demo.snapshot_line()
+    home.write_exactly("origin", begins, *told)
+    with home.daemon() as daemon:
+        daemon.wait_for("origin", 6)
+        path = home.write_exactly("fork")
+        size = 0
+        for line in [begins, *told, *talk(1, start=6)]:  # each is seen by itself
+            with open(path, "ab", buffering=0) as file:
+                file.write(line)
+            size += len(line)
+            until(partial(is_read, home, path, size), "the line is read")
+        daemon.wait_for("fork", 1)
+        with home.reader() as reader:
+            row = reader.session(sid("fork"))
+        assert row is not None
+        assert (row.events, row.inherited, row.forked_from) == (1, 6, sid("origin"))
+
+
+def is_read(home: Home, path: str, size: int) -> bool:
+    with home.reader() as reader:
+        cursor = reader.cursor("claude", path)
+    return cursor is not None and cursor.offset == size

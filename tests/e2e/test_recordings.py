@@ -123,7 +123,7 @@ def test_a_capture_has_everything_from_the_beginning_and_goes_on(
     assert "nobody writes this" not in text_of(chat.path("notes.md"))
     head = text_of(chat.path("notes.md")).split("---")[1]
     assert 'participants: ["User", "Claude"]' in head
-    assert 'title: "in the beginning ::record"' in head
+    assert 'title: "in the beginning"' in head
 
 
 def test_a_record_begins_with_its_message_and_goes_on_where_it_was_stopped(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from holdfast.demo import lines
 from holdfast.events import EMPTY, Event, Kind, Origin, session_id
 from holdfast.ingest import kinship
+from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.kinship import Kin
 from holdfast.journal.model import Span
 from tests.support.ingest import SESSION, Shelf
@@ -155,6 +156,16 @@ def test_subagents_and_strangers_have_no_relatives(shelf: Shelf) -> None:
     shelf.log(FORK).write_bytes(talk(10, 13, FORK))
     shelf.catch_up()
     assert all(row.inherited == 0 for row in shelf.reader.sessions())
+
+
+def test_a_long_record_before_the_first_id_does_not_hide_a_fork(shelf: Shelf) -> None:
+    shelf.limits = ReadingLimits(block_bytes=65_536, max_line_bytes=1 << 20)
+    begins = lines.snapshot_line() + lines.user_line("look " * 20_000, uuid="long", session=SESSION)
+    shelf.log(SESSION).write_bytes(begins + talk(0, 2, SESSION))
+    shelf.catch_up()
+    shelf.log(FORK).write_bytes(begins + talk(0, 3, FORK))
+    shelf.catch_up()
+    assert shelf.texts(FORK) == texts(2)
 
 
 # Records without ids.

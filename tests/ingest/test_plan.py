@@ -605,3 +605,75 @@ def test_a_session_that_could_not_be_read_is_read_again(items: ItemShelf) -> Non
     assert items.cursor(path).error == "busy"
     items.catch_up()
     assert (items.cursor(path).error, items.texts()) == ("", ["a"])
+
+
+def test_a_folder_that_cannot_be_listed_takes_no_log_in_place_away(
+    items: ItemShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (items.root / "closed").mkdir()
+    items.write([note("1", "a")], "closed/a.note")
+    items.write({"x": [note("1", "b")]}, "closed/b.book")
+    gone = items.write([note("1", "c")], "closed/c.note")
+    items.catch_up()
+    gone.unlink()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    plan = items.plan()
+    assert plan.gone == [("claude", str(gone))], "this one is known not to be there"
+    assert plan.problems == {str(items.root / "closed"): "Permission denied"}
+
+
+def test_a_file_that_the_system_does_not_describe_takes_no_log_away(
+    items: ItemShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = items.write([note("1", "a")])
+    items.catch_up()
+    stat, scandir = os.stat, os.scandir
+
+    def refuse(looked_at: str) -> os.stat_result:
+        if looked_at == str(path):
+            raise PermissionError(13, "Permission denied")
+        return stat(looked_at)
+
+    def refuse_folder(folder: str) -> object:
+        if folder == str(items.root):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", refuse)
+        patched.setattr(os, "scandir", refuse_folder)
+        plan = items.plan()
+    assert plan.gone == []
+    assert plan.problems[str(path)] == "Permission denied"
+
+
+def test_a_file_is_not_asked_whose_log_it_belongs_to(
+    items: ItemShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To answer that, a source may have to look through all of its folders."""
+    items.write([note("1", "a")])
+    items.write({"x": [note("1", "b")]}, "notes.book")
+    (items.root / "beside.txt").write_text("c")
+
+    def refuse(path: str) -> str | None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(items.source, "store_of", refuse)
+    assert sorted(pending(items)) == ["a.note", "notes.book#x"]
+
+
+def test_each_log_says_how_much_of_it_is_unread(items: ItemShelf) -> None:
+    path = items.write([note("1", "a")])
+    items.write({"x": [note("1", "b")], "y": []}, "notes.book")
+    plan = items.plan()
+    unread = {os.path.basename(each.path): each.unread_bytes for each in plan.pending}
+    share = (items.root / "notes.book").stat().st_size // 2
+    assert unread == {"a.note": path.stat().st_size, "notes.book#x": share, "notes.book#y": share}
+    assert plan.unread_bytes == sum(unread.values())

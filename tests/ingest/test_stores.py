@@ -26,10 +26,11 @@ class Looks:
         self.failed: list[str] = []
         self.answers: list[list[Stamped] | Exception] = []
         self.during: Callable[[], None] = lambda: None
-        self.stores = Stores(self._look, self.changed.append, self._fail)
+        self.missed: list[str] = []
+        self.stores = Stores(self._look, self.changed.append, self._fail, self.missed.append)
 
     def _look(self, _source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
-        assert store == STORE
+        assert store.startswith(STORE)
         self.since.append(since_ns)
         self.during()
         answer = self.answers.pop(0) if self.answers else []
@@ -127,3 +128,56 @@ def test_nothing_is_looked_into_any_more_when_it_is_closed() -> None:
         return looks
 
     assert asyncio.run(run()).since == []
+
+
+def test_of_more_files_than_can_be_looked_into_at_once_it_is_told_that_some_were_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stores, "LOOKS_MAX", 3)
+    monkeypatch.setattr(stores, "MISSED_EVERY_S", 0.05)
+
+    async def run() -> Looks:
+        looks = Looks()
+        for number in range(10):
+            looks.stores.touch(SOURCE, f"{STORE}{number}")
+        assert len(looks.missed) == 1, "at once, and once"
+        last_s = time.monotonic() + 30
+        while len(looks.missed) < 2:
+            assert time.monotonic() < last_s
+            await asyncio.sleep(0.001)
+        await looks.until(3)
+        return looks
+
+    looks = asyncio.run(run())
+    assert len(looks.since) == 3
+    assert [each.split()[0] for each in looks.missed] == ["1", "6"], "the last ones too"
+
+
+def test_a_file_that_is_not_there_is_told_once_until_it_was_there_again() -> None:
+    async def run() -> Looks:
+        looks = Looks()
+        missing = FileNotFoundError(2, "gone")
+        looks.answers = [missing, missing, missing, [], missing]
+        for count in range(1, 6):
+            looks.stores.touch(SOURCE, STORE)
+            await looks.until(count)
+            assert len(looks.failed) == (1 if count < 5 else 2)
+        return looks
+
+    asyncio.run(run())
+
+
+def test_a_file_that_stays_away_is_told_again_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stores, "GONE_AGAIN_S", 0.0)
+
+    async def run() -> Looks:
+        looks = Looks()
+        looks.answers = [FileNotFoundError(2, "gone"), FileNotFoundError(2, "gone")]
+        for count in (1, 2):
+            looks.stores.touch(SOURCE, STORE)
+            await looks.until(count)
+        return looks
+
+    assert len(asyncio.run(run()).failed) == 2

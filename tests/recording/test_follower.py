@@ -169,6 +169,57 @@ def test_killed_between_any_two_steps_it_goes_on_as_if_nothing_had_been(
             follower.save()  # else the next run meets the old plan once more
 
 
+@pytest.mark.parametrize("kept", range(9))
+def test_killed_behind_a_line_that_a_person_left_open_it_ends_the_line_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    follower.save()
+    with desk.path.open("a") as file:
+        file.write("a remark of mine")
+    before = desk.text
+    desk.talk.say("later")
+    real = module._write_at_end
+
+    def write_some(file: int, piece: bytes) -> None:
+        real(file, piece[:kept])
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_write_at_end", write_some)
+        with pytest.raises(Died):
+            desk.advance(follower)
+    desk.advance(desk.again())
+    assert desk.text == f"{before}\n\nlater\n"
+
+
+def test_a_line_that_a_person_left_open_after_a_kill_does_not_run_into_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.talk.say("later")
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_write_at_end", die)
+        with pytest.raises(Died):
+            desk.advance(follower)
+    with desk.path.open("a") as file:
+        file.write("a remark of mine")
+    desk.advance(desk.again())
+    assert desk.text.endswith("\na remark of mine\n\nlater\n")
+
+
+def test_a_plan_of_an_earlier_version_is_read() -> None:
+    plan = module.Intent(3, 10, 5, b"digest", None)
+    earlier = msgspec.msgpack.encode(list(msgspec.structs.astuple(plan))[:5])
+    assert msgspec.msgpack.decode(earlier, type=module.Intent) == plan
+
+
 def test_killed_before_a_plan_is_stored_nothing_is_written(desk: Desk) -> None:
     follower = desk.begun()
     before = desk.text
@@ -487,6 +538,35 @@ def test_a_full_disk_pauses_and_loses_nothing(desk: Desk, monkeypatch: pytest.Mo
     room[0] = 10_000
     desk.advance(follower)
     assert desk.body == desk.talk.body()
+
+
+def test_however_often_it_is_tried_each_event_counts_once_and_each_note_is_written(
+    desk: Desk,
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    second = desk.folder / "second.md"
+    desk.talk.say("later")
+    follower.note(2, "a note")
+    with desk.path.open("a") as file:
+        file.write("mine\n")
+    second.hardlink_to(desk.path)
+    for _ in range(3):  # refused before anything is planned
+        with pytest.raises(WriteRefused, match="hard links"):
+            desk.advance(follower)
+    second.unlink()
+    follower.advance(2)
+    with desk.path.open("a") as file:
+        file.write("mine\n")
+    second.hardlink_to(desk.path)
+    for _ in range(3):
+        with pytest.raises(WriteRefused, match="hard links"):
+            desk.advance(follower)
+    second.unlink()
+    desk.advance(follower)
+    assert follower.recording.events == 3
+    assert desk.text.count("*holdfast: a note*") == 1
+    assert desk.text.endswith("mine\n\nlater\n")
 
 
 def test_a_link_in_its_place_is_not_written_through(desk: Desk, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalFull
 from holdfast.recording.conduct import Limits
 from holdfast.recording.destinations import Rules
+from holdfast.recording.follower import Follower, Paused
+from holdfast.recording.followers import RETRY_PAUSED_S, SYNC_EVERY_S
 from holdfast.recording.ledger import RecordingRefused
 from holdfast.recording.recorder import ASKS_MAX, Recorder, RecorderClosed
 from holdfast.recording.view import View
@@ -227,6 +229,7 @@ def test_what_cannot_be_written_is_paused_told_once_and_goes_on(machine: Machine
     assert "hard links" in recorder.problems()[1]
     assert machine.log.events.count("recording.paused") == 1
     second.unlink()
+    machine.now_s += RETRY_PAUSED_S
     machine.run()
     assert recorder.problems() == {}
     assert machine.log.events.count("recording.resumed") == 1
@@ -287,6 +290,133 @@ def test_a_command_from_outside_that_was_cut_off_is_told_as_refused(machine: Mac
     assert (command.state, command.origin) == ("refused", "cli")
     assert "give it again" in command.outcome
     assert [each.state for each in machine.recordings()] == ["failed"]
+
+
+def test_a_command_from_outside_that_meets_a_full_journal_leaves_no_file_followed(
+    machine: Machine,
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("one")
+    machine.run()
+    real, left = recorder._ledger.save, [2]
+
+    def save(*rows: Any, **about: Any) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise JournalFull("no room")
+        real(*rows, **about)
+
+    recorder._ledger.save = save  # type: ignore[method-assign]  # that is the test
+    done = recorder.ask(SESSION, "capture", "~/a.md", str(machine.folder))
+    with pytest.raises(JournalFull):
+        machine.run()
+    with pytest.raises(JournalFull):
+        done.result(0)
+    recorder._fail(JournalFull("no room"))
+    machine.talk.say("two")
+    machine.run()
+    assert [each.state for each in machine.commands()] == ["refused"]
+    assert [each.state for each in machine.recordings()] == ["failed"]
+    assert body_of(machine.text("a.md")) == "", "nothing is written into what was refused"
+
+
+def test_a_command_that_was_cut_off_takes_no_recording_that_is_live_down(
+    machine: Machine,
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("one")
+    machine.ask(recorder, "capture", "~/a.md")
+    command = machine.commands()[0]
+    command.state = "pending"
+    machine.talk.journal.writer().save_recordings([], [command])
+    machine.recorder()
+    machine.run()
+    assert [each.state for each in machine.commands()] == ["refused"]
+    assert [each.state for each in machine.recordings()] == ["active"]
+
+
+def test_front_matter_that_cannot_be_renewed_keeps_nothing_else_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+    machine.run()
+
+    def fail(*_: object) -> None:
+        raise Paused("the folder cannot be written")
+
+    synced: list[Follower] = []
+    real = Follower.sync
+
+    def sync(follower: Follower) -> None:
+        synced.append(follower)
+        real(follower)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Follower, "renew_head", fail)
+        patched.setattr(Follower, "sync", sync)
+        for number in range(int(SYNC_EVERY_S) * 3):
+            machine.talk.say(f"message {number}")
+            machine.run()
+        assert len(synced) > 1
+        assert "front matter" in recorder.problems()[1]
+        assert "the folder cannot be written" in recorder.problems()[1]
+        events = machine.log.events
+        assert (events.count("recording.paused"), events.count("recording.resumed")) == (1, 0)
+        assert body_of(machine.text("a.md")) == machine.talk.body()
+        before = len(synced)
+        machine.talk.say("::stop")
+        machine.run()
+        assert len(synced) > before, "what was said is on disk when a recording has ended"
+    assert recorder.problems() == {}
+
+
+def test_front_matter_that_can_be_renewed_again_is_no_problem_any_more(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+
+    def fail(*_: object) -> None:
+        raise Paused("the folder cannot be written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Follower, "renew_head", fail)
+        machine.run()
+    assert recorder.problems()
+    machine.now_s += 10
+    machine.run()
+    assert recorder.problems() == {}
+
+
+def test_what_is_paused_is_not_tried_whenever_something_is_said(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+    machine.run()
+    tried: list[int] = []
+    real = Follower.advance
+
+    def advance(follower: Follower, upto: int) -> bool:
+        tried.append(upto)
+        raise Paused("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Follower, "advance", advance)
+        for number in range(20):
+            machine.talk.say(f"message {number}")
+            recorder._round()
+        assert len(tried) == 1
+        machine.now_s += RETRY_PAUSED_S
+        recorder._round()
+        assert len(tried) == 2
+        assert machine.log.events.count("recording.paused") == 1
+    assert Follower.advance is real
+    machine.now_s += RETRY_PAUSED_S
+    recorder._round()
+    assert recorder.problems() == {}
+    assert body_of(machine.text("a.md")) == machine.talk.body()
 
 
 def test_a_damaged_stretch_is_told_and_passed_over(

@@ -75,6 +75,23 @@ def test_a_fork_that_repeats_the_record_is_the_same_command() -> None:
     assert keys(said()) == keys(said(session="another"))
 
 
+def later_version(text: str, version: int) -> Event:
+    first = said()
+    identity = f"{first.id.rpartition('.')[0]}.{version}"
+    return said(text, id=identity, seq=90 + version, supersedes=first.seq)
+
+
+def test_a_later_version_of_a_message_repeats_no_command() -> None:
+    assert said().id.endswith(".0")
+    for version in (1, 2, 13):
+        assert keys(later_version("dear all\n\n::record", version)) == keys(said())
+
+
+def test_a_command_that_is_new_in_a_later_version_acts_once() -> None:
+    (added,) = set(keys(later_version("::record\n::stop", 1))) - set(keys(said()))
+    assert keys(later_version("::stop", 2)) == [added]
+
+
 @pytest.mark.parametrize(
     "other",
     [

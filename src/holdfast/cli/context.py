@@ -13,7 +13,7 @@ from holdfast.paths import Paths
 if TYPE_CHECKING:
     from holdfast.client import Client
     from holdfast.journal.reader import SqliteReader
-    from holdfast.library import Library, ReaderScope
+    from holdfast.library import Library, ReaderScope, Redact
     from holdfast.settings import Loaded, Settings
     from holdfast.sources.base import Source
 
@@ -59,11 +59,11 @@ class Context:
             return DaemonAnswers(self.client)
         return JournalAnswers(self.library(), self._readers, self.paths.blobs)
 
-    def library(self) -> Library:
+    def library(self, redact: Redact | None = None) -> Library:
         """The journal itself, read by this process."""
         from holdfast.library import Library
 
-        return Library(self._readers)
+        return Library(self._readers, redact=redact)
 
     @contextmanager
     def _readers(self) -> Iterator[SqliteReader]:

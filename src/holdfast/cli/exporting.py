@@ -44,6 +44,9 @@ class HereIsGone(HoldfastError):
     """The working folder does not exist any more."""
 
 
+ENDINGS: Final = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".jsonl": "jsonl"}
+
+
 def add_commands(commands: Commands) -> None:
     parser = add_command(
         commands,
@@ -59,8 +62,8 @@ def add_commands(commands: Commands) -> None:
         "-f",
         "--format",
         choices=("markdown", "html", "jsonl"),
-        default="markdown",
-        help="to read (default), one page for any browser, or one canonical event a line",
+        help="to read, one page for any browser, or one canonical event a line "
+        "(default: by the ending of PATH, else markdown)",
     )
     parser.add_argument(
         "-o",
@@ -68,6 +71,14 @@ def add_commands(commands: Commands) -> None:
         default=STDOUT,
         metavar="PATH",
         help="a file, a folder, or - for stdout (default)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace a file that is there, whatever it is"
+    )
+    parser.add_argument(
+        "--redact",
+        action="store_true",
+        help="without secrets and private parts, also what was stored before they were known",
     )
     parser.add_argument("--all", action="store_true", help="every session")
     parser.add_argument("--agent", default="", help="every session of an agent, such as claude")
@@ -97,16 +108,33 @@ def add_commands(commands: Commands) -> None:
 
 
 def export(context: Context, arguments: argparse.Namespace) -> int:
+    arguments.format = _format(arguments.format, arguments.output)
     view = _view(context, arguments)
     names = list(dict.fromkeys(arguments.session))
     chosen = bool(arguments.all or arguments.agent or arguments.project)
     _check(arguments, names, chosen=chosen)
-    job = _Job(context, arguments.format, view)
+    job = _Job(context, arguments.format, view, _redact(context) if arguments.redact else None)
     if len(names) == 1:
-        return job.one(names[0], arguments.output, as_json=arguments.json)
+        force = arguments.force
+        return job.one(names[0], arguments.output, force=force, as_json=arguments.json)
     problems: list[dict[str, Any]] = []
     entries = job.named(names, problems) if names else job.chosen(arguments)
     return job.many(entries, arguments.output, problems, as_json=arguments.json)
+
+
+def _format(given: str | None, target: str) -> str:
+    """By the ending of the file's name, unless it is said; the two must agree."""
+    ending = os.path.splitext(target)[1].lower()
+    meant = ENDINGS.get(ending)
+    if given is not None and meant is not None and meant != given:
+        raise WrongSelection(f"{target} ends like {meant}, and -f says {given}: change one of them")
+    return given or meant or "markdown"
+
+
+def _redact(context: Context) -> Callable[[bytes], bytes]:
+    from holdfast.privacy import Door
+
+    return Door.from_settings(context.settings.privacy).clean
 
 
 def _check(arguments: argparse.Namespace, names: list[str], *, chosen: bool) -> None:
@@ -151,11 +179,17 @@ def _view(context: Context, arguments: argparse.Namespace) -> View:
 class _Job:
     """One run of the command."""
 
-    def __init__(self, context: Context, form: str, view: View) -> None:
+    def __init__(
+        self,
+        context: Context,
+        form: str,
+        view: View,
+        redact: Callable[[bytes], bytes] | None,
+    ) -> None:
         self._context = context
         self._form = form
         self._view = view
-        self._library: Library = context.library()
+        self._library: Library = context.library(redact)
 
     # Which sessions.
 
@@ -186,13 +220,16 @@ class _Job:
 
     # Where they go.
 
-    def one(self, name: str, target: str, *, as_json: bool) -> int:
+    def one(self, name: str, target: str, *, force: bool, as_json: bool) -> int:
         entry = self._library.session(name)
         if target == STDOUT:
             put_bytes(self._pieces(entry))
             return Exit.OK
         if target.endswith("/") or os.path.isdir(os.path.expanduser(target)):
             target = os.path.join(target, self._name(entry))
+        elif not force and os.path.lexists(os.path.expanduser(target)):
+            raise AlreadyThere(f"{target} is there already: name a new file, or add --force")
+        self._refuse_own(target)
         written = self._policy().write_atomically(target, self._pieces(entry))
         if as_json:
             done = {"session": entry.id, "file": target, "bytes": written}
@@ -213,6 +250,7 @@ class _Job:
 
         policy = self._policy()
         index = os.path.join(folder, index_name(self._form))
+        self._refuse_own(index)
         policy.resolve(index)  # a folder that is refused is refused once, before the work
         rows: list[IndexRow] = []
         with _progress(len(entries)) as step:
@@ -253,9 +291,16 @@ class _Job:
 
     def _pieces(self, entry: SessionEntry) -> Iterator[bytes]:
         if self._form == "html":
-            from holdfast.blobstore import BlobStore
+            from holdfast.blobstore import BlobStore, MissingBlob
 
-            payload = BlobStore(self._context.paths.blobs).get
+            store = BlobStore(self._context.paths.blobs)
+
+            def payload(digest: str) -> Iterator[bytes]:
+                try:
+                    yield from store.get(digest)
+                except MissingBlob:  # a page is for others: it names no folder of this machine
+                    raise PictureGone("it was dropped and is not kept any more") from None
+
             return self._library.page(entry.id, self._view, payload)
         form: Any = self._form
         return self._library.export(entry.id, form, self._view)
@@ -271,6 +316,27 @@ class _Job:
             form=self._form,
         )
 
+    def _refuse_own(self, target: str) -> None:
+        """What holdfast keeps, and what it reads, is never the place for an export."""
+        from holdfast.sources.registry import every_source
+
+        real = os.path.realpath(os.path.join(here(), os.path.expanduser(target)))
+        paths, settings = self._context.paths, self._context.settings
+        sources = every_source(settings.source, self._context.environ)
+        own = [
+            paths.data_dir,
+            paths.state_dir,
+            paths.runtime_dir,
+            paths.config_file,
+            *(root for source, _enabled in sources for root in source.roots()),
+        ]
+        for each in map(os.path.realpath, own):
+            if real == each or real.startswith(each.rstrip("/") + "/"):
+                raise OwnPlace(
+                    f"refused to write {target!r}: {each} holds what holdfast itself reads or "
+                    "keeps; name another place"
+                )
+
     def _policy(self) -> WritePolicy:
         from holdfast.recording.policy import WritePolicy
 
@@ -280,6 +346,22 @@ class _Job:
             os.path.expanduser("~"),
             config=self._context.paths.config_file,
         )
+
+
+class AlreadyThere(HoldfastError):
+    """Somebody may have written into it."""
+
+    exit: ClassVar[Exit] = Exit.REFUSED
+
+
+class OwnPlace(HoldfastError):
+    """The journal, the settings or a log of an agent would be gone."""
+
+    exit: ClassVar[Exit] = Exit.REFUSED
+
+
+class PictureGone(HoldfastError):
+    """A picture that a page would show."""
 
 
 class _Inside(HoldfastError):

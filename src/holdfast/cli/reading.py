@@ -145,20 +145,29 @@ def show(context: Context, arguments: argparse.Namespace) -> int:
     answers = context.answers
     entry = answers.session(arguments.session)
     first = 0 if arguments.all else max(0, entry["events"] - arguments.last)
-    lines = answers.lines(entry["id"], first, None)
     if arguments.json:
         import msgspec
 
-        events = [msgspec.Raw(line) for piece in lines for line in piece.splitlines()]
+        lines = answers.lines(entry["id"], first, None)
+        events = [msgspec.Raw(line) for piece in lines for line in piece.split(b"\n") if line]
         put_json({**entry, "shown": events})
         return Exit.OK
+    if arguments.all:
+        put(_about(entry))
+        for text in _conversation(answers.lines(entry["id"], 0, None)):
+            put(text)
+        return Exit.OK
+    texts = list(_conversation(answers.lines(entry["id"], first, None)))
+    while first and len(texts) < arguments.last:  # some are not shown: look further back
+        first = max(0, first - max(arguments.last, entry["events"] - first))
+        texts = list(_conversation(answers.lines(entry["id"], first, None)))
     put(_about(entry))
     if entry["inherited"]:
         shared = counted(entry["inherited"], "event")
         put(dim(f"… begins with {shared} of {entry['forked_from']}: show that, or export this"))
     if first:
         put(dim(f"… {first:,} earlier events: add --all, or export"))
-    for text in _conversation(lines):
+    for text in texts[-arguments.last :]:
         put(text)
     return Exit.OK
 

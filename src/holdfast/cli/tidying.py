@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -24,8 +25,8 @@ class NotConfirmed(HoldfastError):
     exit: ClassVar[Exit] = Exit.USAGE
 
 
-class WhichPayloads(HoldfastError):
-    """Payloads are dropped by age or size, never all of them by accident."""
+class WhatIsToGo(HoldfastError):
+    """An age or a size of nothing in particular."""
 
     exit: ClassVar[Exit] = Exit.USAGE
 
@@ -70,10 +71,10 @@ def add_commands(commands: Commands) -> None:
 
 def run_clean(context: Context, arguments: argparse.Namespace) -> int:
     chosen = bool(arguments.older_than or arguments.larger_than)
-    if arguments.blobs != chosen:
-        raise WhichPayloads(
-            "say which payloads are to go: holdfast clean --blobs --older-than 90d, or "
-            "--larger-than 10MB, or both; --dry-run only says what would go"
+    if chosen and not arguments.blobs:
+        raise WhatIsToGo(
+            "--older-than and --larger-than name payloads: say so with --blobs, as in "
+            "holdfast clean --blobs --larger-than 10MB"
         )
     if arguments.blobs:
         return _clean_blobs(context, arguments)
@@ -116,6 +117,8 @@ def _clean_blobs(context: Context, arguments: argparse.Namespace) -> int:
         verb = "Would drop" if arguments.dry_run else "Dropped"
         freed = f"{size(dropped['bytes'])}, {size(dropped['stored_bytes'])} on disk"
         say(f"{verb} {counted(dropped['count'], 'payload')}: {freed}. Conversations stay whole.")
+        if dropped["in_flight"]:
+            say(f"{dropped['in_flight']:,} of them came a moment ago and stay: run it again later.")
     else:
         say("No payload fits.")
     return Exit.OK
@@ -126,7 +129,6 @@ def _drop_here(context: Context, wanted: dict[str, Any], *, dry_run: bool) -> di
 
     from holdfast import payloads
     from holdfast.blobstore import BlobStore
-    from holdfast.clock import instant
     from holdfast.journal.model import BlobFilter
     from holdfast.lock import JournalLock
     from holdfast.wiring import open_journal
@@ -142,7 +144,8 @@ def _drop_here(context: Context, wanted: dict[str, Any], *, dry_run: bool) -> di
                     lambda work: journal.call(work).result(),
                     BlobStore(paths.blobs),
                     BlobFilter(**wanted),
-                    at=instant(),
+                    now_s=time.time(),
+                    in_flight_s=0.0,  # the lock is ours: nobody puts any
                     dry_run=dry_run,
                 )
         finally:

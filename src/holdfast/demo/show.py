@@ -48,6 +48,9 @@ def run(*, sessions: int, seed: int, out: Out) -> None:
     out("\nThe demo's folder is gone again. On your own logs: holdfast up")
 
 
+DEMO_AGENTS: Final = frozenset({"claude", "codex"})  # whose logs `generate` writes
+
+
 class _Demo:
     def __init__(self, folder: Path, out: Out) -> None:
         self._out = out
@@ -56,11 +59,12 @@ class _Demo:
             **{key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")},
             "HOLDFAST_HOME": str(folder / "home"),
             "CLAUDE_CONFIG_DIR": str(self._logs),
+            "CODEX_HOME": str(self._logs),
             # Nobody's own logs belong into a demo.
             **{
                 f"HOLDFAST_SOURCES__{agent.upper()}__ENABLED": "false"
                 for agent in agents.NAMES
-                if agent != "claude"
+                if agent not in DEMO_AGENTS
             },
             "HOLDFAST_DAEMON__MAX_MEMORY_MB": str(MAX_MEMORY_MB),
             "HOLDFAST_SNAPSHOTS__MAX_MEMORY_MB": str(SNAPSHOTS_MB),

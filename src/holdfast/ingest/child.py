@@ -63,6 +63,7 @@ class Job(msgspec.Struct, frozen=True):
     log: Log
     cursor: Cursor
     first_seq: int
+    settled: bool = True  # it is known whether the log repeats another one
 
 
 class Frame(msgspec.Struct, omit_defaults=True):

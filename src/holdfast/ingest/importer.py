@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from holdfast.errors import HoldfastError
 from holdfast.ingest.child import Frame, Job, Setup, read_frame, write_frame
 from holdfast.ingest.claims import SessionClaims
-from holdfast.ingest.kinship import family, peek
+from holdfast.ingest.kinship import unread_family
 from holdfast.ingest.plan import (
     Pending,
     Plan,
@@ -40,7 +40,7 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SequenceConflict
 from holdfast.settings import Settings
-from holdfast.sources.base import LineSource, Log, Source
+from holdfast.sources.base import Log, Source
 
 UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
 CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
@@ -216,7 +216,11 @@ class Importer:
         log = self._identify(pending)
         kin = ""
         try:
-            kin = self._family(log)
+            try:
+                kin = self._family(log)
+            except OSError as error:
+                self._refused(log, error.strerror or str(error))
+                return True
             if kin and not self._claims.take(kin):
                 kin = ""
                 self._put_back(pending)
@@ -237,14 +241,8 @@ class Importer:
         return True
 
     def _family(self, log: Log) -> str:
-        """Whose logs are not to be read beside this one; "" when it was read before."""
-        source = self._sources[log.agent]
-        if log.in_place or not isinstance(source, LineSource):
-            return ""
         with self._journal.reader() as reader:
-            if reader.cursor(log.agent, log.key) is not None:
-                return ""
-        return family(peek(source, log))
+            return unread_family(self._sources[log.agent], log, reader)
 
     def _put_back(self, pending: Pending) -> None:
         """A relative of it is read now."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
+from array import array
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import BinaryIO, Final
@@ -27,14 +27,15 @@ import zstandard
 from holdfast.events import Event, Kind
 from holdfast.journal.model import Blob, Facts, Span
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import LineSource, Log, is_compressed
+from holdfast.sources.base import LineSource, Log, Source, is_compressed
 
 HEAD_BYTES: Final = 65_536
 HEAD_BYTES_MAX: Final = 4_194_304  # of a log whose first record is longer
 HEAD_RECORDS_MAX: Final = 64
-KIN_EVENTS_MAX: Final = 400_000  # of all relatives; what is beyond is stored again
+KIN_EVENTS_MAX: Final = 250_000  # of all relatives; what is beyond is stored again
 WINDOW_EVENTS: Final = 16  # what only one of two logs has, where records have no ids
 SPANS_MAX: Final = 10_000
+RELATIVES_MAX: Final = 1_000
 
 Place = tuple[str, int]  # session, seq
 
@@ -51,9 +52,16 @@ class _NoBlobs:
 
 def peek(source: LineSource, log: Log) -> Facts:
     """What the first records of a log say of its session."""
+    facts = _facts(source, log, beginning(log.path, HEAD_BYTES))
+    if not facts.first_uuid and not facts.forked_from:  # a long record may stand before it
+        facts = _facts(source, log, beginning(log.path, HEAD_BYTES_MAX))
+    return facts
+
+
+def _facts(source: LineSource, log: Log, head: bytes) -> Facts:
     parser = source.parser(log, b"", _NoBlobs())
     offset = 0
-    for line in _head(log.path)[:HEAD_RECORDS_MAX]:
+    for line in head.split(b"\n")[:HEAD_RECORDS_MAX]:
         parser.parse(offset, line)
         if parser.facts.first_uuid or parser.facts.forked_from:
             break
@@ -61,45 +69,44 @@ def peek(source: LineSource, log: Log) -> Facts:
     return parser.facts
 
 
-def _head(path: str) -> list[bytes]:
-    return beginning(path).split(b"\n")
-
-
-def beginning(path: str) -> bytes:
-    """What a log begins with, compressed or not; more of it when its first line is long."""
+def beginning(path: str, most: int = HEAD_BYTES_MAX) -> bytes:
+    """What a log begins with, compressed or not."""
     if is_compressed(path):
         with open(path, "rb") as file:
-            return _decompressed(file)
+            return _decompressed(file, most)
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        head = os.pread(fd, HEAD_BYTES, 0)
-        if b"\n" not in head and len(head) == HEAD_BYTES:
-            head = os.pread(fd, HEAD_BYTES_MAX, 0)
+        return os.pread(fd, most, 0)
     finally:
         os.close(fd)
-    return head
 
 
-def _decompressed(file: BinaryIO) -> bytes:
+def _decompressed(file: BinaryIO, most: int) -> bytes:
     """Of a compressed log; nothing of one that is damaged: reading it says so."""
     head = b""
     with suppress(zstandard.ZstdError), zstandard.ZstdDecompressor().stream_reader(file) as whole:
-        while len(head) < HEAD_BYTES_MAX and (b"\n" not in head or len(head) < HEAD_BYTES):
-            chunk = whole.read(HEAD_BYTES)
-            if not chunk:
-                break
+        while len(head) < most and (chunk := whole.read(min(HEAD_BYTES, most - len(head)))):
             head += chunk
     return head
 
 
-def is_settled(facts: Facts) -> bool:
+def is_settled(facts: Facts, events: int) -> bool:
     """Whether enough of a log was read to know if it repeats another one."""
-    return bool(facts.first_uuid or facts.forked_from or facts.title)
+    return bool(facts.first_uuid or facts.forked_from) or events >= HEAD_RECORDS_MAX
 
 
 def family(facts: Facts) -> str:
     """Logs of one family are read one after the other."""
     return f"family {facts.first_uuid or facts.forked_from or facts.id}"
+
+
+def unread_family(source: Source, log: Log, reader: JournalReader) -> str:
+    """The family of a log that was never read; "" for one that was, or that repeats nothing."""
+    if log.in_place or not isinstance(source, LineSource):
+        return ""
+    if reader.cursor(log.agent, log.key) is not None:
+        return ""
+    return family(peek(source, log))
 
 
 def relatives(facts: Facts, reader: JournalReader) -> list[str]:
@@ -111,7 +118,8 @@ def relatives(facts: Facts, reader: JournalReader) -> list[str]:
     if facts.first_uuid:
         found |= dict.fromkeys(reader.beginning_with(facts.agent, facts.first_uuid))
     found.pop(facts.id, None)
-    return [session for session in found if reader.session(session) is not None]
+    there = [session for session in found if reader.session(session) is not None]
+    return there[:RELATIVES_MAX]
 
 
 class Kin:
@@ -120,16 +128,32 @@ class Kin:
     def __init__(
         self, events: Iterable[Event], inherited: Iterable[Span], *, has_own_words: bool
     ) -> None:
-        self._named: dict[bytes, deque[Place]] = {}
-        self._unnamed: list[tuple[bytes, Place]] = []
+        # Of each key the numbers of its events, newest last: a fork may be of a hundred thousand.
+        self._named: dict[bytes, int | list[int]] = {}
+        self._unnamed: list[bytes] = []
+        self._unnamed_at: list[int] = []
+        self._sessions: list[str] = []
+        self._whose = array("H")
+        self._seqs = array("L")
         for number, event in enumerate(events):
             if number >= KIN_EVENTS_MAX:
                 break
-            place = (event.session, event.seq)
-            if event.source is not None and event.source.uuid:
-                self._named.setdefault(_key(event), deque()).append(place)
+            if not self._sessions or self._sessions[-1] != event.session:
+                self._sessions.append(event.session)
+            self._whose.append(len(self._sessions) - 1)
+            self._seqs.append(event.seq)
+            key = _key(event)
+            if event.source is None or not event.source.uuid:
+                self._unnamed.append(key)
+                self._unnamed_at.append(number)
+                continue
+            known = self._named.get(key)
+            if known is None:
+                self._named[key] = number
+            elif isinstance(known, int):
+                self._named[key] = [known, number]
             else:
-                self._unnamed.append((_key(event), place))
+                known.append(number)
         self._inherited = list(inherited)  # from an earlier reading of the log
         self._spans: list[Span] = []
         self._spans_left = SPANS_MAX - len(self._inherited)
@@ -151,17 +175,32 @@ class Kin:
     def _place_of(self, event: Event) -> Place | None:
         key = _key(event)
         if event.source is not None and event.source.uuid:
-            places = self._named.get(key)
-            return places.popleft() if places else None
+            return self._next_of(key)
         if self._is_over:
             return None
         for ahead in range(self._next, min(self._next + WINDOW_EVENTS, len(self._unnamed))):
-            if self._unnamed[ahead][0] == key:
+            if self._unnamed[ahead] == key:
                 self._next = ahead + 1
-                return self._unnamed[ahead][1]
+                return self._place(self._unnamed_at[ahead])
         if event.kind == Kind.USER:
             self._is_over = True
         return None
+
+    def _next_of(self, key: bytes) -> Place | None:
+        """Records of one id may have parts that say the same: each is met once."""
+        known = self._named.get(key)
+        if known is None:
+            return None
+        if isinstance(known, int):
+            del self._named[key]
+            return self._place(known)
+        number = known.pop(0)
+        if not known:
+            del self._named[key]
+        return self._place(number)
+
+    def _place(self, number: int) -> Place:
+        return self._sessions[self._whose[number]], self._seqs[number]
 
     def _refers_to(self, place: Place) -> bool:
         session, seq = place
@@ -181,7 +220,11 @@ class Kin:
         """How far records without ids were followed when the reading was broken off."""
         reached = {(span.source, span.end_seq - 1) for span in spans}
         return max(
-            (number + 1 for number, (_, place) in enumerate(self._unnamed) if place in reached),
+            (
+                at + 1
+                for at, number in enumerate(self._unnamed_at)
+                if self._place(number) in reached
+            ),
             default=0,
         )
 

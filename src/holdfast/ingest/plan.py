@@ -28,6 +28,7 @@ from holdfast.ingest.reading import (
 from holdfast.journal.model import Cursor, Mark
 from holdfast.journal.protocol import JournalReader
 from holdfast.sources.base import (
+    MEMBER,
     ItemSource,
     LineSource,
     Log,
@@ -40,6 +41,7 @@ from holdfast.sources.base import (
 from holdfast.sources.walk import walk_folders
 
 NOTHING_EXCLUDED: Final[Mapping[str, tuple[str, ...]]] = {}
+ANY_MEMBER: Final = "0"
 NOT_UTF8: Final = "its name is not UTF-8: rename it"
 
 
@@ -49,6 +51,7 @@ class Pending(msgspec.Struct, frozen=True, order=True, gc=False):
     mtime_ns: int
     path: str
     agent: str
+    unread_bytes: int = 0
 
 
 class Plan(msgspec.Struct):
@@ -57,6 +60,10 @@ class Plan(msgspec.Struct):
     first_readings: int = 0  # of logs that are changed in place: each takes a child
     gone: list[tuple[str, str]] = []  # agent, path
     problems: dict[str, str] = {}  # path -> what the system said
+
+    def add(self, pending: Pending) -> None:
+        self.pending.append(pending)
+        self.unread_bytes += pending.unread_bytes
 
 
 def make_plan(
@@ -76,18 +83,19 @@ def make_plan(
             in_place[mark.agent][mark.path] = mark
     for source in sources.values():
         marks = in_place[source.agent]
+        looked_into: set[str] = set()
         for root in source.roots():
             for folder, names in walk_folders(
                 root, lambda path, error: _note(plan, path, error), enters=source.enters
             ):
                 if is_utf8_path(folder):
                     _look_for_new(source, folder, names, reader, plan)
-                    _look_into_stores(
+                    looked_into |= _look_into_stores(
                         source, folder, names, marks, plan, excluded.get(source.agent, ())
                     )
                 else:
                     plan.problems[_shown(folder)] = NOT_UTF8
-        _look_for_gone(source, marks, plan)
+        _look_for_gone(source, marks, looked_into, plan)
     plan.pending.sort()
     return plan
 
@@ -99,46 +107,95 @@ def _look_into_stores(
     marks: dict[str, Mark],
     plan: Plan,
     excluded: tuple[str, ...],
-) -> None:
-    """Logs that are changed in place; of `marks`, what is left at the end was not met."""
+) -> set[str]:
+    """Logs that are changed in place; of `marks`, what is left at the end was not met.
+
+    Gives the files of which every log was met.
+    """
+    looked_into: set[str] = set()
     if not isinstance(source, ItemSource):
-        return
+        return looked_into
     for name in names:
         path = os.path.join(folder, name)
-        if not is_utf8_path(path) or source.store_of(path) != path:
+        if not is_utf8_path(path) or not _is_store(source, path):
             continue
         try:
             found = list(source.logs(path))
             share = os.path.getsize(path) // max(1, len(found))
             for log, stamp in found:
-                mark = marks.pop(log.key, None)
-                if is_changed(mark, stamp) or (mark is not None and _is_let_in(mark, excluded)):
-                    plan.pending.append(Pending(stamp.mtime_ns, log.key, log.agent))
-                    is_first = mark is None or mark.mtime_ns <= 0
-                    plan.first_readings += is_first and bool(log.member)
-                    # Nobody has weighed one session among many: it is taken to have its share.
-                    weighed = share if is_first else 1
-                    plan.unread_bytes += weighed if log.member else stamp.size
+                _look_at_in_place(log, stamp, marks.pop(log.key, None), share, plan, excluded)
+            looked_into.add(path)
         except FileNotFoundError:
-            continue
+            continue  # whether that is the file itself is found out at the end
         except OSError as error:
             _note(plan, path, error)
-            for key in [each for each in marks if store_of_key(source, each) == path]:
-                del marks[key]  # who knows: it cannot be looked into
+    return looked_into
 
 
-def _look_for_gone(source: Source, marks: Mapping[str, Mark], plan: Plan) -> None:
+def _is_store(source: ItemSource, path: str) -> bool:
+    """Whether logs are in the file at a path: it is one, or there are keys of logs in it.
+
+    Of a file that only belongs to a log, `store_of` may have to look for that log.
+    """
+    log = source.identify(path)
+    if log is None:
+        return source.identify(f"{path}{MEMBER}{ANY_MEMBER}") is not None
+    return log.in_place and log.path == path
+
+
+def _look_at_in_place(
+    log: Log,
+    stamp: Stamp,
+    mark: Mark | None,
+    share: int,
+    plan: Plan,
+    excluded: tuple[str, ...],
+) -> None:
+    if not is_changed(mark, stamp) and (mark is None or not _is_let_in(mark, excluded)):
+        return
+    is_first = mark is None or mark.mtime_ns <= 0
+    plan.first_readings += is_first and bool(log.member)
+    if mark is not None and _is_as_seen(mark, stamp):
+        unread_bytes = 0  # it could not be read, or was left alone
+    elif log.member:
+        # Nobody has weighed one session among many: it is taken to have its share.
+        unread_bytes = share if is_first else 1
+    else:
+        unread_bytes = stamp.size
+    plan.add(Pending(stamp.mtime_ns, log.key, log.agent, unread_bytes))
+
+
+def _look_for_gone(
+    source: Source, marks: Mapping[str, Mark], looked_into: set[str], plan: Plan
+) -> None:
+    """Only what is known not to be there is gone: a folder may just refuse to be listed."""
     for mark in marks.values():
         store = store_of_key(source, mark.path)
-        if not mark.gone_at and store is not None and _shown(store) not in plan.problems:
+        if mark.gone_at or store is None:
+            continue
+        if store in looked_into or _is_missing(store, plan):
             plan.gone.append((mark.agent, mark.path))
+
+
+def _is_missing(path: str, plan: Plan) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        _note(plan, path, error)
+    return False
 
 
 def is_changed(mark: Mark | Cursor | None, stamp: Stamp) -> bool:
     """Whether a log is not as it was when it was last read."""
     if mark is None or mark.gone_at or mark.error:
         return True
-    return (mark.size, mark.mtime_ns) != (stamp.size, stamp.mtime_ns)
+    return not _is_as_seen(mark, stamp)
+
+
+def _is_as_seen(mark: Mark | Cursor, stamp: Stamp) -> bool:
+    return (mark.size, mark.mtime_ns) == (stamp.size, stamp.mtime_ns)
 
 
 def _look_at_known(mark: Mark, plan: Plan, excluded: tuple[str, ...]) -> None:
@@ -154,14 +211,17 @@ def _look_at_known(mark: Mark, plan: Plan, excluded: tuple[str, ...]) -> None:
     if not stat.S_ISREG(about.st_mode):
         plan.problems[mark.path] = "is no longer a file"
         return
+    unread_bytes = 0
     if (mark.size, mark.mtime_ns) == (about.st_size, about.st_mtime_ns):
         let_in = _is_let_in(mark, excluded)
         # What is wrong with a compressed log does not change while the file does not.
         if not mark.gone_at and not let_in and (not mark.error or is_compressed(mark.path)):
             return
     elif about.st_size > mark.size:
-        plan.unread_bytes += about.st_size - mark.size
-    plan.pending.append(Pending(about.st_mtime_ns, mark.path, mark.agent))
+        unread_bytes = about.st_size - mark.size
+    elif about.st_size < mark.size:
+        unread_bytes = about.st_size  # it was written anew
+    plan.add(Pending(about.st_mtime_ns, mark.path, mark.agent, unread_bytes))
 
 
 def _is_let_in(mark: Mark, excluded: tuple[str, ...]) -> bool:
@@ -191,8 +251,7 @@ def _look_for_new(
             _note(plan, path, error)
             continue
         if stat.S_ISREG(about.st_mode):
-            plan.pending.append(Pending(about.st_mtime_ns, path, source.agent))
-            plan.unread_bytes += about.st_size
+            plan.add(Pending(about.st_mtime_ns, path, source.agent, about.st_size))
 
 
 def _note(plan: Plan, path: str, error: OSError) -> None:
@@ -223,10 +282,10 @@ def make_job(source: Source, log: Log, reader: JournalReader) -> Job:
     elif cursor.gone_at:  # it was elsewhere meanwhile, or compressed, and may have been read there
         until = os.path.getsize(log.path) + COMPARE_AHEAD_BYTES
         cursor = replace(cursor, compare_until=max(cursor.compare_until, until))
-    settled = row is not None and is_settled(row)
+    settled = row is not None and is_settled(row, row.events)
     if not settled and not cursor.must_compare and relatives(peek(source, log), reader):
         cursor = replace(cursor, compare_until=max(os.path.getsize(log.path), 1))
-    return Job(log, cursor, events)
+    return Job(log, cursor, events, settled=settled)
 
 
 def _cursor(log: Log, reader: JournalReader) -> Cursor:

@@ -101,6 +101,7 @@ class Reading:
         self._known = known or Known()
         self._known_left = self._known.total()
         self._kin = kin
+        self._record_bytes = 0  # of the record that is being taken
         self._compare_until = cursor.compare_until
         self._parser: Parser = source.parser(log, cursor.state, blobs)
         self._offset = cursor.offset
@@ -167,6 +168,7 @@ class Reading:
     def _take(self, content: bytes) -> Verdict:
         """The events of what may be a record; the caller counts its bytes as the log has them."""
         offset = self._offset
+        self._record_bytes = len(content)
         if self._suspect:
             content = self._door.clean(content)
         verdict, events = self._parser.parse(offset, content)
@@ -207,7 +209,8 @@ class Reading:
         return True
 
     def _compare_further(self, offset: int) -> None:
-        self._compare_until = max(self._compare_until, offset + COMPARE_AHEAD_BYTES)
+        end = offset + self._record_bytes
+        self._compare_until = max(self._compare_until, end + COMPARE_AHEAD_BYTES)
 
     def _oversized(self, fd: int, offset: int, length: int) -> None:
         """A line over the cap: what its parser knows of it, else a blob, by streaming."""

@@ -15,7 +15,7 @@ import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import islice
 from typing import Final
@@ -27,7 +27,7 @@ from holdfast.ingest.child import Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
 from holdfast.ingest.items import Excluded, ItemReading
-from holdfast.ingest.kinship import is_settled
+from holdfast.ingest.kinship import is_settled, unread_family
 from holdfast.ingest.plan import (
     Pending,
     Plan,
@@ -70,6 +70,7 @@ class _Hot(msgspec.Struct):
     log: Log
     cursor: Cursor
     next_seq: int
+    settled: bool  # else it may still turn out to repeat another log
 
 
 class TailStatus(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class Tail:
         self._item_sources = [
             source for source in sources.values() if isinstance(source, ItemSource)
         ]
-        self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed)
+        self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed, self._missed)
         self._marked: dict[str, None] = {}  # keys of logs
         self._claims = SessionClaims()
         self._readings = 0
@@ -286,7 +287,15 @@ class Tail:
     async def _pump(self, log: Log) -> None:
         if self._claims.take_stale(log.agent_session_id):
             self._hot.pop(log.agent_session_id, None)
+        kin = ""
         try:
+            if log.agent_session_id not in self._hot:
+                kin = await asyncio.to_thread(self._family, log)
+            if kin and not self._claims.take(kin):  # a relative is being read
+                kin = ""
+                self._marked[log.key] = None
+                asyncio.get_running_loop().call_later(CLAIM_POLL_S, self._pump_marked)
+                return
             await self._read(log)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this log only
             self._hot.pop(log.agent_session_id, None)
@@ -299,7 +308,15 @@ class Tail:
         finally:
             self._readings -= 1
             self._claims.release(log.agent_session_id)
+            if kin:
+                self._claims.release(kin)
         self._pump_marked()
+
+    def _family(self, log: Log) -> str:
+        """Whose logs are not to be read beside this one; "" when it was read before."""
+        with self._journal.reader() as reader, suppress(OSError):
+            return unread_family(self._sources[log.agent], log, reader)
+        return ""
 
     async def _read(self, log: Log) -> None:
         if log.in_place:
@@ -378,8 +395,7 @@ class Tail:
             hot.cursor = batch.cursor
             hot.next_seq += batch.count
             self._on_stored(batch)
-            if not is_settled(batch.facts):
-                self._hot.pop(hot.log.agent_session_id, None)
+            hot.settled = is_settled(batch.facts, hot.next_seq)
 
     async def _read_items(self, log: Log) -> None:
         """On a thread, for finding out what changed may take a while; what is large by a child."""
@@ -458,9 +474,11 @@ class Tail:
 
     async def _hot_log(self, log: Log) -> _Hot:
         hot = self._hot.get(log.agent_session_id)
-        if hot is None or hot.log.path != log.path:
+        if hot is None or not hot.settled or hot.log.path != log.path:
             job = await asyncio.to_thread(self._make_job, log)
-            hot = self._hot[log.agent_session_id] = _Hot(log, job.cursor, job.first_seq)
+            hot = self._hot[log.agent_session_id] = _Hot(
+                log, job.cursor, job.first_seq, job.settled
+            )
             if len(self._hot) > HOT_LOGS_MAX:
                 self._hot.popitem(last=False)
         self._hot.move_to_end(log.agent_session_id)

@@ -72,6 +72,7 @@ class Intent(msgspec.Struct, array_like=True):
     length: int
     digest: bytes
     literal: bytes | None  # the piece itself, where no events give it again
+    lead: bytes = b""  # before the piece: ends a line that another hand left open
 
 
 class Note(msgspec.Struct, array_like=True):
@@ -245,8 +246,7 @@ class Follower:
             self._see_through(place.intent)
         while True:
             if place.notes and place.notes[0].seq <= place.next_seq:
-                text = place.notes.pop(0).text
-                self._write(self._note(text), place.next_seq, literal=True)
+                self._write_note()
                 continue
             stop = min(
                 upto,
@@ -256,6 +256,13 @@ class Follower:
             if place.next_seq >= stop:
                 return self._pieces > before
             self._write_events(stop)
+
+    def _write_note(self) -> None:
+        place = self.place
+        piece = self._note(place.notes[0].text)
+        self._plan(piece, place.next_seq, literal=piece)
+        del place.notes[0]  # from here on it is in the plan
+        self._carry_out(piece, place.speaker)
 
     def _write_events(self, stop: int) -> None:
         place = self.place
@@ -267,9 +274,12 @@ class Follower:
         writer = self._writer()
         piece, participants = self._rendered(writer, lines)
         place.participants = participants
-        self.recording.events += upto - place.next_seq
         self.stale_head = True
-        self._write(piece, upto, speaker_after=writer.current)
+        if not piece:
+            self._reach(upto)
+            return
+        self._plan(piece, upto)
+        self._carry_out(piece, writer.current)
 
     def _read(self, first: int, stop: int) -> tuple[bytes, int, str]:
         with self._readers() as reader:
@@ -300,21 +310,20 @@ class Follower:
             return msgspec.json.encode(about) + b"\n"
         return notice(text).encode("utf-8", "replace")
 
-    def _write(
-        self, piece: bytes, upto: int, *, literal: bool = False, speaker_after: str | None = None
-    ) -> None:
-        place = self.place
-        if not piece:
-            place.next_seq = upto
-            self.unsaved = True
-            return
+    def _plan(self, piece: bytes, upto: int, *, literal: bytes | None = None) -> None:
         size = self._size()
-        if size != place.size and not self._ends_a_line():
-            piece = b"\n" + piece
-        place.intent = Intent(upto, size, len(piece), _digest(piece), piece if literal else None)
+        runs_on = size != self.place.size and not self._ends_a_line()
+        lead = b"\n" if runs_on else b""
+        whole = lead + piece
+        self.place.intent = Intent(upto, size, len(whole), _digest(whole), literal, lead)
+
+    def _carry_out(self, piece: bytes, speaker_after: str) -> None:
+        """Write what was planned; the plan is stored first."""
+        intent = self.place.intent
+        assert intent is not None
         self.save()
-        self._append(piece)
-        self._written(piece, upto, place.speaker if speaker_after is None else speaker_after)
+        self._append(intent.lead + piece)
+        self._written(piece, intent.upto, speaker_after)
 
     def _size(self) -> int:
         """Of the file now: a person may have made it longer since."""
@@ -336,11 +345,16 @@ class Follower:
         place = self.place
         self._pieces += 1
         place.intent = None
-        place.next_seq = upto
         place.speaker = speaker_after
         place.edge = piece[-EDGE_BYTES:]
         self.recording.written_at = instant()
-        self.unsaved = self.unsynced = True
+        self.unsynced = True
+        self._reach(upto)
+
+    def _reach(self, upto: int) -> None:
+        self.recording.events += upto - self.place.next_seq
+        self.place.next_seq = upto
+        self.unsaved = True
 
     def _see_through(self, intent: Intent) -> None:
         """What was planned before a crash or a failure: is it written?"""
@@ -354,8 +368,12 @@ class Follower:
                 rendered, self.place.participants = self._rendered(writer, lines)
                 pieces.append(rendered)
             piece = b"".join(pieces)
-        self.save()  # it may have been the journal that failed
-        missing = self._what_is_missing(piece, intent)
+        whole = intent.lead + piece
+        missing = self._what_is_missing(whole, intent)
+        if missing == whole:  # planned anew: somebody may have left a line open since
+            self._plan(piece, intent.upto, literal=intent.literal)
+            self._carry_out(piece, writer.current)
+            return
         if missing:
             self._append(missing)
         self._written(piece, intent.upto, writer.current)

@@ -12,6 +12,7 @@ import msgspec
 from holdfast.clock import instant
 from holdfast.errors import HoldfastError
 from holdfast.journal.model import Recording
+from holdfast.journal.sqlite import JournalError
 from holdfast.recording.destinations import Destinations
 from holdfast.recording.follower import Follower, Missing, NotYet, Place
 from holdfast.recording.ledger import Ledger
@@ -19,6 +20,7 @@ from holdfast.recording.ledger import Ledger
 HEAD_EVERY_S: Final = 5.0
 SYNC_EVERY_S: Final = 5.0
 LOST_AFTER_S: Final = 2.0  # an editor that saves makes a file disappear for a moment
+RETRY_PAUSED_S: Final = 5.0  # and not whenever something is said
 
 
 class Followers:
@@ -37,7 +39,10 @@ class Followers:
         self._upto: dict[str, int] = {}  # sessions with recordings -> where their commands end
         self._tended_s: dict[int, tuple[float, float]] = {}  # front matter, sync
         self._missing_since_s: dict[int, float] = {}
-        self.problems: dict[int, str] = {}  # replaced as a whole when it changes
+        self._retry_at_s: dict[int, float] = {}  # of those that are paused
+        self._paused: dict[int, str] = {}  # why they are
+        self._old_heads: dict[int, str] = {}  # why front matter is not brought up to date
+        self.problems: dict[int, str] = {}  # both; replaced as a whole when it changes
         self.soon = False  # somebody is writing a file right now: look again in a moment
 
     def __len__(self) -> int:
@@ -49,6 +54,7 @@ class Followers:
     def clear(self) -> None:
         self._live.clear()
         self._upto.clear()
+        self._retry_at_s.clear()
 
     def has_session(self, session: str) -> bool:
         return any(each.session == session for each in self._live.values())
@@ -62,12 +68,14 @@ class Followers:
             self._upto[session] = max(upto, self._upto.get(session, 0))
 
     def follow_all(self) -> None:
+        """All but those that are paused: these get their turn in `tend`."""
         for follower in self:
-            self.follow(follower)
+            if follower.recording.no not in self._retry_at_s:
+                self.follow(follower)
 
-    def follow(self, follower: Follower) -> None:
-        """To the end of its session, as far as that may be written."""
-        self._follow(follower, self._upto.get(follower.session, follower.place.next_seq))
+    def follow(self, follower: Follower) -> bool:
+        """To the end of its session, as far as that may be written; whether it got there."""
+        return self._follow(follower, self._upto.get(follower.session, follower.place.next_seq))
 
     def bring(self, session: str, upto: int) -> None:
         """What was said before a command is written before what it does."""
@@ -105,24 +113,57 @@ class Followers:
                 self._pause(follower, str(error))
 
     def _tend(self, follower: Follower) -> None:
-        now_s = self._clock_s()
-        head_s, sync_s = self._tended_s.setdefault(follower.recording.no, (-HEAD_EVERY_S, now_s))
+        no, now_s = follower.recording.no, self._clock_s()
+        head_s, sync_s = self._tended_s.setdefault(no, (-HEAD_EVERY_S, now_s))
         follower.check()
-        if follower.is_up:
-            self._fine(follower)
-        if follower.stale_head and now_s - head_s >= HEAD_EVERY_S:
-            follower.renew_head(self._ledger.session(follower.session))
-            head_s = now_s
+        self._missing_since_s.pop(no, None)
+        goes_on = no in self._paused and self._retry(follower, now_s)
+        if no not in self._live:  # what was left of it is written, or its file is gone
+            return
         if follower.unsynced and now_s - sync_s >= SYNC_EVERY_S:
+            self._tended_s[no] = (head_s, now_s)
             follower.sync()
-            sync_s = now_s
+        if goes_on:
+            self._fine(follower)
         if follower.unsaved:
             follower.save()
-        self._tended_s[follower.recording.no] = (head_s, sync_s)
+        if follower.stale_head and now_s - head_s >= HEAD_EVERY_S:
+            self._tended_s[no] = (now_s, self._tended_s[no][1])
+            self._renew_head(follower)
+
+    def _retry(self, follower: Follower, now_s: float) -> bool:
+        no = follower.recording.no
+        if now_s < self._retry_at_s.get(no, now_s):
+            return False
+        self._retry_at_s[no] = now_s + RETRY_PAUSED_S
+        return self.follow(follower)
+
+    def _renew_head(self, follower: Follower) -> None:
+        """Front matter that cannot be renewed keeps nothing else from being written."""
+        recording = follower.recording
+        try:
+            follower.renew_head(self._ledger.session(follower.session))
+        except JournalError:
+            raise
+        except HoldfastError as error:
+            problem = f"the front matter is not brought up to date: {error}"
+            if self._old_heads.get(recording.no) != problem:
+                self._old_heads[recording.no] = problem
+                self._show_problems()
+                self._ledger.log.warning(
+                    "recording.paused",
+                    session=recording.session,
+                    path=recording.path,
+                    problem=problem,
+                )
+        else:
+            if self._old_heads.pop(recording.no, None):
+                self._show_problems()
 
     def settle(self, follower: Follower) -> None:
         """Before the daemon ends, or the recording does."""
-        follower.renew_head(self._ledger.session(follower.session))
+        with suppress(HoldfastError):  # it is as it was; what was said counts
+            follower.renew_head(self._ledger.session(follower.session))
         follower.sync()
         follower.save()
 
@@ -137,22 +178,23 @@ class Followers:
             follower.unsaved = False
         return [each.recording for each in found]
 
-    def _follow(self, follower: Follower, upto: int) -> None:
+    def _follow(self, follower: Follower, upto: int) -> bool:
         try:
             wrote = follower.advance(upto)
         except NotYet:
             self.soon = True
-            return
+            return False
         except Missing as error:
             self._miss(follower, error)
-            return
+            return False
         except HoldfastError as error:
             self._pause(follower, str(error))
-            return
+            return False
         if wrote:
             self._fine(follower)
         if follower.is_done:
             self._end(follower)
+        return True
 
     def _end(self, follower: Follower) -> None:
         recording = follower.recording
@@ -179,9 +221,11 @@ class Followers:
 
     def _pause(self, follower: Follower, problem: str) -> None:
         recording = follower.recording
-        if self.problems.get(recording.no) == problem:
+        self._retry_at_s.setdefault(recording.no, self._clock_s() + RETRY_PAUSED_S)
+        if self._paused.get(recording.no) == problem:
             return
-        self.problems = {**self.problems, recording.no: problem}
+        self._paused[recording.no] = problem
+        self._show_problems()
         recording.problem = problem
         with suppress(HoldfastError):  # it may be the journal's disk that is full
             follower.save()
@@ -193,21 +237,25 @@ class Followers:
         """The file is there and can be written."""
         recording = follower.recording
         self._missing_since_s.pop(recording.no, None)
-        if recording.no in self.problems:
-            self._clear_problem(recording.no)
+        self._retry_at_s.pop(recording.no, None)
+        if self._paused.pop(recording.no, None):
+            self._show_problems()
             recording.problem = ""
             follower.unsaved = True
             self._ledger.log.info(
                 "recording.resumed", session=recording.session, path=recording.path
             )
 
-    def _clear_problem(self, no: int) -> None:
-        self.problems = {each: why for each, why in self.problems.items() if each != no}
+    def _show_problems(self) -> None:
+        self.problems = {**self._old_heads, **self._paused}
 
     def _forget(self, no: int) -> None:
         follower = self._live.pop(no)
         if not self.of(follower.session):
             self._upto.pop(follower.session, None)
-        self._clear_problem(no)
+        self._paused.pop(no, None)
+        self._old_heads.pop(no, None)
+        self._show_problems()
+        self._retry_at_s.pop(no, None)
         self._missing_since_s.pop(no, None)
         self._tended_s.pop(no, None)

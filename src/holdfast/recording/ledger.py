@@ -70,7 +70,7 @@ class Ledger:
             return None
         with self.readers() as reader:
             found = [each for each in reader.live_recordings() if each.no == no]
-        return found[0] if found else None
+        return next((each for each in found if each.state == "starting"), None)
 
     def tell(self, row: CommandRow) -> None:
         """The logs hold no words of a conversation: not what was typed, only what became of it."""

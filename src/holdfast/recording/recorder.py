@@ -32,6 +32,7 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.events import decode_lines
 from holdfast.journal.model import CommandRow, Recording, SessionRow
 from holdfast.journal.service import JournalService
+from holdfast.journal.sqlite import JournalError
 from holdfast.observe import EventLog
 from holdfast.recording.commands import BadCommand, Command
 from holdfast.recording.conduct import Conduct, Export, Limits, Order
@@ -354,6 +355,9 @@ class Recorder:
     def _serve(self, ask: _Ask) -> None:
         try:
             ask.done.set_result(self._answer(ask))
+        except JournalError as error:  # what is in memory is not what is stored
+            ask.done.set_exception(error)
+            raise
         except HoldfastError as error:
             ask.done.set_exception(error)
         except Exception as error:

@@ -15,6 +15,9 @@ or replayed by a fork, but whose record it is: the agent's own id of the record 
 part of the record, the line, and how often the same line came before it there. Records without an
 id are told apart by their session instead. The key is stored before anything is done, and stays for
 good.
+
+A later version of a message, from a log that is changed in place, is the same message: what it said
+before does nothing again, and a line that is new in it acts.
 """
 
 from __future__ import annotations
@@ -77,7 +80,8 @@ def _speaks(event: Event) -> bool:
 def _key(event: Event, found: Found) -> str:
     record = event.source.uuid if event.source else ""
     whose = f"{event.source.agent}/{record}" if event.source and record else event.session
-    part = event.id.rpartition(".")[2]
+    # The last field is a version where a log is changed in place; the first one is 0.
+    part = "0" if event.supersedes is not None else event.id.rpartition(".")[2]
     hasher = hashlib.blake2b(digest_size=16)
     for piece in (whose, event.at, part, found.text, str(found.nth)):
         hasher.update(piece.encode("utf-8", "surrogatepass"))

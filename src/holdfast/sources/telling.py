@@ -194,7 +194,10 @@ class Telling:
         return self.event(Kind.USER, words, actor="user", data=data)
 
     def titled_by_prompt(self, words: str) -> None:
-        if self.memory.facts.title_rank < TitleRank.PROMPT and not words.startswith(("/", "::")):
+        if self.memory.facts.title_rank < TitleRank.PROMPT and not words.startswith("/"):
+            if "::" in words:  # commands to holdfast are not what the session is about
+                lines = [line for line in words.split("\n") if not line.lstrip().startswith("::")]
+                words = "\n".join(lines).strip()
             self.titled(words, TitleRank.PROMPT)
 
     def titled(self, title: str, rank: TitleRank) -> None:

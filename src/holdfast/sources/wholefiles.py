@@ -103,7 +103,8 @@ class FileReader:
             os.close(self.fd)
             raise OSError(errno.EINVAL, NO_FILE)
         self.size = about.st_size
-        young = time.time_ns() - about.st_mtime_ns < YOUNG_NS
+        # A time that is far ahead is no young one: it would be looked at until it has come.
+        young = abs(time.time_ns() - about.st_mtime_ns) < YOUNG_NS
         self.stamp = Stamp(about.st_size, about.st_mtime_ns - young)
 
     def read(self) -> Iterator[Read]:

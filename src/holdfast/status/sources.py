@@ -97,13 +97,8 @@ def _waiting(sources: list[Source], reader: JournalReader) -> dict[str, tuple[in
     plan = make_plan({source.agent: source for source in sources}, reader)
     for pending in plan.pending:
         cursor = reader.cursor(pending.agent, pending.path)
-        try:
-            size = os.stat(pending.path).st_size
-        except OSError:  # it cannot be looked at: an error says so
-            size = 0
-        if cursor is not None and size == cursor.size:
-            continue  # only its time changed, or it cannot be read
-        behind = size - cursor.offset if cursor is not None else size
+        if cursor is not None and (cursor.excluded or not pending.unread_bytes):
+            continue  # it is left alone, only its time changed, or it cannot be read
         files, lag_bytes = found.get(pending.agent, (0, 0))
-        found[pending.agent] = files + 1, lag_bytes + max(0, behind)
+        found[pending.agent] = files + 1, lag_bytes + pending.unread_bytes
     return found

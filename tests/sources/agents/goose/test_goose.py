@@ -203,6 +203,28 @@ def test_a_row_that_is_not_as_it_should_be_costs_itself_only(world: World, conte
     assert (texts[0], texts[-1]) == ("before", "behind")
 
 
+@pytest.mark.parametrize("at", ["yesterday", b"\xff", float("inf"), 10**18, "1772000000"])
+def test_a_time_that_is_none_costs_itself_only(world: World, at: Any) -> None:
+    world.session()
+    world.says("user", text("before"))
+    world.says("user", text("of no time"))
+    world.theirs.execute("UPDATE messages SET created_timestamp = ? WHERE id = 2", (at,))
+    world.says("user", text("behind"))
+    world.catch_up()
+    assert [event.text for event in world.kept.events(A)] == ["before", "of no time", "behind"]
+
+
+def test_columns_of_other_types_cost_themselves_only(world: World) -> None:
+    world.session()
+    world.says("user", text("one"))
+    world.theirs.execute("UPDATE messages SET role = x'ff'")
+    world.theirs.execute("UPDATE sessions SET accumulated_output_tokens = '1.5'")
+    world.catch_up()
+    [(_log, stamp)] = world.source.logs(world.store)
+    assert type(stamp.mtime_ns) is int
+    assert len(world.kept.events(A)) == 1
+
+
 def test_a_database_of_the_first_version_is_read(world: World) -> None:
     world.session(title="Tides")
     world.says("user", text("one"))

@@ -12,6 +12,7 @@ import pytest
 from holdfast.demo.opencode import OpenCode
 from holdfast.events import Kind
 from holdfast.sources.agents.opencode import Agent
+from holdfast.sources.agents.opencode import tree as opencode_tree
 from tests.support.rows import MAX_ITEM_BYTES, Kept
 
 A: Final = "ses_a"
@@ -158,6 +159,122 @@ def test_a_session_whose_file_is_gone_is_told_as_gone(tree: Tree) -> None:
     os.unlink(store)
     with pytest.raises(FileNotFoundError):
         tree.kept.read(log)
+
+
+@pytest.mark.parametrize("deleted", ["part/msg_2/prt_2", "message/ses_a/msg_2"])
+def test_a_file_that_is_deleted_while_its_session_is_read_takes_only_itself_away(
+    tree: Tree, deleted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = talk(tree)
+    path = str(tree.storage / f"{deleted}.json")
+    [(log, _stamp)] = tree.source.logs(store)
+    listed = opencode_tree._listed
+
+    def delete_behind(folder: str) -> Any:
+        found = listed(folder)
+        if folder == os.path.dirname(path) and len(seen) == 1:
+            os.unlink(path)
+        if folder == os.path.dirname(path):
+            seen.append(folder)
+        return found
+
+    seen: list[str] = []
+    monkeypatch.setattr(opencode_tree, "_listed", delete_behind)
+    tree.kept.read(log)
+    assert not os.path.exists(path)
+    said = tree.kept.said(A)
+    assert said[:2] == [(Kind.SESSION_TITLED, "Tides"), (Kind.USER, "Where is the tide?")]
+    assert (Kind.ASSISTANT, "It is low") not in said
+
+
+def loose(tree: Tree, name: str, message: str, text: str) -> str:
+    about = {"id": name, "messageID": message, "type": "text", "text": text}
+    return tree.write(f"part/{name}", about)
+
+
+def test_parts_without_a_folder_belong_to_the_message_that_they_name(tree: Tree) -> None:
+    store = tree.session()
+    tree.message("msg_1", role="user")
+    loose(tree, "prt_1", "msg_1", "Where is the tide?")
+    tree.kept.catch_up(store)
+    loose(tree, "prt_2", "msg_1", "And the moon?")
+    loose(tree, "prt_1", "msg_1", "Where is the low tide?")
+    tree.kept.catch_up(store)
+    assert tree.kept.said(A)[1:] == [
+        (Kind.USER, "Where is the low tide?"),
+        (Kind.USER, "And the moon?"),
+    ]
+    os.unlink(tree.storage / "part" / "prt_1.json")
+    [(_log, stamp)] = tree.source.logs(store)
+    assert stamp.size == sum(os.path.getsize(file) for file in tree.storage.rglob("*.json"))
+
+
+def test_a_loose_part_that_was_half_written_is_looked_at_again(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opencode_tree, "LOOSE_AGAIN_S", 0.0)
+    store = tree.session()
+    tree.message("msg_1", role="user")
+    path = Path(loose(tree, "prt_1", "msg_1", "Where is the tide?"))
+    whole = path.read_bytes()
+    path.write_bytes(b"{")
+    os.utime(path.parent, (5, 5))
+    tree.kept.catch_up(store)
+    path.write_bytes(whole)
+    tree.kept.catch_up(store)
+    assert tree.kept.said(A)[1:] == [(Kind.USER, "Where is the tide?")]
+
+
+def test_what_a_look_at_all_sessions_costs_grows_with_what_there_is_and_no_faster(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All parts lie in one folder: that is listed once, not for each session."""
+    sessions = [tree.session(f"ses_{number}") for number in range(20)]
+    for number in range(20):
+        tree.message(f"msg_{number}", f"ses_{number}")
+        loose(tree, f"prt_{number}", f"msg_{number}", "Where is the tide?")
+    parts = str(tree.storage / "part")
+    os.utime(parts, (5, 5))
+    listings: list[str] = []
+    beginnings: list[str] = []
+    scandir, beginning = os.scandir, opencode_tree._beginning
+
+    def count(folder: str) -> Any:
+        listings.append(folder)
+        return scandir(folder)
+
+    def read(path: str, most: int) -> bytes:
+        beginnings.append(path)
+        return beginning(path, most)
+
+    monkeypatch.setattr(os, "scandir", count)
+    monkeypatch.setattr(opencode_tree, "_beginning", read)
+    for _look in range(3):
+        assert [stamp.size > 0 for store in sessions for _log, stamp in tree.source.logs(store)]
+    assert listings.count(parts) == 1
+    assert len(beginnings) == 20
+
+
+def test_the_session_of_a_message_is_looked_for_once_and_again_when_it_moved(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = talk(tree)
+    message = f"{tree.storage}/message/{A}/msg_1.json"
+    listdir, listings = os.listdir, []
+
+    def count(folder: str) -> list[str]:
+        listings.append(folder)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", count)
+    assert {tree.source.store_of(message) for _ in range(5)} == {store}
+    assert len(listings) == 1
+    moved = f"{tree.storage}/session/other/{A}.json"
+    os.mkdir(os.path.dirname(moved))
+    os.rename(store, moved)
+    assert tree.source.store_of(message) == moved
+    os.unlink(moved)
+    assert tree.source.store_of(message) is None
 
 
 @pytest.mark.skipif(not LOGS.exists(), reason="logs of others are not part of a clone")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -83,6 +84,15 @@ def logs(path: str, root: str, since_ns: int) -> Iterator[tuple[Log, Stamp]]:
         after = found[-1][0]
 
 
+def _seconds(value: object) -> float:
+    """A column holds whatever was put into it; what is no time is none."""
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return seconds if math.isfinite(seconds) else 0.0
+
+
 class _Tables:
     """The tables as they are in one snapshot."""
 
@@ -108,7 +118,7 @@ class _Tables:
 
     def stamps(self, identities: list[str]) -> list[tuple[str, Stamp]]:
         updated = self._column("updated_at")
-        spent = f"ifnull({self._column('accumulated_output_tokens')}, 0)"
+        spent = f"ifnull(CAST({self._column('accumulated_output_tokens')} AS INTEGER), 0)"
         query = (
             "SELECT asked.value, (SELECT count(*) FROM messages WHERE session_id = asked.value), "
             "ifnull((SELECT max(id) FROM messages WHERE session_id = asked.value), 0) "
@@ -163,7 +173,8 @@ class _Tables:
         ):
             kept = about.encode() if isinstance(about, str) else b""
             whole = content if content is not None else self._beginning(rowid, size)
-            page.append(_Row(rowid, role, float(created_s), size, whole, kept))
+            whose = role if isinstance(role, str) else ""
+            page.append(_Row(rowid, whose, _seconds(created_s), size, whole, kept))
             held += len(page[-1].content)
             if held >= PAGE_BYTES:
                 break

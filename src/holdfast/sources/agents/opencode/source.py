@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from holdfast.sources.agents.opencode import tables, tree
@@ -37,6 +37,10 @@ class Agent(FolderSource):
     endings: ClassVar[tuple[str, ...]] = (".db", ".json")
     now_ms: Callable[[], float] = staticmethod(_now_ms)
 
+    def __init__(self, roots: Sequence[str], origin: str = "") -> None:
+        super().__init__(roots, origin)
+        self._trees = tree.Trees()
+
     @classmethod
     def default_place(cls, environ: Mapping[str, str]) -> Place:
         data = environ.get("XDG_DATA_HOME")
@@ -67,18 +71,18 @@ class Agent(FolderSource):
             return None
         for ending in _BESIDE:
             path = path.removesuffix(ending)
-        return path if _is_database(root, path) else tree.session_file(root, path)
+        return path if _is_database(root, path) else self._trees.session_file(root, path)
 
     def logs(self, store: str, since_ns: int = 0) -> Iterator[tuple[Log, Stamp]]:
         root = self._root_of(store) or os.path.dirname(store)
         if _is_database(root, store):
             return tables.logs(store, root, since_ns)
-        return tree.logs(store, root)
+        return self._trees.logs(store, root)
 
     def reader(self, log: Log, state: bytes, means: Means) -> ItemReader:
         if log.member:
             return tables.TableReader(log, state, means, self.now_ms)
-        return tree.TreeReader(log, state, means, self.now_ms)
+        return tree.TreeReader(log, state, means, self.now_ms, self._trees)
 
     def _root_of(self, path: str) -> str | None:
         return next((root for root in self.roots() if path.startswith(root + "/")), None)

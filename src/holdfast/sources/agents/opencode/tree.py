@@ -11,8 +11,11 @@ that tells. The events are those of the database that the tree was moved into, n
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
@@ -32,6 +35,9 @@ _PREFIX: Final = "ses_"  # some versions have it in the name of the file and not
 PREVIEW_BYTES: Final = 512
 CHUNK_BYTES: Final = 65_536
 STEP_BYTES_MAX: Final = 4_096
+SESSIONS_MAX: Final = 4_096  # whose files are remembered
+LOOSE_YOUNG_NS: Final = 50_000_000  # a folder that was changed just now may change unnoticed
+LOOSE_AGAIN_S: Final = 2.0  # until a part that did not name its message is looked at again
 
 
 class _SessionFile(msgspec.Struct):
@@ -66,28 +72,108 @@ def log_at(root: str, path: str) -> Log | None:
     return Log(AGENT, path, root, found[1], in_place=True) if found else None
 
 
-def session_file(root: str, path: str) -> str | None:
-    """The file of the session that a file belongs to."""
-    relative = path[len(root) + 1 :]
-    if _SESSION.fullmatch(relative):
-        return path
-    found = _ITEM.fullmatch(relative)
-    if found is None:
-        return None
+class Trees:
+    """What is remembered of the trees, so that one session costs no look at all the others."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], str] = {}  # root and folder of messages -> session
+        self._loose: dict[str, _LooseParts] = {}  # by the folder of the parts
+
+    def session_file(self, root: str, path: str) -> str | None:
+        """The file of the session that a file belongs to."""
+        relative = path[len(root) + 1 :]
+        if _SESSION.fullmatch(relative):
+            return path
+        found = _ITEM.fullmatch(relative)
+        if found is None:
+            return None
+        key = (root, found[1])
+        known = self._files.get(key)
+        if known is not None and os.path.exists(known):
+            return known
+        self._files.pop(key, None)
+        file = _look_for_session(root, found[1])
+        if file is not None:
+            if len(self._files) >= SESSIONS_MAX:
+                self._files.clear()
+            self._files[key] = file
+        return file
+
+    def logs(self, path: str, root: str) -> Iterator[tuple[Log, Stamp]]:
+        log = log_at(root, path)
+        if log is not None:
+            yield log, _stamp(_Tree(path, self).files())
+
+    def loose_parts(self, folder: str, message: str) -> list[_File]:
+        return self._loose.setdefault(folder, _LooseParts(folder)).of(message)
+
+
+def _look_for_session(root: str, session: str) -> str | None:
     sessions = os.path.join(root, "storage", "session")
     with suppress(OSError):
         for project in os.listdir(sessions):
-            for name in (found[1], _PREFIX + found[1]):
+            for name in (session, _PREFIX + session):
                 candidate = os.path.join(sessions, project, name + _ENDING)
                 if os.path.exists(candidate):
                     return candidate
     return None
 
 
-def logs(path: str, root: str) -> Iterator[tuple[Log, Stamp]]:
-    log = log_at(root, path)
-    if log is not None:
-        yield log, _stamp(_Tree(path).files())
+class _LooseParts:
+    """Parts without a folder of their message, which they name themselves.
+
+    Beside them lie the folders of all messages, so they are listed only when something came or
+    went. What a part is like now is asked when its message is.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()  # sessions are looked into on threads
+        self._mtime_ns = -1  # of the folder as it was listed
+        self._again_s = math.inf
+        self._messages: dict[str, str] = {}  # path of a part -> its message
+        self._parts: dict[str, list[str]] = {}
+
+    def of(self, message: str) -> list[_File]:
+        with self._lock:
+            self._look()
+            paths = self._parts.get(message, [])
+        found = []
+        for path in paths:
+            with suppress(FileNotFoundError):
+                about = os.stat(path)
+                found.append(_File(path, about.st_size, about.st_mtime_ns))
+        return found
+
+    def _look(self) -> None:
+        try:
+            mtime_ns = os.stat(self._folder).st_mtime_ns
+        except FileNotFoundError:
+            self._messages, self._parts, self._mtime_ns = {}, {}, -1
+            return
+        if mtime_ns == self._mtime_ns and time.monotonic() < self._again_s:
+            return
+        young = abs(time.time_ns() - mtime_ns) < LOOSE_YOUNG_NS
+        self._again_s = math.inf
+        messages = {}
+        for path in (file.path for file in _listed(self._folder)):
+            message = self._messages.get(path) or _message_of_part(path)
+            if message is not None:
+                messages[path] = message
+            else:
+                self._again_s = time.monotonic() + LOOSE_AGAIN_S
+        self._messages, self._parts = messages, {}
+        for path, message in messages.items():
+            self._parts.setdefault(message, []).append(path)
+        self._mtime_ns = -1 if young else mtime_ns
+
+
+def _message_of_part(path: str) -> str | None:
+    with suppress(FileNotFoundError):
+        found = _MESSAGE_OF_PART.search(_beginning(path, CHUNK_BYTES))
+        if found is not None:
+            return found[1].decode("utf-8", "replace")
+    return None
 
 
 def _stamp(files: Iterator[_File]) -> Stamp:
@@ -101,11 +187,11 @@ def _stamp(files: Iterator[_File]) -> Stamp:
 class _Tree:
     """The files of one session."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, trees: Trees) -> None:
         self.path = path
+        self._trees = trees
         self._storage = os.path.dirname(os.path.dirname(os.path.dirname(path)))
         self._session = os.path.basename(path)[: -len(_ENDING)]
-        self._loose: dict[str, list[_File]] | None = None
 
     def session(self) -> _File:
         """Raises FileNotFoundError when the session was deleted."""
@@ -127,17 +213,8 @@ class _Tree:
 
     def parts(self, message: str) -> list[_File]:
         parts = os.path.join(self._storage, "part")
-        return _listed(os.path.join(parts, message)) + self._loose_parts(parts).get(message, [])
-
-    def _loose_parts(self, folder: str) -> dict[str, list[_File]]:
-        """Parts without a folder of their message, which they name themselves."""
-        if self._loose is None:
-            self._loose = {}
-            for file in _listed(folder):
-                found = _MESSAGE_OF_PART.search(_beginning(file.path, CHUNK_BYTES))
-                if found is not None:
-                    self._loose.setdefault(found[1].decode("utf-8", "replace"), []).append(file)
-        return self._loose
+        own = _listed(os.path.join(parts, message))
+        return own + self._trees.loose_parts(parts, message)
 
 
 def _listed(folder: str) -> list[_File]:
@@ -162,8 +239,15 @@ class TreeReader:
 
     starts_over = True
 
-    def __init__(self, log: Log, state: bytes, means: Means, now_ms: Callable[[], float]) -> None:
-        self._tree, self._means = _Tree(log.path), means
+    def __init__(
+        self,
+        log: Log,
+        state: bytes,
+        means: Means,
+        now_ms: Callable[[], float],
+        trees: Trees,
+    ) -> None:
+        self._tree, self._means = _Tree(log.path, trees), means
         self.stamp = _stamp(self._tree.files())
         file = self._tree.session()
         found = loosely(_SessionFile, self._content(file))
@@ -198,16 +282,22 @@ class TreeReader:
         """No file is open between two of them."""
 
     def _message(self, file: _File) -> Iterator[Read]:
-        content = self._content(file)
-        identity = _identity(content) or file.name
-        parts = self._tree.parts(file.name) or self._tree.parts(identity)
-        item = self._item(file, identity, content)
-        whose = self._session.whose(item, has_steps=any(map(_is_step, parts)))
-        for part in parts:
-            inner = self._content(part)
-            name = _identity(inner) or f"{identity}/{part.name}"
-            yield self._told(part, name, inner, whose)
-        yield self._told(file, identity, content, None, whose)
+        """Nothing of what was deleted since it was listed: the next look tells that it changed."""
+        with suppress(FileNotFoundError):
+            content = self._content(file)
+            identity = _identity(content) or file.name
+            parts = self._tree.parts(file.name) or self._tree.parts(identity)
+            item = self._item(file, identity, content)
+            whose = self._session.whose(item, has_steps=any(map(_is_step, parts)))
+            for part in parts:
+                yield from self._part(part, identity, whose)
+            yield self._told(file, identity, content, None, whose)
+
+    def _part(self, file: _File, message: str, whose: Whose) -> Iterator[Read]:
+        with suppress(FileNotFoundError):
+            content = self._content(file)
+            name = _identity(content) or f"{message}/{file.name}"
+            yield self._told(file, name, content, whose)
 
     def _told(
         self,
@@ -242,8 +332,11 @@ def _identity(content: bytes) -> str:
 
 
 def _is_step(part: _File) -> bool:
-    small = part.size < STEP_BYTES_MAX
-    return small and b'"step-finish"' in _beginning(part.path, STEP_BYTES_MAX)
+    if part.size >= STEP_BYTES_MAX:
+        return False
+    with suppress(FileNotFoundError):
+        return b'"step-finish"' in _beginning(part.path, STEP_BYTES_MAX)
+    return False
 
 
 def _chunks(path: str) -> Iterator[bytes]:
