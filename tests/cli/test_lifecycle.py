@@ -42,7 +42,7 @@ def test_up_sets_up_starts_imports_and_says_what_to_try(home: Home) -> None:
 def test_up_without_any_logs_says_where_it_looked_and_points_to_the_demo(home: Home) -> None:
     with stopping(home):
         said = home.ok("up").err
-    assert f"  {home.projects}" in said
+    assert f"Claude Code: {home.projects} ($CLAUDE_CONFIG_DIR)" in said
     assert "holdfast demo" in said
 
 

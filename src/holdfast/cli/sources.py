@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from holdfast.cli.context import Context
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 
+ROOTS_SHOWN: Final = 2  # of an agent that was not found; -v shows all
 TYPES_SHOWN: Final = 10
 ERRORS_SHOWN: Final = 5
 NOT_KEPT_SHOWN: Final = 5
@@ -101,7 +102,13 @@ def render(reports: list[JsonObject], *, one: bool = False, verbose: bool = Fals
         lines += _details(report) if verbose else _remarks(report)
     if others:
         lines.append(bold("Not found") if found else "Looked in:")
-        lines += [line for report in others for line in _where(report)]
+        if verbose:
+            lines += [line for report in others for line in _where(report)]
+        else:
+            lines += [
+                _in_short(each["name"], [root["path"] for root in each["roots"]], each["origin"])
+                for each in others
+            ]
         lines.append(
             dim("Logs that appear there are read at once; elsewhere: set sources.<agent>.roots.")
         )
@@ -196,6 +203,13 @@ def _where(report: JsonObject) -> Iterator[str]:
         yield f"  {plain(root['path'])} ({report['origin']}{there})"
 
 
+def _in_short(name: str, roots: Sequence[str], origin: str) -> str:
+    """Agents that live in editors may be in dozens of places."""
+    shown = ", ".join(map(plain, roots[:ROOTS_SHOWN]))
+    more = f" and {len(roots) - ROOTS_SHOWN} more" if len(roots) > ROOTS_SHOWN else ""
+    return f"  {name}: {shown}{more} ({origin})"
+
+
 def expiring_lines(expiring: JsonObject | None, indent: str, name: str = "") -> list[str]:
     """What an agent is about to delete, and whether it is all kept."""
     if expiring is None:
@@ -227,8 +241,7 @@ def expiring_lines(expiring: JsonObject | None, indent: str, name: str = "") -> 
 def where_it_looked(sources: Iterable[Source]) -> str:
     """For somebody whose logs were not found."""
     lines = ["No agent logs found. Looked in:"]
-    for source in sources:
-        lines += [f"  {root} ({source.name}, {source.place.origin})" for root in source.roots()]
+    lines += [_in_short(each.name, each.roots(), each.place.origin) for each in sources]
     if len(lines) == 1:
         return "No agent is enabled: see sources.<agent>.enabled in `holdfast config show --origin`"
     lines.append("Are they elsewhere? Set sources.<agent>.roots, or the agent's own variable.")
