@@ -13,7 +13,7 @@ from holdfast.demo import lines
 from holdfast.events import Kind, encode
 from holdfast.journal.conformance import said
 from holdfast.journal.memory import MemoryJournal
-from holdfast.journal.model import Batch, Facts, SessionFilter
+from holdfast.journal.model import Batch, Facts, SessionFilter, Span
 from holdfast.library import Library
 from holdfast.recording.view import EVERYTHING, View
 from tests.support.home import Home, moment, sid, talk
@@ -154,3 +154,30 @@ def test_of_each_thing_the_newest_version_is_told_where_the_first_one_stood() ->
     library = Library(lambda: nullcontext(journal.reader()))
     assert [event.text for event in library.conversation("s")] == ["a3", "b2", "c"]
     assert told(library.export("s", "jsonl", EVERYTHING)) == content
+
+
+def test_last_words_of_a_fork_are_its_own_and_lines_are_cut_at_newlines_only() -> None:
+    journal = MemoryJournal()
+    words = {"p": ["ask", "so far", "done"], "f": ["and", "I look", "it is"]}
+    kinds_of = [Kind.USER, Kind.ASSISTANT, Kind.ASSISTANT]
+    for session, texts in words.items():
+        events = [
+            msgspec.structs.replace(
+                said(session, seq, text, kind, moment(seq)),
+                turn=1 if session == "p" else 2,
+                data=msgspec.Raw(b'{"a":\r1}'),
+            )
+            for seq, (text, kind) in enumerate(zip(texts, kinds_of, strict=True))
+        ]
+        content = b"".join(encode(event) + b"\n" for event in events)
+        facts = Facts(id=session, agent="claude", agent_session_id=session)
+        batch = Batch(facts=facts, first_seq=0, lines=content, line_count=len(events))
+        batch.inherited = [Span("p", 0, 3)] if session == "f" else []
+        journal.writer().write([batch])
+    library = Library(lambda: nullcontext(journal.reader()))
+    view = msgspec.structs.replace(EVERYTHING, commentary=False)
+    shown = [
+        json.loads(line)["text"]
+        for line in told(library.export("f", "jsonl", view)).split(b"\n")[:-1]
+    ]
+    assert shown == ["ask", "done", "and", "it is"]
