@@ -7,7 +7,6 @@ comes out is as readable to a parser as what went in.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Final, Protocol
 
@@ -143,6 +142,8 @@ def _region(levels: list[_Level]) -> int:
 
 def decoded(mark: bytes) -> bytes:
     """The text of a JSON string as UTF-8, with U+FFFD for what no text may hold."""
+    import json
+
     try:
         text: str = json.loads(mark.decode("utf-8", "replace"), strict=False)
     except ValueError:  # an escape that JSON does not know: as it stands
@@ -151,6 +152,8 @@ def decoded(mark: bytes) -> bytes:
 
 
 def encoded(text: bytes) -> bytes:
+    import json
+
     return json.dumps(text.decode("utf-8", "replace"), ensure_ascii=False).encode()
 
 

@@ -202,13 +202,13 @@ TOKENS: Final = (
 )
 
 # What may stand between the words of a header or an assignment: text, or JSON that was left in it.
-_SPACE: Final = r"(?:\s|\\[nrtf]?)+"
-_GAP: Final = r"(?:[\s\"'`\]]|\\[nrtf]?)*"
+_SPACE: Final = r"(?:\s|\\(?:[nrtf]|u000[9a-d])?)+"
+_GAP: Final = r"(?:[\s\"'`\]]|\\(?:[nrtf]|u000[9a-d])?)*"
 _NAMES: Final = "[_-]key|apikey|accesskey|secret|password|passwd|passphrase|pwd|token|credential"
 _ASSIGNS: Final = rf"[a-z0-9_-]*{_GAP}[:=]>?=?{_GAP}"
 # Code that is given a name is most of what such names are followed by; what is random has digits
 # among its letters, and what a person made up has at least a symbol.
-_PLAIN: Final = r"[^\s\"'\\,;(){}<>$]*"
+_PLAIN: Final = r"(?:[^\s\"'\\,;(){}<>$]|\\u[0-9a-f]{4})*"
 _MIXED: Final = rf"{_PLAIN}(?:[0-9]{_PLAIN}[a-z]|[a-z]{_PLAIN}[0-9!@#%^*+~?&=])"
 
 SHAPES: Final = (
@@ -267,8 +267,8 @@ SHAPES: Final = (
     Shape(
         "url-password",
         r":\\?/\\?/[^\s/@\"'<>:]*:[^\s/@\"'<>]+@",
-        r"(?i)(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,20}+://[^\s/@\"'<>:]{0,100}+:"
-        r"(?P<value>[^\s/@\"'<>]{1,200}+)@",
+        r"(?i)(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,20}+://[^\x00-\x20/@\"'<>:]{0,100}+:"
+        r"(?P<value>[^\x00-\x20/@\"'<>]{1,200}+)@",
         "url",
     ),
     Shape(
@@ -291,8 +291,10 @@ SHAPES: Final = (
     ),
     Shape(
         "curl-password",
-        r"(?: -u|--user|-user)(?:[\s=\"']|\\[nrtf]?)+[A-Za-z0-9_.@-]+:[^\s\"'\\]{6}",
-        r"(?<!\S)(?:-u|--user|--proxy-user)[\s=\\\"']{1,4}+[\w.@-]{1,64}:(?P<value>[^\s\"'\\]{6,200}+)",
+        r"(?: -u|--user|-user)(?:[\s=\"']|\\(?:[nrtf]|u000[9a-d])?)+[A-Za-z0-9_.@-]+:"
+        r"(?:[^\s\"'\\]|\\u)",
+        r"(?<!\S)(?:-u|--user|--proxy-user)[\s=\\\"']{1,4}+[\w.@-]{1,64}:"
+        r"(?P<value>[^\x00-\x20\"'\\]{6,200}+)",
         "password",
     ),
 )
@@ -305,7 +307,7 @@ NAMED_SCREEN: Final = rf"(?i)(?:{_NAMES}){_ASSIGNS}{_MIXED}"
 NAMED: Final = re.compile(
     (
         rf"(?:{_NAMES})[a-z0-9_-]{{0,30}}+(?P<gap>[\s\\\"'`\]]{{0,16}}+(?:=>|:=|=|:)"
-        r"(?P<open>[\s\\\"'`]{0,8}+))(?P<value>[^\s\"'`\\,;]{6,1024}+)"
+        r"(?P<open>[\s\\\"'`]{0,8}+))(?P<value>[^\x00-\x20\"'`\\,;]{6,1024}+)"
     ).encode()
 )
 NAME: Final = re.compile(rf"(?i)(?:{_NAMES})".encode())

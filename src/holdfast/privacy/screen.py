@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar, Final
@@ -112,6 +110,8 @@ def kept_screen(folder: str, compile_screen: Callable[[], bytes]) -> bytes:
 
 def compiled_apart() -> bytes:
     """Compiled by a process that ends with it, and gives back the memory that it took."""
+    import subprocess
+
     done = subprocess.run(
         [sys.executable, "-I", "-c", _COMPILE], capture_output=True, check=False, timeout=60
     )
@@ -144,6 +144,8 @@ def _is_sound(content: bytes) -> bool:
 
 def _keep(path: str, content: bytes) -> bytes:
     """Write the file whole or not at all; without it the next process compiles again."""
+    import tempfile
+
     with suppress(OSError):
         descriptor, partial = tempfile.mkstemp(prefix=".privacy-", dir=os.path.dirname(path))
         try:

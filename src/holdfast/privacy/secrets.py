@@ -29,6 +29,7 @@ _PEM_RUN: Final = re.compile(rb"[A-Za-z0-9+/=]{32,}")
 _PEM_LAST: Final = re.compile(
     rb"(?:\r?\n|\\[nr])++(?:[ \t\"'|>:\d-]|\xe2\x86\x92){0,24}+[A-Za-z0-9+/=]{1,76}+"
 )
+_IN_MARKER: Final = re.compile(rb"\[redacted:[a-z-]*$")
 _BEFORE_NAME: Final = re.compile(rb"[\w.-]*$")
 
 _LOOKS: Final[dict[Look, Callable[[bytes], bool]]] = {
@@ -99,6 +100,8 @@ class Secrets:
             start, end = match.span("value")
             position = start
             before = text[max(0, match.start() - NAME_MAX) : match.start()]
+            if _IN_MARKER.search(before):
+                continue
             lead = _BEFORE_NAME.search(before)
             name = (lead[0] if lead else b"") + text[match.start() : match.start("gap")]
             opened = text[match.start("open") : match.end("open")]

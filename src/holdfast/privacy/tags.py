@@ -17,7 +17,7 @@ MARKER: Final = b"[private]"
 _SPACE: Final = rb"(?:\s|\\[nrtf])*+"
 _TAG: Final = re.compile(
     rb"(?i)(?:<|&lt;|\\u003c)" + _SPACE + rb"(?P<close>(?:\\?/" + _SPACE + rb")?)"
-    rb"private(?![\w.:-])(?P<rest>(?:(?!&[lg]t;|\\u003[ce])[^<>])*+)(?P<end>(?:>|&gt;|\\u003e)?)"
+    rb"private(?![\w.:\[-])(?P<rest>(?:(?!&[lg]t;|\\u003[ce])[^<>])*+)(?P<end>(?:>|&gt;|\\u003e)?)"
 )
 
 

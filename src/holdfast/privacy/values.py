@@ -23,7 +23,7 @@ WORD_CHARS: Final = 3.5  # letters that stand together in text, on average
 DIGITS_SHARE: Final = 0.12  # random letters and digits have 16 to 28 %
 
 _STANDS_FOR: Final = re.compile(
-    rb"(?i)example|placeholder|change[_-]?me|redacted|your[_-]|<|>|\$\{|\{\{|\}\}|x{4}|\*{3}|\.{3}"
+    rb"(?i)\[private\]|example|placeholder|change[_-]?me|redacted|your[_-]|<|>|\$\{|\{\{|\}\}|x{4}|\*{3}|\.{3}"
     rb"|dummy|insert[_-]|replace[_-]|process\.env|os\.environ|getenv|import\.meta|\bnull\b|undefined"
 )
 _VARIABLE: Final = re.compile(rb"[$%{(\[<@!#&*]")
