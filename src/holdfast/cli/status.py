@@ -13,6 +13,7 @@ from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.cli.sources import expiring_lines
 from holdfast.errors import Exit
 
+MISSING_SHOWN: Final = 2  # places of an agent that is there; `sources -v` shows all
 SESSIONS_SHOWN: Final = 10
 PROBLEMS_SHOWN: Final = 3
 WATCH_INTERVAL_S: Final = 1.0
@@ -178,8 +179,10 @@ def _importing(importing: dict[str, Any]) -> str:
 def _sources(sources: list[dict[str, Any]]) -> list[str]:
     """Agents that were found one by one; the others in a line."""
     found = [each for each in sources if each["files"] or _has_root(each)]
-    lines = [_source(source) for source in found or sources]
-    if found and len(found) < len(sources):
+    lines = [_source(source) for source in found]
+    if not found:
+        lines.append(f"{bold('Source')}    no agent's logs are there yet")
+    if len(found) < len(sources):
         others = ", ".join(each["agent"] for each in sources if each not in found)
         lines.append(dim(f"  not here: {others} (holdfast sources says where they are looked for)"))
     return lines
@@ -208,7 +211,9 @@ def _source(source: dict[str, Any]) -> str:
         )
     if source["excluded_files"]:
         lines.append(f"  {source['excluded_files']:,} of excluded projects, left alone")
-    lines += [f"  {path} does not exist yet" for path in missing]
+    lines += [f"  {path} does not exist yet" for path in missing[:MISSING_SHOWN]]
+    if len(missing) > MISSING_SHOWN:
+        lines.append(f"  and {len(missing) - MISSING_SHOWN} more places that are not there yet")
     lines += expiring_lines(source["expiring"], "  ")
     lines += [
         f"  unknown type {plain(each['type'])}: {counted(each['records'], 'record')}, kept raw"
