@@ -342,7 +342,7 @@ def test_a_session_that_is_renamed_begins_with_the_first(
         home.append_log("new", *talk(1, start=3))
         daemon.wait_for("new", 1)
         until(lambda: daemon.status()["sources"][0]["gone_files"] == 1, "the old name is gone")
-        assert (len(texts(home, "old")), len(texts(home, "new"))) == (3, 1)
+        assert (len(texts(home, "old")), len(texts(home, "new"))) == (3, 4)
         with home.reader() as reader:
             assert reader.lineage(sid("new")) == [Span(sid("old"), 0, 3)]
 
