@@ -202,8 +202,10 @@ SELECT source, first_seq, end_seq FROM lineage
 WHERE session_no = (SELECT no FROM sessions WHERE id = ?) ORDER BY no;
 
 -- name: beginning_with
--- Sessions whose log begins with a record, the longest first.
-SELECT id FROM sessions WHERE agent = ?1 AND first_uuid = ?2 ORDER BY events DESC, id;
+-- Sessions whose log begins with a record, the longest first; said twice for the index, which
+-- leaves out those without.
+SELECT id FROM sessions WHERE agent = ?1 AND first_uuid = ?2 AND first_uuid <> ''
+ORDER BY events DESC, id;
 
 -- name: get_item
 -- The same of one item.
