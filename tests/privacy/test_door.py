@@ -138,6 +138,11 @@ def test_the_screen_is_compiled_once_and_kept(tmp_path: Path) -> None:
 
     assert kept_screen(str(tmp_path), compile_it) == kept_screen(str(tmp_path), compile_it)
     assert len(compiled) == 1
+    other = tmp_path / "privacy-0123.screen"
+    other.touch()
+    os.unlink(next(each for each in tmp_path.iterdir() if each != other))
+    kept_screen(str(tmp_path), compile_it)
+    assert not other.exists()
     (name,) = os.listdir(tmp_path)
     assert os.stat(tmp_path / name).st_mode & 0o777 == 0o600
 

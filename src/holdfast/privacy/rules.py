@@ -153,7 +153,7 @@ TOKENS: Final = (
     Token("yandex-key", ("AQVN",), URLSAFE, 35),
     Token("heroku-key", ("HRKU-",), URLSAFE, 36),
     Token("fly-token", ("fo1_", "fm1_", "fm2_", "fm1r_", "fm1a_"), f"{BASE64}_=-", 40),
-    Token("netlify-token", ("nfp_", "nfc_", "nfo_", "nfu_"), WORD, 36),
+    Token("netlify-token", ("nfp_",), WORD, 36),
     Token("vercel-token", ("vcp_", "vca_", "vci_", "vck_"), ALNUM, 40),
     Token("supabase-key", ("sbp_", "sb_secret_"), WORD, 24),
     Token("neon-key", ("napi_",), "a-z0-9", 48),
@@ -204,8 +204,11 @@ TOKENS: Final = (
 # What may stand between the words of a header or an assignment: text, or JSON that was left in it.
 _SPACE: Final = r"(?:\s|\\(?:[nrtf]|u000[9a-d])?)+"
 _GAP: Final = r"(?:[\s\"'`\]]|\\(?:[nrtf]|u000[9a-d])?)*"
-_NAMES: Final = "[_-]key|apikey|accesskey|secret|password|passwd|passphrase|pwd|token|credential"
-_ASSIGNS: Final = rf"[a-z0-9_-]*{_GAP}[:=]>?=?{_GAP}"
+_NAMES: Final = "[_-]key|apikey|accesskey|secret|password|passwd|passphrase|pwd|credential"
+# Each reply of a model counts its tokens: without the plural there is far less to look at.
+_SINGULAR: Final = "token(?:[a-rt-z0-9_-][a-z0-9_-]*)?"
+_NAME: Final = rf"(?:(?:{_NAMES})[a-z0-9_-]*|{_SINGULAR})"
+_ASSIGNS: Final = rf"{_GAP}[:=]>?=?{_GAP}"
 # Code that is given a name is most of what such names are followed by; what is random has digits
 # among its letters, and what a person made up has at least a symbol.
 _PLAIN: Final = r"(?:[^\s\"'\\,;(){}<>$]|\\u[0-9a-f]{4})*"
@@ -303,11 +306,11 @@ RULES: Final[tuple[Token | Shape, ...]] = (*TOKENS, *SHAPES)
 
 # Assignments: name and value are judged together (`values.py`), so they have no pattern above.
 # The text is searched in small letters: without flags the engine sees where no match can begin.
-NAMED_SCREEN: Final = rf"(?i)(?:{_NAMES}){_ASSIGNS}{_MIXED}"
+NAMED_SCREEN: Final = rf"(?i){_NAME}{_ASSIGNS}{_MIXED}"
 NAMED: Final = re.compile(
     (
-        rf"(?:{_NAMES})[a-z0-9_-]{{0,30}}+(?P<gap>[\s\\\"'`\]]{{0,16}}+(?:=>|:=|=|:)"
+        rf"(?:{_NAMES}|token(?!s))[a-z0-9_-]{{0,30}}+(?P<gap>[\s\\\"'`\]]{{0,16}}+(?:=>|:=|=|:)"
         r"(?P<open>[\s\\\"'`]{0,8}+))(?P<value>[^\x00-\x20\"'`\\,;]{6,1024}+)"
     ).encode()
 )
-NAME: Final = re.compile(rf"(?i)(?:{_NAMES})".encode())
+NAME: Final = re.compile(rf"(?i)(?:{_NAMES}|token(?!s))".encode())
