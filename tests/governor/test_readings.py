@@ -149,6 +149,11 @@ def test_a_zombie_has_no_memory(proc: FakeProc) -> None:
     assert (tree.footprint_bytes, tree.exact) == (60 * KB, True)
 
 
+def test_of_another_process_that_is_gone_nothing_stands_in(proc: FakeProc) -> None:
+    with pytest.raises(ProcessLookupError):
+        proc.readings(4_000_000).tree()
+
+
 def test_a_thread_that_vanished_costs_only_its_own_list(tmp_path: Path) -> None:
     proc = FakeProc(tmp_path)
     proc.add(1, threads={1: [2], 5: []})

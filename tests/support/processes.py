@@ -95,7 +95,11 @@ def watch_memory(pid: int) -> Iterator[Peak]:
                 return
             if _has_not_begun(pid):
                 continue
-            peak.bytes = max(peak.bytes, readings.tree().footprint_bytes)
+            try:
+                footprint = readings.tree().footprint_bytes
+            except ProcessLookupError:
+                return
+            peak.bytes = max(peak.bytes, footprint)
             peak.samples += 1
 
     thread = threading.Thread(target=sample, daemon=True)

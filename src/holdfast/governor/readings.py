@@ -23,6 +23,7 @@ never falls and children are not in it. Such a reading, and any other that had t
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -97,8 +98,11 @@ class Readings:
         return int(pages) * self._page_bytes
 
     def tree(self) -> TreeMemory:
+        """Raises ProcessLookupError for another process that is gone."""
         own = self._process(self.pid)
         if own is None:
+            if self.pid != os.getpid():
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(self.pid))
             rss = _peak_rss_bytes()
             own = ProcessMemory(self.pid, "", rss, None, 0, rss)
         found = (self._process(pid) for pid in self._descendants())
