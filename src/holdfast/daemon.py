@@ -109,7 +109,7 @@ class Daemon:
         self._redacting = asyncio.Lock()
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
-        self.governor = make_governor(settings, self._level_changed, self.logs.operational)
+        self.governor = make_governor(settings, paths, self._level_changed, self.logs.operational)
 
     async def run(self) -> Exit:
         """Until somebody asks it to stop."""

@@ -10,6 +10,7 @@ import msgspec
 
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor, OnChange, Thresholds
+from holdfast.governor.machine import Machine
 from holdfast.governor.readings import Readings
 from holdfast.ingest.child import Setup
 from holdfast.ingest.exclusion import excluded_projects
@@ -159,10 +160,17 @@ def make_recorder(
     )
 
 
-def make_governor(settings: Settings, on_change: OnChange, log: EventLog) -> Governor:
+def make_governor(settings: Settings, paths: Paths, on_change: OnChange, log: EventLog) -> Governor:
     resources = settings.resources
     thresholds = Thresholds(
         resources.budget_moderate_pct, resources.budget_high_pct, resources.budget_critical_pct
     )
     budget_bytes = settings.daemon.max_memory_mb * MIB
-    return Governor(budget_bytes, thresholds, readings=Readings(), on_change=on_change, log=log)
+    return Governor(
+        budget_bytes,
+        thresholds,
+        readings=Readings(),
+        machine=Machine(paths.data_dir),
+        on_change=on_change,
+        log=log,
+    )

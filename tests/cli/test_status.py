@@ -10,6 +10,7 @@ import pytest
 from holdfast.cli.output import width
 from holdfast.cli.status import render
 from holdfast.governor.governor import ComponentMemory
+from holdfast.governor.machine import MachineReading
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
 from holdfast.recording.listing import RecordingsStatus
@@ -65,6 +66,7 @@ def sample() -> Json:
                 malloc_in_use_bytes=None,
                 children=(),
             ),
+            machine=MachineReading(None, None, None, None, None, None, ()),
             snapshots=store,
             components=(ComponentMemory("snapshots", 0, 0, 60 * MIB, 200, 0),),
             baseline_bytes=30 * MIB,

@@ -27,6 +27,7 @@ from holdfast.governor import (
     next_delay_s,
 )
 from holdfast.governor import governor as governor_module
+from holdfast.governor.machine import Machine as WholeMachine
 
 MB = 1_000_000
 BUDGET = 100 * MB  # so that a megabyte is a percent
@@ -137,6 +138,7 @@ class Bench:
             BUDGET,
             Thresholds(),
             readings=self.machine,
+            machine=WholeMachine("/"),
             on_change=lambda *change: self.changes.append(change),
             log=self.log,
             clock=self.clock,
@@ -433,6 +435,7 @@ def test_a_listener_that_fails_does_not_stop_the_relief() -> None:
         BUDGET,
         Thresholds(),
         readings=bench.machine,
+        machine=WholeMachine("/"),
         on_change=listener,
         log=bench.log,
         clock=bench.clock,
@@ -556,6 +559,7 @@ def test_a_real_process_is_relieved_below_its_budget() -> None:
         int(used / 0.9),
         Thresholds(),
         readings=readings,
+        machine=WholeMachine("/"),
         on_change=lambda *_: None,
         log=Recorder(),
     )

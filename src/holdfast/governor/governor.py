@@ -26,6 +26,7 @@ import msgspec
 
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
+from holdfast.governor.machine import Machine, MachineReading
 from holdfast.governor.protocol import Bounded, Level, Usage
 from holdfast.governor.readings import Allocations, Readings, TreeMemory
 from holdfast.observe import EventLog
@@ -142,6 +143,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     components: tuple[ComponentMemory, ...]  # the largest first
     unaccounted_bytes: int  # what neither the baseline nor a component explains; may be negative
     tree: TreeMemory
+    machine: MachineReading
     allocations: Allocations
     last: Assessment | None
 
@@ -153,6 +155,7 @@ class Governor:
         thresholds: Thresholds,
         *,
         readings: Readings,
+        machine: Machine,
         on_change: OnChange,
         log: EventLog,
         clock: Callable[[], float] = time.monotonic,
@@ -162,6 +165,7 @@ class Governor:
         self.thresholds: Final = thresholds
         self.actions: Final[deque[Relief]] = deque(maxlen=ACTIONS_KEPT)
         self._readings: Final = readings
+        self._machine: Final = machine
         self._on_change: Final = on_change
         self._log: Final = log
         self._clock: Final = clock
@@ -266,6 +270,7 @@ class Governor:
             components=tuple(components),
             unaccounted_bytes=tree.footprint_bytes - accounted_bytes,
             tree=tree,
+            machine=self._machine.read(),
             allocations=self._readings.allocations(),
             last=self._last,
         )

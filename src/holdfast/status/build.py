@@ -151,6 +151,7 @@ class StatusBuilder:
                 malloc_in_use_bytes=snapshot.allocations.malloc_in_use_bytes,
                 children=tree.children,
             ),
+            machine=snapshot.machine,
             snapshots=store,
             components=snapshot.components,
             baseline_bytes=snapshot.baseline_bytes,

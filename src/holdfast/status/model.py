@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.governor.governor import ComponentMemory
+from holdfast.governor.machine import MachineReading
 from holdfast.governor.readings import ProcessMemory
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
@@ -64,6 +65,7 @@ class MemoryStatus(msgspec.Struct, frozen=True):
     budget_bytes: int
     over_budget: bool
     process: ProcessStatus
+    machine: MachineReading  # what we share with others, and limits that others set
     snapshots: StoreStatus
     components: tuple[ComponentMemory, ...]
     baseline_bytes: int  # the program itself, before it held anything
