@@ -28,10 +28,14 @@ import uvloop
 
 from holdfast import __version__, payloads
 from holdfast.blobstore import BlobStore
+from holdfast.checks import Check
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.governor import next_delay_s
+from holdfast.governor.limits import Needs, check_system
+from holdfast.governor.machine import Machine
 from holdfast.governor.protocol import Level
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
@@ -56,7 +60,9 @@ from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import every_source
 from holdfast.status import LastRun, Status
 from holdfast.status.build import StatusBuilder
+from holdfast.status.crash import CrashFile
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
+from holdfast.status.health import checks as health_checks
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
@@ -91,7 +97,9 @@ class Daemon:
         self.last_journal_problem = ""
         self.warnings: list[str] = []
         self.exit = Exit.OK
-        self.run_file = RunFile(paths.run_file)
+        self.crash = CrashFile(paths.crash_file)
+        self.run_file = RunFile(paths.run_file, self.crash)
+        self.machine = Machine(paths.data_dir)
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
         self.expiry: dict[str, ExpiryStatus] = {}
@@ -100,6 +108,7 @@ class Daemon:
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
         )
+        self.allowance = Allowance(self.machine, paths.data_dir, self.logs.operational)
         self._stop = asyncio.Event()
         self._look = asyncio.Event()  # the governor is to look before its time
         self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
@@ -118,13 +127,16 @@ class Daemon:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
-            self.last_run = self.run_file.begin()
+            self.allowance.take()
+            self.last_run = self.run_file.begin(self.machine.oom_kills())
             log.info(
                 "daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run
             )
             try:
                 await self._start()
             except BaseException as error:
+                if not isinstance(error, HoldfastError):
+                    self.crash.write(error)
                 self.run_file.end(f"could not start: {error}", failed=True)
                 log.error("daemon.start_failed", error=repr(error))  # noqa: TRY400  # not logging
                 raise
@@ -173,6 +185,11 @@ class Daemon:
 
     async def status(self) -> Status:
         return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
+
+    async def checks(self) -> list[Check]:
+        """What `holdfast doctor` asks: what nobody but this process can tell."""
+        limits = await asyncio.to_thread(self.allowance.look, self._needs())
+        return [*limits, *check_system(self.machine.read()), *health_checks(self)]
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
@@ -236,9 +253,21 @@ class Daemon:
         await self.tail.start()
         self.state = "running"
         self._warn_about_budget()
+        self.allowance.look(self._needs())
         self._spawn(self._govern())
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
+
+    def _needs(self) -> Needs:
+        watching = self.tail.watching
+        return Needs(
+            budget_bytes=self.governor.budget_bytes,
+            children=self._workers,
+            reconcile_secs=self.settings.ingest.reconcile_secs,
+            folders=watching.folders,
+            unwatched=watching.unwatched,
+            blind=watching.blind,
+        )
 
     def _make_listener(self) -> Listener:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
@@ -378,7 +407,8 @@ class Daemon:
             self.store.sweep_idle()
             self._store_audit()
             self._write_status(await self._status_or_none())
-            self.run_file.beat()
+            self.allowance.look_at_disk()
+            self.run_file.beat(self.governor.footprint_bytes, self.machine.oom_kills())
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
     async def _watch_expiry(self) -> None:
@@ -468,6 +498,8 @@ class Daemon:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             error = task.exception()
+            assert error is not None
+            self.crash.write(error)
             self.logs.operational.error("daemon.failed", error=repr(error))
             self.stop(f"an internal task failed ({error!r}): please report it", Exit.FAILURE)
 
@@ -487,6 +519,7 @@ class Daemon:
         self.state = "stopping"
         log = self.logs.operational
         log.info("daemon.stopping", reason=self._stop_reason)
+        self.run_file.stopping(self._stop_reason)
         late = await run_steps(
             [
                 ("server", self._listener.close),
@@ -501,7 +534,7 @@ class Daemon:
         )
         self.store.close()
         detail = "; ".join([self._stop_reason, *late])
-        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
+        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK, code=int(self.exit))
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
 

@@ -188,6 +188,10 @@ _V1: Final = _Files(
 )  # fmt: skip
 
 
+_TASKS_V2: Final = _Files(2, "pids.max", "", "pids.current", "", "", "", "unified")
+_TASKS_V1: Final = msgspec.structs.replace(_TASKS_V2, version=1, controller="pids", folder="pids")
+
+
 class _Seen(msgspec.Struct, frozen=True):
     """One group on the way up."""
 
@@ -205,15 +209,17 @@ class _Group:
         self.version: Final = files.version
         self.own: Final = own
         self._files: Final = files
-        self._all: Final = tuple(_controlled(own, root, files))
+        self.all: Final = tuple(_controlled(own, root, files))
 
     @classmethod
-    def found(cls, proc_root: Path, groups_root: Path) -> _Group | None:
+    def found(
+        cls, proc_root: Path, groups_root: Path, versions: tuple[_Files, ...] = (_V1, _V2)
+    ) -> _Group | None:
         try:
             lines = _text(proc_root / "self/cgroup").splitlines()
         except OSError:
             return None
-        for files in (_V1, _V2):
+        for files in versions:
             for line in lines:
                 _, names, path = line.split(":", 2)
                 if files.controller in names.split(","):
@@ -232,7 +238,7 @@ class _Group:
         return None
 
     def read(self) -> GroupMemory:
-        seen = [self._look(group) for group in self._all]
+        seen = [self._look(group) for group in self.all]
         limited = max(
             (each for each in seen if each.limit is not None),
             key=lambda each: (_share(each.used, each.limit), -(each.limit or 0)),
@@ -256,7 +262,7 @@ class _Group:
 
     def oom_kills(self) -> dict[str, int]:
         found = {}
-        for group in self._all:
+        for group in self.all:
             kills = oom_kills_of(str(group))
             if kills is not None:
                 found[str(group)] = kills
@@ -268,6 +274,29 @@ class _Group:
         limit = _bytes_in(group / self._files.limit)
         high = _bytes_in(group / self._files.high) if self._files.high else None
         return _Seen(group, limit, high, used - cache, cache)
+
+
+class Tasks(msgspec.Struct, frozen=True):
+    """Processes and threads, which count the same."""
+
+    used: int
+    limit: int | None
+
+
+def group_tasks(proc_root: Path = _PROC, groups_root: Path = _GROUPS) -> Tasks | None:
+    """Of the group with the least room; None where there is none."""
+    group = _Group.found(proc_root, groups_root, (_TASKS_V1, _TASKS_V2))
+    if group is None:
+        return None
+    found = []
+    for each in group.all:
+        with suppress(OSError, ValueError):
+            used = int(_text(each / _TASKS_V2.used))
+            found.append(Tasks(used, _bytes_in(each / _TASKS_V2.limit)))
+    limited = [each for each in found if each.limit is not None]
+    return min(limited, key=lambda each: (each.limit or 0) - each.used, default=None) or (
+        found[0] if found else None
+    )
 
 
 def oom_kills_of(group: str) -> int | None:

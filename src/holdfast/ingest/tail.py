@@ -52,7 +52,7 @@ from holdfast.sources.base import (
     is_compressed,
     store_of_key,
 )
-from holdfast.sources.watch import Watcher, make_watcher
+from holdfast.sources.watch import Watcher, Watching, make_watcher
 
 HOT_LOGS_MAX: Final = 256
 CLAIM_POLL_S: Final = 0.02
@@ -157,6 +157,10 @@ class Tail:
     @property
     def importing(self) -> bool:
         return self._import is not None and not self._import.done()
+
+    @property
+    def watching(self) -> Watching:
+        return self._watcher.watching if self._watcher is not None else Watching(None)
 
     @property
     def has_children(self) -> bool:

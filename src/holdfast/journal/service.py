@@ -12,10 +12,13 @@ their cursors and come again, and after a failure below SQLite they meet a write
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Final
+
+import msgspec
 
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
@@ -33,6 +36,16 @@ INDEX_EVERY_CHARS: Final = 2_000_000
 _NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
 
 
+class Connections(msgspec.Struct, frozen=True):
+    """The readers: one that is lent for long is one that somebody forgot, or a very slow reader."""
+
+    limit: int
+    lent: int
+    idle: int
+    waiting: int  # for one to come back
+    longest_lent_s: float
+
+
 class JournalService:
     """Owns the writer's thread and the pool of readers."""
 
@@ -48,7 +61,10 @@ class JournalService:
         self._open_reader = open_reader
         self._on_failure = on_failure
         self._mailbox = Mailbox()
+        self._readers_max = readers
         self._reader_slots = threading.Semaphore(readers)
+        self._wanting = 0  # lent to, or waiting
+        self._lent: dict[int, float] = {}  # since when
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []
         self._closed = False
@@ -96,7 +112,7 @@ class JournalService:
     @contextmanager
     def reader(self) -> Iterator[JournalReader]:
         """A reader for the time of the block; waits while all are lent."""
-        with self._reader_slots:
+        with self._counted(), self._reader_slots:
             reader = self._lend()
             sound = True
             try:
@@ -106,6 +122,28 @@ class JournalService:
                 raise
             finally:
                 self._take_back(reader, sound=sound)
+
+    def connections(self) -> Connections:
+        now_s = time.monotonic()
+        with self._readers_lock:
+            since = list(self._lent.values())
+            return Connections(
+                limit=self._readers_max,
+                lent=len(since),
+                idle=len(self._idle_readers),
+                waiting=max(0, self._wanting - len(since)),
+                longest_lent_s=round(now_s - min(since), 1) if since else 0.0,
+            )
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._readers_lock:
+            self._wanting += 1
+        try:
+            yield
+        finally:
+            with self._readers_lock:
+                self._wanting -= 1
 
     def close(self) -> None:
         """Store what waits, then close everything; a reader that is lent closes when it is back."""
@@ -124,12 +162,16 @@ class JournalService:
         with self._readers_lock:
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
-            if self._idle_readers:
-                return self._idle_readers.pop()
-        return self._open_reader()
+            reader = self._idle_readers.pop() if self._idle_readers else None
+        if reader is None:
+            reader = self._open_reader()
+        with self._readers_lock:
+            self._lent[id(reader)] = time.monotonic()
+        return reader
 
     def _take_back(self, reader: JournalReader, *, sound: bool) -> None:
         with self._readers_lock:
+            del self._lent[id(reader)]
             if sound and not self._closed:
                 self._idle_readers.append(reader)
                 return

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from holdfast.checks import Check
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
@@ -62,6 +63,7 @@ class Served(Protocol):
     def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    async def checks(self) -> list[Check]: ...
     def source_reports(self) -> list[SourceReport]: ...
     async def redact(
         self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
@@ -98,6 +100,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
 
     async def status(_request: Request) -> Response:
         return _json(await daemon.status())
+
+    async def doctor(_request: Request) -> Response:
+        return _json(await daemon.checks())
 
     async def sources(_request: Request) -> Response:
         return _json(await asyncio.to_thread(daemon.source_reports))
@@ -190,6 +195,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     return [
         ("GET", "/v1/health", health),
         ("GET", "/v1/status", status),
+        ("GET", "/v1/doctor", doctor),
         ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
 from holdfast.clock import instant
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.governor import Governor
 from holdfast.governor.protocol import Level
 from holdfast.ingest.importer import Progress, byte_counts
@@ -60,6 +61,7 @@ class Running(Protocol):
     paths: Paths
     run_file: RunFile
     governor: Governor
+    allowance: Allowance
     store: SessionStore
     journal: JournalService
     tail: Tail
@@ -104,6 +106,7 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += daemon.allowance.warnings
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
