@@ -452,3 +452,32 @@ def test_a_thread_that_ends_by_an_error_of_our_own_leaves_nobody_waiting(
     first.result(SOON_S)
     bench.service._thread.join(SOON_S)
     assert refused(lambda: bench.service.submit(bench.batch("b", "x")))
+
+
+def test_readers_that_are_not_given_back_are_counted_with_their_time() -> None:
+    journal = MemoryJournal()
+    held = JournalService(lambda: MemoryWriter(journal), lambda: MemoryReader(journal), readers=1)
+    enough = threading.Event()
+
+    def borrow() -> None:
+        with held.reader():
+            assert enough.wait(SOON_S)
+
+    waiter = threading.Thread(target=borrow)
+    try:
+        assert held.connections().lent == 0
+        with held.reader():
+            lent = held.connections()
+            assert (lent.limit, lent.lent, lent.idle, lent.waiting) == (1, 1, 0, 0)
+            waiter.start()
+            until(lambda: held.connections().waiting == 1, "somebody waits for a reader")
+            until(lambda: held.connections().longest_lent_s > 0, "time goes by")
+        until(lambda: held.connections().waiting == 0, "whoever waited has it")
+        assert held.connections().lent == 1
+        enough.set()
+        waiter.join()
+        back = held.connections()
+        assert (back.lent, back.idle, back.longest_lent_s) == (0, 1, 0.0)
+    finally:
+        enough.set()
+        held.close()

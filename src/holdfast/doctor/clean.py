@@ -30,6 +30,9 @@ SENTENCES: Final = frozenset({"cause", "said"})  # ours throughout, with figures
 TRACES: Final = frozenset({"trace", "traceback"})
 _WORD: Final = re.compile(r"[\w.:+ -]{0,64}")
 _FRAME: Final = re.compile(r'\s*File "([^"]*)", line (\d+),? in (\S+)')
+_LIBRARY: Final = re.compile(
+    r".*/((?:site-packages|python3\.\d+|src/holdfast|importlib|asyncio)/[\w./-]+)$"
+)
 _NAME: Final = re.compile(r"\b[A-Za-z][A-Za-z.]*\b")
 
 
@@ -62,7 +65,7 @@ def trace(text: str) -> str:
         frame = _FRAME.match(line)
         if frame:
             path, number, function = frame.groups()
-            kept.append(f'  File "…/{"/".join(path.split("/")[-2:])}", line {number} in {function}')
+            kept.append(f'  File "{_module(path)}", line {number} in {function}')
         elif line.startswith(
             ("Fatal Python error: ", "Thread 0x", "Current thread 0x", "Traceback")
         ):
@@ -70,6 +73,12 @@ def trace(text: str) -> str:
         elif line and not line.startswith(" "):
             kept.append(error(line))
     return "\n".join(kept)
+
+
+def _module(path: str) -> str:
+    """A file of ours or of a library; where it is installed may be a project."""
+    found = _LIBRARY.search(path)
+    return f"…/{found[1]}" if found else "(elsewhere)"
 
 
 class Places:
