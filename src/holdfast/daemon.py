@@ -27,6 +27,8 @@ import msgspec
 import uvloop
 
 from holdfast import __version__, payloads
+from holdfast.alerts.conditions import Figures
+from holdfast.alerts.figures import Rooms, figures
 from holdfast.blobstore import BlobStore
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
@@ -60,6 +62,7 @@ from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
+    make_alerts,
     make_governor,
     make_recorder,
     make_redactor,
@@ -110,6 +113,13 @@ class Daemon:
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
         self.governor = make_governor(settings, paths, self._level_changed, self.logs.operational)
+        self.alerts = make_alerts(
+            settings,
+            paths,
+            environ,
+            self.logs,
+            later=lambda work: self._spawn(asyncio.to_thread(work)),
+        )
 
     async def run(self) -> Exit:
         """Until somebody asks it to stop."""
@@ -377,9 +387,21 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
+            self.alerts.step(self._alert_figures())
             self._write_status(await self._status_or_none())
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
+
+    def _alert_figures(self) -> Figures:
+        rooms = Rooms(
+            uptime_s=time.monotonic() - self.started_s,
+            work_queue=self.journal.waiting,
+            work_queue_pct=self.journal.waiting_pct,
+            lag_bytes=self.tail.status().lag_bytes,
+            sessions_resident=len(self.store),
+            journal_failed=bool(self.journal_problem),
+        )
+        return figures(self.governor.snapshot(), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
@@ -463,6 +485,9 @@ class Daemon:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background_done)
+
+    def _on_thread(self, work: Callable[[], None]) -> None:
+        self._spawn(asyncio.to_thread(work))
 
     def _background_done(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)

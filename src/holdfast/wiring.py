@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
+from holdfast.alerts.desk import AlertDesk
+from holdfast.alerts.engine import Alerts
+from holdfast.alerts.paging import Pager
+from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor, OnChange, Thresholds
 from holdfast.governor.machine import Machine
@@ -36,6 +41,7 @@ from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
+from holdfast.status.lastrun import write_atomically
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -157,6 +163,28 @@ def make_recorder(
         export_forms=(*FORMATS, PAGE),
         log=logs.operational,
         audit=logs.audit,
+    )
+
+
+def make_alerts(
+    settings: Settings,
+    paths: Paths,
+    environ: Mapping[str, str],
+    logs: Logs,
+    *,
+    later: Callable[[Callable[[], None]], None],
+) -> AlertDesk:
+    chosen = settings.alerts
+    return AlertDesk(
+        Alerts(chosen.rules, repeat_s=chosen.repeat_secs),
+        Pager(chosen.webhook_url or "", chosen.command, environ),
+        silences_file=paths.alerts_file,
+        later=later,
+        log=logs.operational,
+        audit=logs.audit,
+        clock_s=time.time,
+        instant=instant,
+        write=write_atomically,
     )
 
 

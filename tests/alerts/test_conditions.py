@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -151,3 +152,9 @@ def meant(tree: Tree, figures: dict[str, float]) -> bool:
 @given(trees(), st.fixed_dictionaries({name: st.integers(0, 3) for name in COUNTS}))
 def test_what_was_parsed_is_what_was_written(tree: Tree, figures: dict[str, float]) -> None:
     assert parse(written(tree)).holds(figures) is meant(tree, figures)
+
+
+def test_the_page_about_alerts_lists_every_figure() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {about.unit} | {about.meaning} |\n" for name, about in NAMES.items()]
+    assert "".join(rows) in page

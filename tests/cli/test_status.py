@@ -91,6 +91,7 @@ def sample() -> Json:
         journal=JournalStatus("/data/journal.db", 2 * MIB, 0, 0, 0, 0, ""),
         importing=ImportStatus(running=False, done_bytes=0, total_bytes=0, sessions=0, events=0),
         recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
+        alerts=None,
         privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
         problems=[],
     )

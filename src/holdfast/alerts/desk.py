@@ -29,6 +29,16 @@ class AlertsStatus(msgspec.Struct, frozen=True):
     restart_recommended: list[str]  # the rules that do
     problem: str  # why the last page did not get through
 
+    def problems(self) -> list[str]:
+        """A line for each that fires, and one for a page that went astray."""
+        lines = [
+            f"alert {each.name} ({each.severity}): {each.condition}"
+            + (", a restart is recommended" if each.name in self.restart_recommended else "")
+            for each in self.rules
+            if each.state == "firing"
+        ]
+        return [*lines, *([f"nobody was told of an alert: {self.problem}"] if self.problem else [])]
+
 
 class AlertDesk:
     def __init__(

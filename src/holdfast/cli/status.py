@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import ago, bold, counted, cut, dim, plain, put, put_json, size
+from holdfast.cli.output import ago, bold, counted, cut, dim, plain, put, put_json, size, span
 from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.cli.sources import expiring_lines
 from holdfast.errors import Exit
@@ -121,7 +121,7 @@ def render(status: dict[str, Any]) -> str:
 
 def _daemon(daemon: dict[str, Any]) -> str:
     if daemon["running"]:
-        line = f"{daemon['state']}, pid {daemon['pid']}, up {_span(daemon['uptime_s'])}"
+        line = f"{daemon['state']}, pid {daemon['pid']}, up {span(daemon['uptime_s'])}"
     else:
         line = "not running (start it with: holdfast start)"
     lines = [f"{bold('holdfast')} {daemon['version']}  {line}"]
@@ -273,14 +273,3 @@ def _sessions(sessions: dict[str, Any]) -> str:
 def _bar(share: float) -> str:
     filled = round(min(max(share, 0.0), 1.0) * BAR_CHARS)
     return "█" * filled + "░" * (BAR_CHARS - filled)
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

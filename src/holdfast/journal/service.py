@@ -68,6 +68,11 @@ class JournalService:
         return len(self._mailbox)
 
     @property
+    def waiting_pct(self) -> float:
+        """Of how much may wait before whoever submits must."""
+        return self._mailbox.filled_pct
+
+    @property
     def waiting_bytes(self) -> int:
         return self._mailbox.bytes
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from holdfast.alerts.desk import AlertDesk
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
@@ -26,6 +27,8 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
+from holdfast.server import alerts
+from holdfast.server.answers import BadRequest, Handler, answer
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
@@ -43,8 +46,6 @@ _HTTP_STATUS: Final = {
     Exit.JOURNAL: 503,
 }
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 class Served(Protocol):
     """Who answers; the daemon is one."""
@@ -55,6 +56,7 @@ class Served(Protocol):
     store: SessionStore
     tail: Tail
     recorder: Recorder
+    alerts: AlertDesk
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -66,12 +68,6 @@ class Served(Protocol):
     async def redact(
         self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
     ) -> RedactReport: ...
-
-
-class BadRequest(HoldfastError):
-    """A parameter that no route understands."""
-
-    exit = Exit.USAGE
 
 
 class Problem(msgspec.Struct):
@@ -94,13 +90,13 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     library = daemon.library
 
     async def health(_request: Request) -> Response:
-        return _json({"state": daemon.state})
+        return answer({"state": daemon.state})
 
     async def status(_request: Request) -> Response:
-        return _json(await daemon.status())
+        return answer(await daemon.status())
 
     async def sources(_request: Request) -> Response:
-        return _json(await asyncio.to_thread(daemon.source_reports))
+        return answer(await asyncio.to_thread(daemon.source_reports))
 
     async def sessions(request: Request) -> Response:
         ask = request.query_params
@@ -112,10 +108,10 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             limit=_number(request, "limit"),
         )
         resident = {"true": True, "false": False}.get(ask.get("resident", ""))
-        return _json(await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident)))
+        return answer(await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident)))
 
     async def session(request: Request) -> Response:
-        return _json(await asyncio.to_thread(library.session, _name(request)))
+        return answer(await asyncio.to_thread(library.session, _name(request)))
 
     async def events(request: Request) -> Response:
         entry = await asyncio.to_thread(library.session, _name(request))
@@ -148,11 +144,11 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             since=ask.get("since", ""),
             limit=_number(request, "limit") or 20,
         )
-        return _json(await asyncio.to_thread(library.search, query))
+        return answer(await asyncio.to_thread(library.search, query))
 
     async def blobs(request: Request) -> Response:
         wanted = _blob_filter(request)
-        return _json(await asyncio.to_thread(lambda: daemon.payloads(wanted)))
+        return answer(await asyncio.to_thread(lambda: daemon.payloads(wanted)))
 
     async def blob(request: Request) -> Response:
         pieces = await asyncio.to_thread(daemon.payload, request.path_params["digest"])
@@ -161,11 +157,13 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     async def drop_blobs(request: Request) -> Response:
         wanted = _blob_filter(request)
         dry_run = request.query_params.get("dry_run") == "true"
-        return _json(await asyncio.to_thread(lambda: daemon.drop_payloads(wanted, dry_run=dry_run)))
+        return answer(
+            await asyncio.to_thread(lambda: daemon.drop_payloads(wanted, dry_run=dry_run))
+        )
 
     async def recordings(request: Request) -> Response:
         limit = None if request.query_params.get("all") == "true" else _number(request, "limit")
-        return _json(await asyncio.to_thread(daemon.recordings, limit))
+        return answer(await asyncio.to_thread(daemon.recordings, limit))
 
     async def command(request: Request) -> Response:
         ask = request.query_params
@@ -174,8 +172,8 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             raise BadRequest(f"command {name!r} is not one of: {', '.join(OUTSIDE_COMMANDS)}")
         entry = await asyncio.to_thread(library.session, _name(request))
         asked = daemon.recorder.ask(entry.id, name, ask.get("path", ""), ask.get("cwd", ""))
-        answer: Answer = await asyncio.wrap_future(asked)
-        return _json(answer)
+        outcome: Answer = await asyncio.wrap_future(asked)
+        return answer(outcome)
 
     async def redact(request: Request) -> Response:
         try:
@@ -203,6 +201,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("POST", "/v1/blobs/drop", drop_blobs),
         ("POST", "/v1/import", imports),
         ("POST", "/v1/redact", redact),
+        *alerts.routes(daemon),
     ]
 
 
@@ -296,10 +295,6 @@ def _number(request: Request, name: str) -> int | None:
     if not text.isdecimal():
         raise BadRequest(f"{name} must be a whole number, not {text!r}")
     return int(text)
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def _stream(pieces: Iterator[bytes], kind: str) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
+from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
 from holdfast.governor.governor import Governor
 from holdfast.governor.protocol import Level
@@ -64,6 +65,7 @@ class Running(Protocol):
     journal: JournalService
     tail: Tail
     recorder: Recorder
+    alerts: AlertDesk
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
     def residency(self, session: str) -> int | None: ...
@@ -71,6 +73,7 @@ class Running(Protocol):
 
 class Live(NamedTuple):
     tail: TailStatus
+    alerts: AlertsStatus
     memory: MemoryStatus
 
 
@@ -83,7 +86,8 @@ class StatusBuilder:
     def now(self) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        return Live(daemon.tail.status(), self._memory(daemon.store.status()))
+        memory = self._memory(daemon.store.status())
+        return Live(daemon.tail.status(), daemon.alerts.status(), memory)
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -104,6 +108,7 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
@@ -114,6 +119,7 @@ class StatusBuilder:
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
             recordings=recordings,
+            alerts=live.alerts,
             privacy=privacy,
             problems=problems,
         )
@@ -194,6 +200,7 @@ def offline_status(
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
+        alerts=None,
         privacy=privacy_status(privacy, reader),
         problems=[],
     )

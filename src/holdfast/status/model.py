@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast.alerts.desk import AlertsStatus
 from holdfast.governor.governor import ComponentMemory
 from holdfast.governor.machine import MachineReading
 from holdfast.governor.readings import ProcessMemory
@@ -144,6 +145,7 @@ class Status(msgspec.Struct, frozen=True):
     journal: JournalStatus
     importing: ImportStatus
     recordings: RecordingsStatus
+    alerts: AlertsStatus | None  # null when no daemon runs
     privacy: PrivacyStatus
     problems: list[str]
 
