@@ -19,6 +19,7 @@ from holdfast.governor.machine import (
 )
 from holdfast.governor.protocol import Level
 from holdfast.governor.readings import Allocations, ProcessMemory, TreeMemory
+from holdfast.governor.tracker import TaskCounts
 
 MIB = 1 << 20
 OWN = ProcessMemory(1, "holdfast", 50 * MIB, 40 * MIB, 10 * MIB, 60 * MIB)
@@ -38,6 +39,7 @@ def snapshot(machine: MachineReading) -> Snapshot:
     tree = TreeMemory(OWN, (OWN, OWN), 40 * MIB, 10 * MIB, exact=True, peak_footprint_bytes=0)
     return Snapshot(
         level=Level.HIGH,
+        own=Level.NORMAL,
         level_for_s=12.5,
         budget_bytes=200 * MIB,
         footprint_bytes=50 * MIB,
@@ -48,6 +50,9 @@ def snapshot(machine: MachineReading) -> Snapshot:
         tree=tree,
         machine=machine,
         allocations=Allocations(1, None),
+        tasks=TaskCounts(0, 0, 0, 0),
+        held=(),
+        records=(),
         last=None,
     )
 

@@ -34,7 +34,7 @@ def test_the_default_rules_are_listed_with_their_figures(home: Home) -> None:
 def test_without_a_daemon_it_says_how_to_start_one(home: Home) -> None:
     answer = home.run("alerts")
     assert answer.code == Exit.NOT_RUNNING
-    assert "holdfast start" in answer.err.decode()
+    assert "holdfast start" in answer.err
 
 
 def test_what_fires_is_in_the_status_and_tells_the_command(home: Home) -> None:
@@ -60,7 +60,7 @@ def test_a_test_tells_whom_it_reached_and_whom_not(home: Home) -> None:
         failed = home.run("alerts", "test", "memory-critical")
         assert failed.code == Exit.FAILURE
         assert "memory-critical: nobody was told: alerts.command: /bin/sh ended with 3" in (
-            failed.err.decode()
+            failed.err
         )
         tried = home.run("alerts", "test", "--json").json
     assert [each["alert"] for each in tried] == ["memory-critical", "work-queue-full"]
@@ -68,7 +68,7 @@ def test_a_test_tells_whom_it_reached_and_whom_not(home: Home) -> None:
 
 def test_silence_holds_over_a_restart_until_it_is_ended(home: Home) -> None:
     with home.daemon():
-        said = home.ok("alerts", "silence", "memory-high", "--for", "2h").err.decode()
+        said = home.ok("alerts", "silence", "memory-high", "--for", "2h").err
         assert "Nobody is told of memory-high for 2 h" in said
     with home.daemon():
         assert 7_000 < alerts(home)["rules"][0]["silenced_s"] <= 7_200
@@ -81,7 +81,7 @@ def test_a_name_that_is_no_alert_is_refused(home: Home) -> None:
         for action in ("test", "silence", "unsilence"):
             answer = home.run("alerts", action, "memory")
             assert answer.code == Exit.NOT_FOUND
-            assert "there are: memory-high, memory-critical" in answer.err.decode()
+            assert "there are: memory-high, memory-critical" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -96,5 +96,5 @@ def test_a_wrong_rule_is_told_with_its_line(home: Home, rule: str, says: str) ->
     home.config(f"[alerts]\nrules = [{rule}]\n")
     answer = home.run("config", "validate")
     assert answer.code == Exit.CONFIG
-    assert "config.toml:2: alerts.rules = [" in answer.err.decode()
-    assert says in answer.err.decode()
+    assert "config.toml:2: alerts.rules = [" in answer.err
+    assert says in answer.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +11,8 @@ from starlette.responses import Response
 from holdfast.alerts.desk import AlertDesk
 from holdfast.server.answers import BadRequest, Handler, answer
 
-SILENCE_MAX_S = 366 * 86_400
+SILENCE: Final = "/v1/alerts/{name}/silence"
+SILENCE_MAX_S: Final = 366 * 86_400
 
 
 class Alerting(Protocol):
@@ -37,5 +38,5 @@ def routes(daemon: Alerting) -> list[tuple[str, str, Handler]]:
     return [
         ("GET", "/v1/alerts", listed),
         ("POST", "/v1/alerts/{name}/test", test),
-        ("POST", "/v1/alerts/{name}/silence", silence),
+        ("POST", SILENCE, silence),
     ]

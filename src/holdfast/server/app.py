@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from holdfast.alerts.desk import AlertDesk
 from holdfast.errors import Exit, HoldfastError
+from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
@@ -36,6 +37,7 @@ from holdfast.status.sources import SourceReport
 T = TypeVar("T")
 
 PROGRESS_INTERVAL_S: Final = 0.1
+RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
 _HTTP_STATUS: Final = {
@@ -46,11 +48,31 @@ _HTTP_STATUS: Final = {
     Exit.JOURNAL: 503,
 }
 
+# What a request costs, by the path of its route; what is in neither is cheap.
+_ALWAYS: Final = frozenset(
+    {"/v1/health", "/v1/status", "/v1/metrics", "/metrics", "/v1/alerts", alerts.SILENCE}
+)
+_COSTLY: Final = frozenset(
+    {
+        "/v1/sources",
+        "/v1/sessions/{name:path}/events",
+        "/v1/sessions/{name:path}/export",
+        RECORDINGS,
+        "/v1/search",
+        "/v1/blobs",
+        "/v1/blobs/{digest}",
+        "/v1/blobs/drop",
+        "/v1/import",
+        "/v1/redact",
+    }
+)
+
 
 class Served(Protocol):
     """Who answers; the daemon is one."""
 
     state: str
+    admission: Admission
     library: Library
     governor: Governor
     store: SessionStore
@@ -80,10 +102,25 @@ class Problem(msgspec.Struct):
 def make_app(daemon: Served) -> Starlette:
     return Starlette(
         routes=[
-            Route(path, handler, methods=[method]) for method, path, handler in _routes(daemon)
+            Route(path, _admitted(daemon, path, handler), methods=[method])
+            for method, path, handler in _routes(daemon)
         ],
         exception_handlers={HoldfastError: _explain, Exception: _report(daemon)},
     )
+
+
+def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
+    """What begins no new work is let in whatever the pressure: to join an import, to stop."""
+    usual = Cost.COSTLY if path in _COSTLY else Cost.CHEAP
+    usual = Cost.ALWAYS if path in _ALWAYS else usual
+
+    async def admitted(request: Request) -> Response:
+        joins = path == "/v1/import" and daemon.tail.importing
+        stops = path == RECORDINGS and request.query_params.get("command") == "stop"
+        daemon.admission.check(Cost.ALWAYS if joins or stops else usual)
+        return await handler(request)
+
+    return admitted
 
 
 def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
@@ -192,7 +229,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),
         ("GET", "/v1/sessions/{name:path}/export", export),
-        ("POST", "/v1/sessions/{name:path}/recordings", command),
+        ("POST", RECORDINGS, command),
         ("GET", "/v1/sessions/{name:path}", session),
         ("GET", "/v1/recordings", recordings),
         ("GET", "/v1/search", search),
@@ -324,4 +361,7 @@ def _report(daemon: Served) -> Callable[[Request, Exception], Awaitable[Response
 async def _explain(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HoldfastError)
     body = msgspec.json.encode(Problem(str(error), int(error.exit)))
+    if isinstance(error, PutOff):
+        later = {"Retry-After": str(error.retry_after_s)}
+        return Response(body, error.status, headers=later, media_type="application/json")
     return Response(body, _HTTP_STATUS.get(error.exit, 500), media_type="application/json")

@@ -298,6 +298,84 @@ class Resources(Section, frozen=True):
         Percent,
         Meta(description="Pressure is critical from this share of `daemon.max_memory_mb`."),
     ] = 95
+    memory_moderate_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is moderate from this share of the machine's memory, or "
+            "of the limit of our control group; below `resources.memory_high_pct`."
+        ),
+    ] = 40
+    memory_high_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is high from this share of the machine's memory, or "
+            "of the limit of our control group; below `resources.memory_critical_pct`."
+        ),
+    ] = 60
+    memory_critical_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is critical from this share of the machine's memory, or "
+            "of the limit of our control group."
+        ),
+    ] = 80
+    stall_some_moderate_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is moderate when something waited for memory for this share "
+            "of ten seconds; below `resources.stall_some_high_pct`."
+        ),
+    ] = 10
+    stall_some_high_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is high when something waited for memory for this share "
+            "of ten seconds; below `resources.stall_some_critical_pct`."
+        ),
+    ] = 30
+    stall_some_critical_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is critical when something waited for memory for this share "
+            "of ten seconds."
+        ),
+    ] = 60
+    stall_full_moderate_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is moderate when everything waited for memory for this share "
+            "of ten seconds; below `resources.stall_full_high_pct`."
+        ),
+    ] = 5
+    stall_full_high_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is high when everything waited for memory for this share "
+            "of ten seconds; below `resources.stall_full_critical_pct`."
+        ),
+    ] = 15
+    stall_full_critical_pct: Annotated[
+        Percent,
+        Meta(
+            description="Pressure is critical when everything waited for memory for this share "
+            "of ten seconds."
+        ),
+    ] = 40
+    critical_exit_secs: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Pressure of our own that stays critical for this long ends the daemon in "
+            "an orderly way with exit code 75, for a service manager to start it again.",
+        ),
+    ] = 60
+    reader_held_secs: Annotated[
+        Count,
+        Meta(
+            description="A connection to the journal that is lent for longer than this is told in "
+            "the status and the log."
+        ),
+    ] = 300
     memory_log_interval_secs: Annotated[
         Count, Meta(description="How often memory is read and logged while there is no pressure.")
     ] = 30
@@ -373,7 +451,7 @@ class Settings(Section, frozen=True):
         Recording()
     )
     resources: Annotated[
-        Resources, Meta(description="When memory counts as scarce, in percent of the ceiling.")
+        Resources, Meta(description="When memory counts as scarce, and what is done about it.")
     ] = Resources()
     alerts: Annotated[
         Alerts, Meta(description="What somebody is to be told of while it goes wrong.")
@@ -415,6 +493,11 @@ class Below(Struct, frozen=True):
 
 ORDERED: Final = (
     Below("snapshots.max_memory_mb", "daemon.max_memory_mb", may_equal=True),
-    Below("resources.budget_moderate_pct", "resources.budget_high_pct", may_equal=False),
-    Below("resources.budget_high_pct", "resources.budget_critical_pct", may_equal=False),
+    *(
+        Below(
+            f"resources.{reading}_{lower}_pct", f"resources.{reading}_{upper}_pct", may_equal=False
+        )
+        for reading in ("budget", "memory", "stall_some", "stall_full")
+        for lower, upper in (("moderate", "high"), ("high", "critical"))
+    ),
 )
