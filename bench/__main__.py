@@ -24,6 +24,7 @@ from bench import (
     recording,
     resident,
     search,
+    soak,
     sources,
     status,
     tail,
@@ -48,6 +49,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "giants": giants,
     "sources": sources,
     "database": database,
+    "soak": soak,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"
