@@ -164,11 +164,11 @@ def _soak(setting: Setting, group: Group | None) -> Soaked:
         fresh_home(setting, folder / "claude", settings) as home,
         running_daemon(home, enter=group.enter if group else None) as daemon,
     ):
-        return _Soak(setting, home, daemon, folder).run(seconds)
+        return _Soak(home, daemon, folder).run(seconds)
 
 
 class _Soak:
-    def __init__(self, setting: Setting, home: Home, daemon: RunningDaemon, folder: Path) -> None:
+    def __init__(self, home: Home, daemon: RunningDaemon, folder: Path) -> None:
         self._home = home
         self._daemon = daemon
         self._folder = folder
