@@ -51,14 +51,14 @@ def test_a_daemon_is_asked_for_what_only_it_knows(kept: Home) -> None:
 def test_a_problem_ends_with_11_and_is_told_with_its_remedy(kept: Home) -> None:
     damage.turn_a_bit(kept.paths.journal)
     done = kept.run("doctor")
-    assert done.code == 11
+    assert done.code == 12
     lines = done.text.splitlines()
     (at,) = (number for number, line in enumerate(lines) if line.startswith("  problem"))
     assert "the journal is damaged" in lines[at]
     assert "position" in lines[at + 1]
     assert lines[at + 2].strip().startswith("→ stop holdfast")
     assert "1 problem" in lines[-1]
-    assert kept.run("doctor", "--json").code == 11
+    assert kept.run("doctor", "--json").code == 12
 
 
 def test_verbose_shows_what_every_verdict_rests_on(kept: Home) -> None:

@@ -161,7 +161,7 @@ def test_a_place_that_cannot_be_written_is_told_and_leaves_nothing(home: Home) -
 def test_with_a_wrong_configuration_there_is_a_bundle_all_the_same(home: Home) -> None:
     home.config('[daemon]\nmax_memory_mb = "gnucanary"\n')
     target = os.path.join(home.folder, "bundle.tar.gz")
-    assert home.run("doctor", "--bundle", target).code == 11
+    assert home.run("doctor", "--bundle", target).code == 12
     members = unpacked(target)
     assert not any(b"gnucanary" in content for content in members.values())
     assert json.loads(members["settings.json"]) == {"wrong": True}

@@ -66,7 +66,7 @@ def test_each_mistake_in_the_configuration_is_named_and_the_rest_is_looked_at(ke
     assert found["overrides"].verdict == "unknown"
     assert found["integrity"].verdict == "ok"
     done = kept.run("doctor")
-    assert done.code == 11
+    assert done.code == 12
     assert "max_memory_mb" in done.text
 
 

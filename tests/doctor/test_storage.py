@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.demo import lines
 from tests.support import damage, doctors
-from tests.support.home import Home, sid, talk
+from tests.support.home import Home, talk
 
 PICTURES = [b"\x89PNG\r\n\x1a\n" + bytes([number]) * 9_000 for number in range(3)]
 
@@ -38,11 +38,11 @@ def test_a_sound_journal_is_looked_at_and_said_to_be_sound(kept: Home) -> None:
     assert found["index"].evidence["index_lag_events"] == 0
 
 
-def test_a_damaged_block_is_a_problem_and_names_its_session(kept: Home) -> None:
-    damage.turn_a_bit(kept.paths.journal)
+def test_a_damaged_block_is_a_problem_and_names_its_place(kept: Home) -> None:
+    position = damage.turn_a_bit(kept.paths.journal)
     found = doctors.look(kept)
     assert doctors.bad(found) == {"integrity": "problem"}
-    assert sid("alpha") in found["integrity"].particulars[0]
+    assert f"position {position}:" in found["integrity"].particulars[0]
 
 
 def test_a_damaged_index_is_a_problem(kept: Home) -> None:
@@ -57,7 +57,7 @@ def test_a_file_that_is_no_database_is_a_problem_and_the_rest_is_looked_at(kept:
     found = doctors.look(kept)
     assert found["journal"].verdict == "problem"
     assert "permissions" in found
-    assert kept.run("doctor").code == 11
+    assert kept.run("doctor").code == 12
 
 
 def test_a_search_that_takes_too_long_is_given_up_and_full_is_not(kept: Home) -> None:

@@ -122,7 +122,7 @@ def test_a_group_that_ends_before_the_ceiling_is_told_while_the_daemon_runs(home
         assert problem.startswith("the control group ends at 128.0 MiB")
         assert "daemon.max_memory_mb = 96" in problem
         done = home.run("doctor")
-        assert done.code == 11
+        assert done.code == 12
         assert "the control group ends at 128.0 MiB" in done.text
 
 

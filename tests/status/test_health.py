@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from holdfast.governor.protocol import Level
-from holdfast.journal.service import Connections
+from holdfast.journal.service import Connections, HeldReader
+from holdfast.settings import Settings
 from holdfast.status import health
 
 
@@ -22,9 +23,14 @@ def daemon(
         components=[SimpleNamespace(name="import children", bytes=7)],
     )  # fmt: skip
     return SimpleNamespace(
+        settings=Settings(),
         governor=SimpleNamespace(snapshot=lambda: snapshot),
         journal=SimpleNamespace(
-            connections=lambda: Connections(2, 1, 1, 0, lent_s), waiting=waiting, waiting_bytes=0
+            connections=lambda held_s: Connections(
+                2, 2, 1, 0, (HeldReader("thread", lent_s),) if lent_s > held_s else ()
+            ),
+            waiting=waiting,
+            waiting_bytes=0,
         ),
         store=SimpleNamespace(
             status=lambda: SimpleNamespace(resident_sessions=1, resident_events=2)

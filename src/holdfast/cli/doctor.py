@@ -48,7 +48,7 @@ def add_commands(commands: Commands) -> None:
         run_doctor,
         "what is wrong, and how to mend it",
         "Looks at the daemon, limits, memory, the journal, payloads, sources, recordings, folders\n"
-        "and settings; changes nothing. Ends with 0 when there is no problem, with 11 when there\n"
+        "and settings; changes nothing. Ends with 0 when there is no problem, with 12 when there\n"
         "is one; warnings alone are no problem.",
     )
     parser.add_argument(

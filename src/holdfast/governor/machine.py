@@ -105,22 +105,31 @@ class Machine:
         self._group: Final = _Group.found(proc_root, groups_root)
 
     def read(self) -> MachineReading:
-        readings: dict[str, Callable[[], object]] = {
-            "system": self._system,
-            "group": self._read_group,
-            "stall": self._stall,
-            "descriptors": self._descriptors,
-            "threads": self._threads,
-            "disk": self._disk,
-        }
-        found: dict[str, object] = {}
+        return self._found(
+            {
+                **self._scarce(),
+                "group": self._read_group,
+                "descriptors": self._descriptors,
+                "threads": self._threads,
+                "disk": self._disk,
+            }
+        )
+
+    def look(self) -> MachineReading:
+        """Only what can make memory scarce, and of the group only what sets a limit: cheap."""
+        return self._found(self._scarce())
+
+    def _scarce(self) -> dict[str, Callable[[], object]]:
+        return {"system": self._system, "group": self._limited_group, "stall": self._stall}
+
+    def _found(self, readings: dict[str, Callable[[], object]]) -> MachineReading:
+        found: dict[str, object] = dict.fromkeys(MachineReading.__struct_fields__)
         for name, read in readings.items():
-            found[name] = None
             with suppress(OSError, ValueError, KeyError, IndexError):
                 found[name] = read()
-        missing = tuple(name for name, reading in found.items() if reading is None)
-        about = {**found, "missing": missing, "physical_bytes": _physical_bytes()}
-        return MachineReading(**about)  # type: ignore[arg-type]  # by name
+        found["missing"] = tuple(name for name in readings if found[name] is None)
+        found["physical_bytes"] = _physical_bytes()
+        return MachineReading(**found)  # type: ignore[arg-type]  # by name
 
     def oom_kills(self) -> dict[str, int]:
         """How many processes were killed for want of memory, by group: ours and those above it."""
@@ -137,6 +146,10 @@ class Machine:
 
     def _read_group(self) -> GroupMemory | None:
         return self._group.read() if self._group is not None else None
+
+    def _limited_group(self) -> GroupMemory | None:
+        """A group without a limit is never near it."""
+        return self._read_group() if self._group is not None and self._group.is_limited else None
 
     def _stall(self) -> Stall:
         """Of our group, where it tells; else of the machine."""
@@ -267,6 +280,10 @@ class _Group:
             if kills is not None:
                 found[str(group)] = kills
         return found
+
+    @property
+    def is_limited(self) -> bool:
+        return any(_bytes_in(group / self._files.limit) is not None for group in self.all)
 
     def _look(self, group: Path) -> _Seen:
         used = int(_text(group / self._files.used))

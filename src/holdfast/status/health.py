@@ -13,9 +13,9 @@ from holdfast.governor.governor import Governor
 from holdfast.governor.protocol import Level
 from holdfast.ingest.tail import Tail
 from holdfast.journal.service import JournalService
+from holdfast.settings import Settings
 from holdfast.snapshots import SessionStore
 
-LENT_LONG_S: Final = 300.0  # a reader that is lent for longer serves nobody, or somebody very slow
 WAITING_MANY: Final = 1_000
 OOM_ADJ_HIGH: Final = 500  # of at most 1,000; user services have 100 or 200
 
@@ -25,6 +25,7 @@ _journal: Final = maker("journal")
 
 
 class Patient(Protocol):
+    settings: Settings
     governor: Governor
     journal: JournalService
     store: SessionStore
@@ -33,7 +34,7 @@ class Patient(Protocol):
 
 def checks(daemon: Patient) -> list[Check]:
     """On the event loop: nothing here waits."""
-    return [_footprint(daemon), oom_score(), _connections(daemon.journal), _work(daemon)]
+    return [_footprint(daemon), oom_score(), _connections(daemon), _work(daemon)]
 
 
 def _footprint(daemon: Patient) -> Check:
@@ -84,23 +85,25 @@ def oom_score(proc: str = "/proc/self") -> Check:
     return _memory("oom-score", "ok", f"OOM score adjusted by {adjusted:+}", evidence)
 
 
-def _connections(journal: JournalService) -> Check:
-    readers = journal.connections()
+def _connections(daemon: Patient) -> Check:
+    readers = daemon.journal.connections(daemon.settings.resources.reader_held_secs)
+    held = readers.held_too_long
     evidence: dict[str, Fact] = {
-        "readers_max": readers.limit,
-        "readers_lent": readers.lent,
-        "readers_idle": readers.idle,
-        "waiting": readers.waiting,
-        "longest_lent_s": readers.longest_lent_s,
         "writers": 1,
+        "readers_max": readers.readers_max,
+        "open": readers.open,
+        "readers_lent": readers.lent,
+        "waiting": readers.waiting,
+        "held_too_long": len(held),
+        "longest_held_s": held[0].for_s if held else 0.0,
     }
-    said = f"one writer, {readers.lent} of {readers.limit} readers in use"
-    if readers.longest_lent_s > LENT_LONG_S:
+    said = f"one writer, {readers.lent} of {readers.readers_max} readers in use"
+    if held:
         return _journal(
             "connections",
             "warning",
-            f"a reader of the journal is in use for {readers.longest_lent_s:,.0f} s: it is leaked, "
-            "or somebody reads very slowly",
+            f"a reader of the journal is in use for {held[0].for_s:,.0f} s: it is leaked, or "
+            "somebody reads very slowly",
             evidence,
             "end what reads from the daemon; if nothing does, `holdfast restart` and report it",
         )
