@@ -81,6 +81,17 @@ def moment(text: str) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def agent(text: str) -> str:
+    """The name of an agent that is known here; "" stands for all of them."""
+    from holdfast.sources.agents import NAMES
+
+    if text and text not in NAMES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no agent that is known here; there are: {', '.join(NAMES)}"
+        )
+    return text
+
+
 def amount(text: str) -> int:
     """Bytes: `500KB`, `10MB`, `1GB`; a number alone counts bytes."""
     found = re.fullmatch(r"(\d+)\s*([KMG]?)i?B?", text, re.IGNORECASE)
