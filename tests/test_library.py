@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from typing import cast
 
 import msgspec
 import pytest
 
+from holdfast import library as library_module
 from holdfast.demo import lines
 from holdfast.events import Kind, encode
 from holdfast.journal.conformance import said
 from holdfast.journal.memory import MemoryJournal
-from holdfast.journal.model import Batch, Facts, SessionFilter, Span
+from holdfast.journal.model import Batch, Facts, SessionFilter, SessionRow, Span
+from holdfast.journal.protocol import JournalReader
 from holdfast.library import Library
 from holdfast.recording.view import EVERYTHING, View
 from tests.support.home import Home, moment, sid, talk
@@ -118,6 +121,39 @@ def test_what_is_redacted_is_in_no_export(kept: Home) -> None:
         if SECRET in dirty:
             assert b"redacted:aws-access-key" in cleaned
     assert all(b"\n" not in line for line in seen), "it is given one line at a time"
+
+
+def test_many_sessions_are_told_a_page_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = MemoryJournal()
+    for number in range(7):
+        facts = Facts(id=f"s{number}", agent="claude", agent_session_id=str(number))
+        journal.writer().write([Batch(facts=facts, first_seq=0)])
+    asked: list[int] = []
+
+    class Counting:
+        def __init__(self) -> None:
+            self._reader = journal.reader()
+            self.session_numbers = self._reader.session_numbers
+
+        def sessions_at(self, numbers: Sequence[int]) -> list[SessionRow]:
+            asked.append(len(numbers))
+            return self._reader.sessions_at(numbers)
+
+    monkeypatch.setattr(library_module, "SESSIONS_PAGE", 3)
+    library = Library(
+        lambda: nullcontext(cast("JournalReader", Counting())),
+        lambda session: 9 if session in ("s1", "s6") else None,
+    )
+    every = SessionFilter()
+    assert [len(page) for page in library.session_pages(every)] == [3, 3, 1]
+    assert asked == [3, 3, 1]
+    told = json.loads(b"".join(library.sessions_json(every)))
+    assert told == [msgspec.to_builtins(each) for each in library.sessions(every)]
+    assert json.loads(b"".join(library.sessions_json(SessionFilter(agent="other")))) == []
+    assert [each.id for each in library.sessions(every, resident=True)] == ["s1", "s6"]
+    assert len(library.sessions(SessionFilter(limit=4), resident=False)) == 4
+    assert library.count_sessions(SessionFilter(limit=1)) == 7
+    assert library.count_sessions(every, resident=True) == 2
 
 
 def test_a_fork_is_told_with_what_it_begins_with(home: Home) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Format = Literal["markdown", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
 CANDIDATES_SHOWN: Final = 10
+SESSIONS_PAGE: Final = 200
 _SUPERSEDES: Final = b'"supersedes":'
 
 ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
@@ -87,14 +88,50 @@ class Library:
     def sessions(
         self, wanted: SessionFilter, *, resident: bool | None = None
     ) -> list[SessionEntry]:
-        limit = wanted.limit
+        return [entry for page in self.session_pages(wanted, resident=resident) for entry in page]
+
+    def session_pages(
+        self, wanted: SessionFilter, *, resident: bool | None = None
+    ) -> Iterator[list[SessionEntry]]:
+        """The same, a page at a time: a hundred thousand sessions are held as their numbers only.
+
+        Which sessions and in which order is decided once; a reader is held for a page at a time.
+        """
+        left = wanted.limit
         if resident is not None:  # known here only, so it is sifted here
             wanted = msgspec.structs.replace(wanted, limit=None)
         with self._readers() as reader:
-            entries = [self._entry(row) for row in reader.sessions(wanted)]
+            numbers = reader.session_numbers(wanted)
+        for first in range(0, len(numbers), SESSIONS_PAGE):
+            with self._readers() as reader:
+                rows = reader.sessions_at(numbers[first : first + SESSIONS_PAGE])
+            page = [self._entry(row) for row in rows]
+            if resident is not None:
+                page = [entry for entry in page if entry.resident is resident][:left]
+            if page:
+                yield page
+            if left is not None:
+                left -= len(page)
+                if left <= 0:
+                    return
+
+    def sessions_json(
+        self, wanted: SessionFilter, *, resident: bool | None = None
+    ) -> Iterator[bytes]:
+        """The same as the pieces of a JSON array."""
+        before = b"["
+        for page in self.session_pages(wanted, resident=resident):
+            yield before + msgspec.json.encode(page)[1:-1]
+            before = b","
+        yield b"[]" if before == b"[" else b"]"
+
+    def count_sessions(self, wanted: SessionFilter, *, resident: bool | None = None) -> int:
+        """How many there are, whatever the limit."""
+        wanted = msgspec.structs.replace(wanted, limit=None)
         if resident is not None:
-            entries = [entry for entry in entries if entry.resident is resident]
-        return entries[:limit]
+            return sum(map(len, self.session_pages(wanted, resident=resident)))
+        with self._readers() as reader:
+            return len(reader.session_numbers(wanted))
 
     def session(self, name: str) -> SessionEntry:
         """By id, agent's id, `agent/id`, or a beginning of one that fits no other session."""

@@ -159,9 +159,15 @@ def drop(
 
 
 def _entry(row: BlobRow, blobs: BlobStore) -> PayloadEntry:
-    kind = "" if row.dropped_at else _type_of(blobs, row.digest)
+    gone = bool(row.dropped_at)
     return PayloadEntry(
-        row.digest, kind, row.bytes, row.stored_bytes, row.sessions, row.used_at, row.dropped_at
+        row.digest,
+        "" if gone else _type_of(blobs, row.digest),
+        row.bytes,
+        0 if gone else row.stored_bytes,
+        row.sessions,
+        row.used_at,
+        row.dropped_at,
     )
 
 

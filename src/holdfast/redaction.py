@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from holdfast.library import resolve
 from holdfast.privacy import Door
 from holdfast.status.lastrun import write_atomically
 
+ROWS_PAGE: Final = 200
 AUDIT_ROWS_MAX: Final = 1 << 40
 _DIGEST: Final = re.compile(rb"\b[0-9a-f]{40}\b")
 
@@ -99,11 +101,10 @@ class Redactor:
         totals: Counter[str] = Counter()
         scrub = Scrubber(self._door, self._store, writes=not dry_run)
         with self._journal.reader() as reader:
-            rows = reader.sessions(SessionFilter())
+            numbers = reader.session_numbers(SessionFilter())
             wanted = {resolve(reader, name) for name in names}
-        if wanted:
-            rows = [row for row in rows if row.id in wanted]
-        for number, row in enumerate(rows, 1):
+        total = len(wanted) or len(numbers)
+        for number, row in enumerate(self._rows(numbers, wanted), 1):
             if self._stopping:
                 break
             events, found = self._session(row, scrub, dry_run=dry_run)
@@ -114,19 +115,28 @@ class Redactor:
                 report.events += events
                 totals.update(found)
             report.looked_at = number
-            self._on_progress(RedactProgress(number, len(rows)))
+            self._on_progress(RedactProgress(number, total))
         if not self._stopping:
             totals.update(self._records(scrub, dry_run=dry_run))
             if not dry_run:
                 self._purge(scrub, everything=not names)
         if not dry_run:
             self._clean_files()
-            for row in rows:  # what came into memory between its rewriting and now
+            for row in self._rows(
+                numbers, wanted
+            ):  # what came into memory between its rewriting and now
                 self._on_rewritten(row.id)
         report.found = dict(totals.most_common())
         report.blobs = len(scrub.replaced)
         report.seconds = round(time.monotonic() - started_s, 3)
         return report
+
+    def _rows(self, numbers: Sequence[int], wanted: set[str]) -> Iterator[SessionRow]:
+        """A page at a time; without names all of them."""
+        for first in range(0, len(numbers), ROWS_PAGE):
+            with self._journal.reader() as reader:
+                rows = reader.sessions_at(numbers[first : first + ROWS_PAGE])
+            yield from (row for row in rows if not wanted or row.id in wanted)
 
     def _session(
         self, row: SessionRow, scrub: Scrubber, *, dry_run: bool
@@ -335,7 +345,8 @@ def _overlapping(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _referred(reader: JournalReader, digests: set[str]) -> set[str]:
     """Which of these payloads any event still refers to."""
     found: set[str] = set()
-    for row in reader.sessions(SessionFilter()):
+    every = reader.session_numbers(SessionFilter())
+    for row in chain.from_iterable(reader.sessions_at([number]) for number in every):
         for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
             found.update(map(bytes.decode, _DIGEST.findall(lines)))
     return found & digests

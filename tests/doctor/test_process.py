@@ -17,6 +17,8 @@ def test_a_daemon_that_holds_the_journal_and_does_not_answer_is_a_problem(home: 
         found = doctors.look(home)["daemon"]
         assert found.verdict == "problem"
         assert "kill -9" in found.remedies[0]
+        other = doctors.look(home, answers=True)["daemon"]
+        assert (other.verdict, other.remedies[0].split("`")[1]) == ("warning", "holdfast restart")
     with JournalLock(home.paths.lock).acquire("import"):
         assert doctors.look(home)["daemon"].verdict == "ok"
     assert "not running" in doctors.look(home)["daemon"].said

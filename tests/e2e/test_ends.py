@@ -126,6 +126,18 @@ def test_a_group_that_ends_before_the_ceiling_is_told_while_the_daemon_runs(home
         assert "the control group ends at 128.0 MiB" in done.text
 
 
+def test_a_daemon_that_hangs_is_told_and_not_waited_for(home: Home) -> None:
+    with home.daemon() as daemon:
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            done = home.run("doctor")
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
+        assert done.code == 12
+        assert f"a daemon holds the journal (pid {daemon.pid}) and does not answer" in done.text
+        assert home.ok("doctor").code == 0
+
+
 def _text(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()

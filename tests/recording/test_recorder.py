@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.events import encode
+from holdfast.events import Kind, encode
 from holdfast.journal.model import CommandRow, Recording
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalFull
@@ -333,6 +333,18 @@ def test_a_command_that_was_cut_off_takes_no_recording_that_is_live_down(
     machine.run()
     assert [each.state for each in machine.commands()] == ["refused"]
     assert [each.state for each in machine.recordings()] == ["active"]
+
+
+def test_who_speaks_stands_in_the_front_matter_as_soon_as_they_do(machine: Machine) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("hello")
+    machine.run()
+    machine.ask(recorder, "capture", "a.md")
+    assert 'participants: ["User"]' in machine.text("a.md")
+    machine.now_s -= 1.1  # no time goes by: nothing is tended
+    machine.talk.say("an answer", kind=Kind.ASSISTANT)
+    machine.run()
+    assert 'participants: ["User", "Claude"]' in machine.text("a.md")
 
 
 def test_front_matter_that_cannot_be_renewed_keeps_nothing_else_back(

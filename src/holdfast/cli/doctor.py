@@ -17,11 +17,13 @@ from holdfast.lock import holder
 
 if TYPE_CHECKING:
     from holdfast.checks import Check
+    from holdfast.client import Client
     from holdfast.doctor import Evidence, Report
 
 T = TypeVar("T")
 
 WORD_COLUMNS: Final = 7
+PATIENCE_S: Final = 5.0  # with a daemon that holds the journal and may hang
 PROGRESS_INTERVAL_S: Final = 0.2
 TITLES: Final = {
     "process": "Process",
@@ -106,8 +108,13 @@ def gather(context: Context) -> Evidence:
         problems = error.problems
     settings = loaded.settings if loaded is not None else Settings()
     live = status = sources = None
+    answers = False
     if os.path.exists(paths.socket):
-        live, status, sources = _asked(context)
+        from holdfast.client import Client
+
+        client = Client(paths, patience_s=PATIENCE_S)
+        answers = client.is_running()
+        live, status, sources = _asked(client) if answers else (None, None, None)
     last_run = status.daemon.last_run if status is not None else None
     if live is None:
         last_run = RunFile(paths.run_file, CrashFile(paths.crash_file)).last(ask_journald=True)
@@ -124,20 +131,20 @@ def gather(context: Context) -> Evidence:
         sources=sources,
         last_run=last_run,
         holder=holder(paths.lock),
+        answers=answers,
     )
 
 
-def _asked(context: Context) -> tuple[Any, Any, Any]:
+def _asked(client: Client) -> tuple[Any, Any, Any]:
     """The daemon's answers; nothing of them when it does not answer, or is too different."""
     import msgspec
 
     from holdfast.checks import Check
-    from holdfast.client import NotRunning, Refused
     from holdfast.status import Status
     from holdfast.status.sources import SourceReport
 
     def answer(path: str, kind: type[T]) -> T:
-        return msgspec.convert(context.client.get(path), kind)
+        return msgspec.convert(client.get(path), kind)
 
     try:
         return (
@@ -145,7 +152,7 @@ def _asked(context: Context) -> tuple[Any, Any, Any]:
             answer("/v1/status", Status),
             answer("/v1/sources", list[SourceReport]),
         )
-    except (NotRunning, Refused, msgspec.ValidationError, HoldfastError):
+    except (HoldfastError, OSError, ValueError):  # a ValidationError is a ValueError
         return None, None, None
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from holdfast.cli.context import Context
 from holdfast.cli.output import counted, put_bytes, put_json, say, size
-from holdfast.cli.parsing import Commands, add_command, add_json, moment
+from holdfast.cli.parsing import Commands, add_command, add_json, agent, moment
 from holdfast.errors import Exit, HoldfastError
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def add_commands(commands: Commands) -> None:
         help="without secrets and private parts, also what was stored before they were known",
     )
     parser.add_argument("--all", action="store_true", help="every session")
-    parser.add_argument("--agent", default="", help="every session of an agent, such as claude")
+    parser.add_argument(
+        "--agent", type=agent, default="", help="every session of an agent, such as claude"
+    )
     parser.add_argument("--project", default="", help="every session with this in its path")
     parser.add_argument(
         "--since",

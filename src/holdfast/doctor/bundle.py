@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
+from msgspec.inspect import LiteralType
 
 from holdfast.doctor.clean import Places, cleaned, trace
 from holdfast.doctor.evidence import Evidence
@@ -26,10 +27,13 @@ from holdfast.observe.logs import AUDIT_FILE, OPERATIONAL_FILE, tail
 from holdfast.settings import Loaded, describe, rows
 from holdfast.status import Status
 from holdfast.status.crash import MAX_BYTES as TRACE_MAX_BYTES
+from holdfast.status.model import MemoryStatus
 
 FOLDER: Final = "holdfast-doctor"
 RECORDS: Final = 2_000  # of each log, the newest
 SESSIONS: Final = 20
+HISTORY: Final = "history.zst"  # numbers throughout
+HISTORY_MAX_BYTES: Final = 4 << 20
 README: Final = """\
 What `holdfast doctor --bundle` gathered, to be attached to a bug report.
 
@@ -38,6 +42,7 @@ status.json    the status: memory, limits, counts of sources, sessions, recordin
 settings.json  what holds, and whether that comes from the file, a variable or the default;
                of settings that are free text only whether they are set
 logs/          the newest records of holdfast's own two logs
+history.zst    the main figures of the last day, when there are any (zstd)
 crash*.txt     where the program was when it crashed, if it did
 
 It holds no text of a conversation, no title, and no path of a project, a log or a recording.
@@ -99,6 +104,8 @@ def _members(report: Report, evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in (OPERATIONAL_FILE, AUDIT_FILE):
         records = tail(Path(evidence.paths.logs) / name, RECORDS)
         yield f"logs/{name}", b"".join(_line(record, places) for record in records)
+    with suppress(OSError), open(os.path.join(evidence.paths.state_dir, HISTORY), "rb") as opened:
+        yield HISTORY, opened.read(HISTORY_MAX_BYTES)
     for name, file in (
         ("crash.txt", evidence.paths.crash_file),
         ("crash.last.txt", f"{evidence.paths.crash_file}.last"),
@@ -141,13 +148,24 @@ def _clean_status(status: Status) -> dict[str, Any]:
         for each in told["sessions"]["newest"][:SESSIONS]
     ]
     told["privacy"]["redactions"] = sum(told["privacy"]["redactions"].values())  # kinds are yours
-    group = status.memory.machine.group if status.memory is not None else None
     found: dict[str, Any] = cleaned(told)
     for each, newest in zip(found["sessions"]["newest"], told["sessions"]["newest"], strict=True):
         each["id"] = newest["id"]
-    if group is not None:
-        found["memory"]["machine"]["group"]["path"] = group.path
+    if status.memory is not None:
+        _name_parts(found["memory"], status.memory)
     return found
+
+
+def _name_parts(found: dict[str, Any], memory: MemoryStatus) -> None:
+    """Names that the program and the system give."""
+    for each, component in zip(found["components"], memory.components, strict=True):
+        each["name"] = component.name
+    for each, child in zip(found["process"]["children"], memory.process.children, strict=True):
+        each["name"] = child.name
+    for each, reading in zip(found["pressure"]["readings"], memory.pressure.readings, strict=True):
+        each["name"] = reading.name
+    if memory.machine.group is not None:
+        found["machine"]["group"]["path"] = memory.machine.group.path
 
 
 def _settings(loaded: Loaded | None) -> dict[str, Any]:
@@ -159,8 +177,8 @@ def _settings(loaded: Loaded | None) -> dict[str, Any]:
     for row in rows(loaded):
         doc = docs[row.key]
         value: object = row.value
-        if isinstance(value, str) and value != doc.default and doc.fault(f"{value}\x00") is None:
-            value = f"(set, {len(value)} characters)"
+        if isinstance(value, str) and not isinstance(doc.kind, LiteralType):
+            value = value if value == doc.default else f"(set, {len(value)} characters)"
         elif isinstance(value, tuple | list) and value != doc.default:
             value = f"(set, {len(value)} items)"
         found[row.key] = {"value": value, "origin": loaded.origins[row.key].source}

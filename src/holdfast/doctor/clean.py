@@ -21,7 +21,7 @@ from holdfast.paths import Paths
 WORDS: Final = frozenset(
     {
         "agent", "at", "command", "ended_at", "ending", "event", "heartbeat_at", "idle_mode",
-        "level", "limit", "mode", "name", "of", "origin", "pressure", "previous", "session",
+        "level", "limit", "mode", "of", "origin", "pressure", "previous", "session",
         "started_at", "state", "updated_at", "earliest_at", "latest_at", "verdict", "version",
         "component",
     }

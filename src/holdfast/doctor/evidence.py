@@ -29,6 +29,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     sources: list[SourceReport] | None
     last_run: LastRun | None
     holder: tuple[str, int] | None  # of the journal's lock
+    answers: bool = False  # something answers at the socket, if only to say no
     full: bool = False
     limit_s: float = QUICK_S
     on_progress: OnProgress = lambda _what, _share: None

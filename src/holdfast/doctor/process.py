@@ -77,6 +77,14 @@ def _daemon(evidence: Evidence) -> Check:
         return _check(
             "daemon", "ok", f"not running; {role} works on the journal (pid {pid})", facts
         )
+    if evidence.answers:
+        return _check(
+            "daemon",
+            "warning",
+            f"the daemon that runs (pid {pid}) does not answer as this version asks: it is another",
+            facts,
+            "`holdfast restart` starts this version",
+        )
     return _check(
         "daemon",
         "problem",

@@ -739,6 +739,9 @@ def sessions_are_listed_newest_first_and_filtered(trial: Trial) -> None:
 
     def listed(**wanted: Any) -> list[str]:
         rows = trial.reader.sessions(SessionFilter(**wanted))
+        numbers = trial.reader.session_numbers(SessionFilter(**wanted))
+        same(trial.reader.sessions_at(numbers), rows, "sessions_at(session_numbers())")
+        same(trial.reader.sessions_at(numbers[1:]), rows[1:], "sessions_at() of a part")
         return [row.agent_session_id for row in rows]
 
     same(listed(), ["new", "mid", "old"], "sessions()")

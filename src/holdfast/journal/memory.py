@@ -318,6 +318,16 @@ class MemoryReader:
         rows.sort(key=lambda row: row.updated_at, reverse=True)
         return rows[: wanted.limit]
 
+    def session_numbers(self, wanted: SessionFilter = SessionFilter()) -> Sequence[int]:  # noqa: B008  # frozen
+        with self._journal.lock:
+            numbers = {session: number for number, session in enumerate(self._state.sessions)}
+            return [numbers[row.id] for row in self.sessions(wanted)]
+
+    def sessions_at(self, numbers: Sequence[int]) -> list[SessionRow]:
+        with self._journal.lock:
+            rows = list(self._state.sessions.values())
+            return [msgspec.structs.replace(rows[number]) for number in numbers]
+
     def session(self, session: str) -> SessionRow | None:
         with self._journal.lock:
             row = self._state.sessions.get(session)

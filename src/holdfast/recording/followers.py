@@ -192,6 +192,8 @@ class Followers:
             return False
         if wrote:
             self._fine(follower)
+            if follower.lacks_speakers and follower.recording.no not in self._old_heads:
+                self._renew_head(follower)
         if follower.is_done:
             self._end(follower)
         return True

@@ -411,5 +411,9 @@ def head_lines(head: SessionHead) -> dict[str, str]:
         if isinstance(value, str):
             lines[key] = f"{key}: {_scalar(value)}"
         else:
-            lines[key] = f"{key}: [{', '.join(map(_scalar, value))}]"
+            lines[key] = list_line(key, value)
     return lines
+
+
+def list_line(key: str, values: Iterable[str]) -> str:
+    return f"{key}: [{', '.join(map(_scalar, values))}]"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import chain
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -150,7 +151,12 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             limit=_number(request, "limit"),
         )
         resident = {"true": True, "false": False}.get(ask.get("resident", ""))
-        return answer(await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident)))
+        if ask.get("count") == "true":
+            count = library.count_sessions
+            return answer({"count": await asyncio.to_thread(count, wanted, resident=resident)})
+        pieces = library.sessions_json(wanted, resident=resident)
+        first = await asyncio.to_thread(next, pieces)  # what fails, fails before the answer begins
+        return _stream(chain([first], pieces), "application/json")
 
     async def session(request: Request) -> Response:
         return answer(await asyncio.to_thread(library.session, _name(request)))

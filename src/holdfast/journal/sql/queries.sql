@@ -239,11 +239,21 @@ DELETE FROM audit WHERE no <= (SELECT max(no) FROM audit) - ?;
 SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 
 -- name: list_sessions
--- Newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
-SELECT * FROM sessions
+-- Their numbers, newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
+SELECT no FROM sessions
 WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
 ORDER BY updated_at DESC, id
 LIMIT ?3;
+
+-- name: sift_sessions
+-- The same with what people look for in them.
+SELECT no, id, project, title FROM sessions
+WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
+ORDER BY updated_at DESC, id;
+
+-- name: get_sessions
+-- The sessions whose numbers are in a JSON array.
+SELECT * FROM sessions WHERE no IN (SELECT value FROM json_each(?));
 
 -- name: get_session
 -- One, by id.
