@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import zstandard
 
 from holdfast.ingest.importer import Importer
 from holdfast.ingest.plan import make_plan
+from holdfast.ingest.slots import ChildSlots
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.service import JournalService
 from holdfast.settings import Settings
@@ -78,3 +79,37 @@ def test_where_a_log_stands_is_not_taken_back_by_its_error(home: Home) -> None:
             assert make_plan(sources, reader).pending == []
     finally:
         journal.close()
+
+
+def test_imports_that_share_one_place_for_a_child_take_turns_and_end(home: Home) -> None:
+    roots = [Path(home.folder) / name for name in ("one", "two")]
+    for root in roots:
+        for number in range(3):
+            path = root / "sessions" / NAME.replace("0", str(number + 1))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(json.dumps(user(f"{root.name} {number}")).encode() + b"\n")
+    home.paths.ensure_dirs()
+    journal = open_journal(Settings(), home.paths, lambda _error: None)
+    slots, setup = ChildSlots(1), make_setup(Settings(), home.paths)
+    at_once: list[int] = []
+    importers = [
+        Importer(
+            journal,
+            {"codex": Agent([str(root)])},
+            workers=2,
+            setup=setup,
+            slots=slots,
+            on_stored=lambda _batch: at_once.append(
+                sum(len(each.child_pids()) for each in importers)
+            ),
+        )
+        for root in roots
+    ]
+    try:
+        with ThreadPoolExecutor(len(importers)) as threads:
+            reports = list(threads.map(Importer.run, importers))
+    finally:
+        journal.close()
+    assert [report.problems for report in reports] == [[], []]
+    assert sum(report.imported_events for report in reports) == 6
+    assert set(at_once) == {1}

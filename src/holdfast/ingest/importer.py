@@ -34,6 +34,7 @@ from holdfast.ingest.plan import (
     make_plan,
     unreadable,
 )
+from holdfast.ingest.slots import ChildSlots
 from holdfast.journal.model import Batch, Cursor, FilesLedger
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
@@ -107,6 +108,7 @@ class Importer:
         workers: int,
         setup: Setup,
         claims: SessionClaims | None = None,
+        slots: ChildSlots | None = None,
         on_stored: Callable[[Batch], None] = lambda _batch: None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
     ) -> None:
@@ -119,6 +121,7 @@ class Importer:
         self._lock = threading.Condition()
         self._pending: deque[Pending] = deque()
         self._claims = claims if claims is not None else SessionClaims()
+        self._slots = slots if slots is not None else ChildSlots(workers)
         self._progress = Progress()
         self._sessions: set[str] = set()
         self._problems: list[str] = []
@@ -169,6 +172,7 @@ class Importer:
     def stop(self) -> None:
         """End early; what is stored stays, the rest is read next time."""
         self._stopping = True
+        self._slots.look_again()
         for child in self._children:
             child.terminate()
 
@@ -191,25 +195,35 @@ class Importer:
         self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
 
     def _work(self) -> None:
+        goes_on = True
         try:
-            while self._work_with_a_child():
-                pass
+            while goes_on and self._slots.take(self, self._is_over):
+                try:
+                    goes_on = self._work_with_a_child()
+                finally:
+                    self._slots.give_back()
         except JournalError as error:  # of no use to try the next log
             self._failure = error
         except (HoldfastError, OSError) as error:
             if not self._stopping:
                 self._problem(str(error))
 
+    def _is_over(self) -> bool:
+        return not self._pending or self._stopping or self._failure is not None
+
     def _work_with_a_child(self) -> bool:
-        """Read until nothing is left; whether another child is to go on where this one died."""
+        """Read until nothing is left, or somebody else wants a child; whether one is to go on."""
         with _Child(self._setup) as child:
             with self._lock:
-                self._children.append(child.process)
+                running = [each for each in self._children if each.poll() is None]
+                self._children = [*running, child.process]
             child.wait_until_ready()
-            while (pending := self._take()) is not None:
+            has_read = False
+            while (pending := self._take(has_read=has_read)) is not None:
                 if not self._read_pending(child, pending):
                     return not self._stopping and child.process.pid not in self._shed
-        return False
+                has_read = True
+        return not self._is_over()
 
     def _read_pending(self, child: _Child, pending: Pending) -> bool:
         """Read one log; False when that took the child's life, or cost it."""
@@ -255,15 +269,19 @@ class Importer:
         assert log is not None, pending  # the plan holds logs only
         return log
 
-    def _take(self) -> Pending | None:
-        """The next log, of a session that nobody else reads."""
+    def _take(self, *, has_read: bool) -> Pending | None:
+        """The next log, of a session that nobody else reads; None when it is others' turn."""
         with self._lock:
-            while self._pending and not self._stopping and self._failure is None:
+            while not self._is_over():
+                if has_read and self._slots.wanted_beside(self):
+                    return None
                 for number, pending in enumerate(self._pending):
                     if self._claims.take(self._identify(pending).agent_session_id):
                         del self._pending[number]
                         return pending
-                self._lock.wait(CLAIM_POLL_S)
+                has_read = True  # there is nothing to do: whoever reads it may wait for a child
+                if not self._slots.wanted_beside(self):
+                    self._lock.wait(CLAIM_POLL_S)
         return None
 
     def _release(self, log: Log) -> None:

@@ -38,6 +38,7 @@ from holdfast.ingest.plan import (
     unreadable,
 )
 from holdfast.ingest.reading import Reading, was_rewritten
+from holdfast.ingest.slots import ChildSlots
 from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
@@ -115,7 +116,8 @@ class Tail:
         self._marked: dict[str, None] = {}  # keys of logs
         self._claims = SessionClaims()
         self._readings = 0
-        self._children_at_once = asyncio.Semaphore(workers)
+        self._slots = ChildSlots(workers)
+        self._children_at_once = asyncio.Semaphore(workers)  # each waits on a thread
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._import: asyncio.Task[ImportReport] | None = None
@@ -205,6 +207,7 @@ class Tail:
             workers=self._workers,
             setup=self._setup,
             claims=claims,
+            slots=self._slots,
             on_stored=show,
             on_progress=self._progressed,
         )
@@ -403,7 +406,7 @@ class Tail:
         assert store is not None, log
         try:
             job = await asyncio.to_thread(self._make_job, log)
-            if self._is_for_a_child(job):
+            if await asyncio.to_thread(self._is_for_a_child, job):
                 started_s = time.monotonic()
                 await self._read_in_child(log)
                 self._stores.took(store, time.monotonic() - started_s)
@@ -417,10 +420,14 @@ class Tail:
             self._problems.pop(log.key, None)
 
     def _is_for_a_child(self, job: Job) -> bool:
-        """A file of its own is read as a whole each time, of one among many only what changed."""
+        """A log of its own is read as a whole each time, of one among many only what changed."""
         if job.log.member:
             return job.cursor.mtime_ns <= 0  # never read to its end
-        return os.path.getsize(job.log.path) > self._inline_backlog
+        source = self._sources[job.log.agent]
+        assert isinstance(source, ItemSource)
+        # Not its file: of a tree of files, that is the smallest.
+        whole = sum(stamp.size for _log, stamp in source.logs(job.log.path))
+        return whole > self._inline_backlog
 
     def _read_items_here(self, job: Job) -> float:
         """What that took of a processor."""
@@ -492,7 +499,6 @@ class Tail:
         self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
-        # As many children as an import may have: the memory budget leaves room for no more.
         async with self._children_at_once:
             # The session is claimed for this log already, so the importer has claims of its own.
             with self._new_importer(SessionClaims()) as importer:
