@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 Format = Literal["markdown", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
 CANDIDATES_SHOWN: Final = 10
+READ_AHEAD_EVENTS: Final = 256  # whose later versions are looked for together
+READ_AHEAD_BYTES: Final = 4 * 1024 * 1024  # of these; what is beyond is looked for by itself
 _SUPERSEDES: Final = b'"supersedes":'
+
+Newest = dict[tuple[str, int], int]  # session and number of an event -> number of its last version
 
 ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Residency = Callable[[str], int | None]  # session -> resident bytes
@@ -138,22 +142,51 @@ class Library:
         A later version takes the place of the first one. Events are numbered through, for what a
         session begins with has the numbers of another one.
         """
-        newest = self._newest_versions(session)
+        return self._told(session, self._newest_versions(session))
+
+    def _told(self, session: str, newest: Newest) -> Iterator[Event]:
         number = 0
         for lines in self.whole(session):
-            for event in decode_lines(lines):
-                if event.supersedes is not None:
-                    continue
-                place = (event.session, event.seq)
-                shown = self._event(event.session, newest[place]) if place in newest else event
-                shown.seq, shown.supersedes = number, None
-                number += 1
-                yield shown
+            events = decode_lines(lines)
+            for first in range(0, len(events), READ_AHEAD_EVENTS):
+                run = events[first : first + READ_AHEAD_EVENTS]
+                later = self._later_versions(run, newest)
+                for event in run:
+                    if event.supersedes is not None:
+                        continue
+                    shown, last = event, newest.get((event.session, event.seq))
+                    if last in later:
+                        shown = later.pop(last)
+                    elif last is not None:
+                        shown = self._event(event.session, last)
+                    shown.seq, shown.supersedes = number, None
+                    number += 1
+                    yield shown
 
-    def _newest_versions(self, session: str) -> dict[tuple[str, int], int]:
+    def _later_versions(self, events: list[Event], newest: Newest) -> dict[int, Event]:
+        """What is to be shown in the place of some events, as far as it may be held.
+
+        In the order in which they stand, so that a block is opened for all of them at once.
+        """
+        places = [place for event in events if (place := (event.session, event.seq)) in newest]
+        wanted = sorted({newest[place] for place in places}, reverse=True)
+        found: dict[int, Event] = {}
+        held_bytes = 0
+        while wanted and held_bytes < READ_AHEAD_BYTES:
+            session, first = places[0][0], wanted[-1]
+            lines = next(self.lines(session, first), b"").split(b"\n")
+            if len(lines) < 2:
+                break
+            while wanted and wanted[-1] - first < len(lines) - 1 and held_bytes < READ_AHEAD_BYTES:
+                line = lines[wanted[-1] - first]
+                (found[wanted.pop()],) = decode_lines(line)
+                held_bytes += len(line)
+        return found
+
+    def _newest_versions(self, session: str) -> Newest:
         """Of each event that was superseded: the number of what is to be shown in its place."""
-        newest: dict[tuple[str, int], int] = {}
-        first: dict[tuple[str, int], int] = {}  # of a later version, the number of the first
+        newest: Newest = {}
+        first: Newest = {}  # of a later version, the number of the first
         for lines in self.whole(session):
             if _SUPERSEDES not in lines:
                 continue
@@ -188,8 +221,9 @@ class Library:
             yield from self._picked_lines(session, view)
             return
         entry = self.session(session)
-        surveyed = survey(self.conversation(entry.id), view, entry.agent)
-        events = pick(self.conversation(entry.id), view, surveyed.last_words)
+        newest = self._newest_versions(entry.id)
+        surveyed = survey(self._told(entry.id, newest), view, entry.agent)
+        events = pick(self._told(entry.id, newest), view, surveyed.last_words)
         for piece in render(_head(entry, surveyed.participants), events, view):
             yield piece.encode("utf-8", "replace")
 
@@ -202,8 +236,9 @@ class Library:
         from holdfast.recording.html import render as render_page
 
         entry = self.session(session)
-        surveyed = survey(self.conversation(entry.id), view, entry.agent)
-        events = pick(self.conversation(entry.id), view, surveyed.last_words)
+        newest = self._newest_versions(entry.id)
+        surveyed = survey(self._told(entry.id, newest), view, entry.agent)
+        events = pick(self._told(entry.id, newest), view, surveyed.last_words)
         for piece in render_page(_cover(entry, view), surveyed, events, payload):
             yield piece.encode("utf-8", "replace")
 
