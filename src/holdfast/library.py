@@ -8,7 +8,6 @@ before an eviction, after it and after a restart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import msgspec
@@ -17,7 +16,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import EMPTY, Event, Kind, Usage, decode_lines, encode
 from holdfast.journal.model import Hit, SearchQuery, SessionFilter, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.recording.markdown import SessionHead, render
 from holdfast.recording.survey import survey
 from holdfast.recording.view import EVERYTHING, Glance, LastWords, View, is_picked, left_out, pick
@@ -35,7 +34,6 @@ _SUPERSEDES: Final = b'"supersedes":'
 
 Newest = dict[tuple[str, int], int]  # session and number of an event -> number of its last version
 
-ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Residency = Callable[[str], int | None]  # session -> resident bytes
 Redact = Callable[[bytes], bytes]  # one line of JSON -> the same without what is not to be told
 

@@ -21,7 +21,7 @@ import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
 from holdfast.journal.model import Blob, SessionFilter, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.journal.service import JournalService
 from holdfast.library import resolve
 from holdfast.privacy import Door
@@ -166,10 +166,10 @@ class Redactor:
         self._door.take_found()
 
     def _purge(self, scrub: Scrubber, *, everything: bool) -> None:
-        with self._journal.reader() as reader:
-            known = {blob.digest for blob in reader.blobs()} if everything else set()
-            candidates = (known | set(scrub.replaced)) - scrub.kept
-            stale = sorted(candidates - _referred(reader, candidates)) if candidates else []
+        questions, readers = self._journal.questions, self._journal.reader
+        known = {blob.digest for blob in questions.blobs()} if everything else set()
+        candidates = (known | set(scrub.replaced)) - scrub.kept
+        stale = sorted(candidates - _referred(readers, candidates)) if candidates else []
         self._journal.call(lambda writer: writer.forget_blobs(stale)).result()
         for digest in stale:
             self._store.remove(digest)
@@ -332,10 +332,13 @@ def _overlapping(chunks: Iterable[bytes]) -> Iterator[bytes]:
         before = chunk[-4_096:]
 
 
-def _referred(reader: JournalReader, digests: set[str]) -> set[str]:
-    """Which of these payloads any event still refers to."""
+def _referred(readers: ReaderScope, digests: set[str]) -> set[str]:
+    """Which of these payloads any event still refers to. A reader is held for one session."""
     found: set[str] = set()
-    for row in reader.sessions(SessionFilter()):
-        for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
-            found.update(map(bytes.decode, _DIGEST.findall(lines)))
+    with readers() as reader:
+        rows = reader.sessions(SessionFilter())
+    for row in rows:
+        with readers() as reader:
+            for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
+                found.update(map(bytes.decode, _DIGEST.findall(lines)))
     return found & digests

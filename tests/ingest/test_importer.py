@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import zstandard
 
-from holdfast.ingest.importer import Importer
-from holdfast.ingest.plan import make_plan
+from holdfast.ingest.importer import GONE_AT_ONCE, Importer
+from holdfast.ingest.plan import Plan, make_plan
 from holdfast.ingest.slots import ChildSlots
 from holdfast.journal.model import Batch, Cursor
 from holdfast.journal.service import JournalService
@@ -28,7 +29,7 @@ class LateJournal:
     def __init__(self, journal: JournalService) -> None:
         self._journal = journal
         self._waiting: list[Callable[[], Future[Any]]] = []
-        self.reader = journal.reader
+        self.reader, self.questions = journal.reader, journal.questions
 
     def submit(self, batch: Batch) -> Future[None]:
         return self._later(lambda: self._journal.submit(batch))
@@ -113,3 +114,16 @@ def test_imports_that_share_one_place_for_a_child_take_turns_and_end(home: Home)
     assert [report.problems for report in reports] == [[], []]
     assert sum(report.imported_events for report in reports) == 6
     assert set(at_once) == {1}
+
+
+def test_a_mass_of_deleted_logs_is_marked_with_no_reader_held(home: Home) -> None:
+    home.paths.ensure_dirs()
+    paths = [("codex", f"/p/{number}.jsonl") for number in range(GONE_AT_ONCE + 2)]
+    with closing(open_journal(Settings(), home.paths, lambda _error: None)) as journal:
+        journal.save_cursors(
+            [Cursor(agent=agent, path=path, session="codex:1") for agent, path in paths]
+        ).result()
+        importer = Importer(journal, {}, workers=1, setup=make_setup(Settings(), home.paths))
+        with journal.reader() as one:  # all but one are lent
+            importer.read(Plan(gone=paths))
+            assert one.ledger().gone == len(paths)

@@ -46,6 +46,7 @@ from holdfast.sources.base import Log, Source
 UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
 CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
 CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
+GONE_AT_ONCE: Final = 500  # cursors in one transaction
 CLAIM_POLL_S: Final = 0.05  # the tail gives sessions back without a word
 END_TIMEOUT_S: Final = 5.0
 # A child reuses its buffers and then ends: malloc need not give large ones back after each block
@@ -133,8 +134,7 @@ class Importer:
     def run(self) -> ImportReport:
         """Find out what is unread, read it, and say what there is now."""
         started = time.monotonic()
-        with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader, self._setup.excluded)
+        plan = make_plan(self._sources, self._journal.questions, self._setup.excluded)
         self.read(plan)
         self._journal.settle()
         with self._journal.reader() as reader:
@@ -190,9 +190,9 @@ class Importer:
         return True
 
     def _mark_gone(self, paths: list[tuple[str, str]]) -> None:
-        with self._journal.reader() as reader:
-            found = [reader.cursor(agent, path) for agent, path in paths]
-        self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
+        for first in range(0, len(paths), GONE_AT_ONCE):
+            found = [self._journal.questions.cursor(*log) for log in paths[first:][:GONE_AT_ONCE]]
+            self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
 
     def _work(self) -> None:
         goes_on = True

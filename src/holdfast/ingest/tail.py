@@ -358,8 +358,7 @@ class Tail:
     def _has_changed(self, log: Log) -> bool:
         """Whether a compressed log is another one than when it was read."""
         about = os.stat(log.path)
-        with self._journal.reader() as reader:
-            cursor = reader.cursor(log.agent, log.path)
+        cursor = self._journal.questions.cursor(log.agent, log.path)
         if cursor is None or cursor.gone_at:
             return True
         return (cursor.size, cursor.mtime_ns) != (about.st_size, about.st_mtime_ns)
@@ -463,12 +462,12 @@ class Tail:
 
     def _changed_logs(self, source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
         """Logs in a file that are not as they were when they were last read."""
-        with self._journal.reader() as reader:
-            return [
-                (log.key, stamp)
-                for log, stamp in source.logs(store, since_ns)
-                if is_changed(reader.cursor(log.agent, log.key), stamp)
-            ]
+        cursor = self._journal.questions.cursor
+        return [
+            (log.key, stamp)
+            for log, stamp in source.logs(store, since_ns)
+            if is_changed(cursor(log.agent, log.key), stamp)
+        ]
 
     def _store_failed(self, store: str, error: Exception) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -572,8 +571,7 @@ class Tail:
 
     def _plan(self) -> Plan:
         started_s = time.thread_time()
-        with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader, self._setup.excluded)
+        plan = make_plan(self._sources, self._journal.questions, self._setup.excluded)
         self._walk_s = time.thread_time() - started_s
         return plan
 

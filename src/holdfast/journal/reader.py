@@ -163,15 +163,15 @@ class SqliteReader:
 
     def marks(self) -> Iterator[Mark]:
         """In pages, so that no transaction is open while somebody looks at the files."""
-        after = 0
-        while True:
-            with plain_errors(self.path):
-                rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
-            for row in rows:
-                yield Mark(*row[1:])
-            if len(rows) < MARKS_PAGE_ROWS:
-                return
-            after = rows[-1][0]
+        page, after = self.mark_page(0)
+        while page:
+            yield from page
+            page, after = self.mark_page(after)
+
+    def mark_page(self, after: int) -> tuple[list[Mark], int]:
+        with plain_errors(self.path):
+            rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
+        return [Mark(*row[1:]) for row in rows], rows[-1][0] if rows else after
 
     def ledger(self, agent: str = "") -> FilesLedger:
         with plain_errors(self.path):

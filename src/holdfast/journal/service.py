@@ -20,6 +20,7 @@ from typing import Final
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.questions import Questions
 from holdfast.journal.sqlite import (
     JournalBroken,
     JournalDamaged,
@@ -48,6 +49,7 @@ class JournalService:
         self._open_reader = open_reader
         self._on_failure = on_failure
         self._mailbox = Mailbox()
+        self.questions = Questions(self.reader)
         self._reader_slots = threading.Semaphore(readers)
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []

@@ -19,7 +19,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
@@ -29,7 +28,7 @@ from holdfast.clock import instant
 from holdfast.errors import HoldfastError
 from holdfast.events import Event, Kind, decode_lines
 from holdfast.journal.model import Recording, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.recording import frontmatter
 from holdfast.recording.markdown import (
     MarkdownWriter,
@@ -48,7 +47,6 @@ _APPEND_TRIES: Final = 3
 NOT_OURS: Final = -1  # as a size: somebody else wrote the end of the file
 NOTE_KIND: Final = "holdfast.note"
 
-ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Save = Callable[[Recording], None]
 
 
