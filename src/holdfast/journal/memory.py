@@ -509,6 +509,9 @@ class MemoryReader:
         found = [each for each in self._recordings() if session in ("", each.session)]
         return found[::-1][:limit]
 
+    def exports(self, path: str) -> list[Recording]:
+        return [each for each in self.recordings() if (each.state, each.path) == ("exported", path)]
+
     def live_recordings(self) -> list[Recording]:
         return [each for each in self._recordings() if each.state in LIVE_STATES]
 

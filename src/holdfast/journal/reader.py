@@ -252,6 +252,11 @@ class SqliteReader:
                 rows = self._select(self._q.list_recordings, -1 if limit is None else limit)
         return [_recording(row) for row in rows]
 
+    def exports(self, path: str) -> list[Recording]:
+        """Those that were written once, into this file; newest first."""
+        with plain_errors(self.path):
+            return [_recording(row) for row in self._select(self._q.list_exports, path)]
+
     def live_recordings(self) -> list[Recording]:
         """Those that something is still to be written to, oldest first."""
         with plain_errors(self.path):
