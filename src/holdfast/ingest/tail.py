@@ -38,6 +38,7 @@ from holdfast.ingest.plan import (
     unreadable,
 )
 from holdfast.ingest.reading import Reading, was_rewritten
+from holdfast.ingest.retries import Retries
 from holdfast.ingest.slots import ChildSlots
 from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
@@ -61,7 +62,6 @@ READINGS_MAX: Final = 8  # logs that are open at the same time
 PROBLEMS_MAX: Final = 16
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
 FIRST_READINGS_MAX: Final = 4  # more of them share a few children instead of having one each
-RETRY_S: Final = 1.0
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
 
 
@@ -114,6 +114,7 @@ class Tail:
         ]
         self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed, self._missed)
         self._marked: dict[str, None] = {}  # keys of logs
+        self._retries = Retries()
         self._claims = SessionClaims()
         self._readings = 0
         self._slots = ChildSlots(workers)
@@ -249,6 +250,10 @@ class Tail:
             self._mark_log(path)
 
     def _mark_log(self, key: str) -> None:
+        if not self._retries.rests(key):
+            self._mark_now(key)
+
+    def _mark_now(self, key: str) -> None:
         self._marked[key] = None
         self._pump_marked()
 
@@ -300,14 +305,15 @@ class Tail:
                 asyncio.get_running_loop().call_later(CLAIM_POLL_S, self._pump_marked)
                 return
             await self._read(log)
+            self._retries.over(log.key)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this log only
             self._hot.pop(log.agent_session_id, None)
-            self._note(log.key, str(error) or repr(error))
-            self._log.warning("tail.failed", path=log.key, error=repr(error))
+            if self._note(log.key, str(error) or repr(error)):
+                self._log.warning("tail.failed", path=log.key, error=repr(error))
             if not self._closing:
-                self._marked[log.key] = None
-                asyncio.get_running_loop().call_later(RETRY_S, self._pump_marked)
-                return
+                self._marked.pop(log.key, None)
+                rest_s = self._retries.failed(log.key)
+                asyncio.get_running_loop().call_later(rest_s, self._mark_now, log.key)
         finally:
             self._readings -= 1
             self._claims.release(log.agent_session_id)
@@ -503,12 +509,16 @@ class Tail:
             with self._new_importer(SessionClaims()) as importer:
                 await asyncio.to_thread(importer.read, plan)
 
-    def _note(self, path: str, problem: str) -> None:
-        """For the status, until the log is read or gone; the newest when there are many."""
-        self._problems.pop(path, None)
+    def _note(self, path: str, problem: str) -> bool:
+        """For the status, until the log is read or gone; the newest when there are many.
+
+        Whether it was not known: a log file need not repeat it.
+        """
+        known = self._problems.pop(path, None)
         self._problems[path] = problem
         if len(self._problems) > PROBLEMS_MAX:
             del self._problems[next(iter(self._problems))]
+        return problem != known
 
     async def _gone(self, log: Log) -> None:
         self._hot.pop(log.agent_session_id, None)
@@ -520,10 +530,11 @@ class Tail:
     async def _unreadable(self, log: Log, error: OSError) -> None:
         self._hot.pop(log.agent_session_id, None)
         problem = error.strerror or str(error)
-        self._note(log.key, problem)
+        is_new = self._note(log.key, problem)
         cursor = await asyncio.to_thread(self._unreadable_cursor, log, problem)
         await asyncio.wrap_future(self._journal.save_cursors([cursor]))
-        self._log.warning("tail.unreadable", path=log.key, error=problem)
+        if is_new:
+            self._log.warning("tail.unreadable", path=log.key, error=problem)
 
     def _unreadable_cursor(self, log: Log, problem: str) -> Cursor:
         with self._journal.reader() as reader:
