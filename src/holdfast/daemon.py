@@ -167,24 +167,21 @@ class Daemon:
             self.gate.open()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
-        with self.journal.reader() as reader:
-            return payloads.report(reader, BlobStore(self.paths.blobs), wanted)
+        return payloads.report(self.journal.questions, BlobStore(self.paths.blobs), wanted)
 
     def payload(self, digest: str) -> Iterator[bytes]:
-        with self.journal.reader() as reader:
-            return payloads.content(reader, BlobStore(self.paths.blobs), digest)
+        return payloads.content(self.journal.questions, BlobStore(self.paths.blobs), digest)
 
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped:
-        with self.journal.reader() as reader:
-            dropped = payloads.drop(
-                reader,
-                lambda work: self.journal.call(work).result(),
-                BlobStore(self.paths.blobs),
-                wanted,
-                now_s=time.time(),
-                in_flight_s=payloads.IN_FLIGHT_S,
-                dry_run=dry_run,
-            )
+        dropped = payloads.drop(
+            self.journal.questions,
+            lambda work: self.journal.call(work).result(),
+            BlobStore(self.paths.blobs),
+            wanted,
+            now_s=time.time(),
+            in_flight_s=payloads.IN_FLIGHT_S,
+            dry_run=dry_run,
+        )
         if dropped.count and not dry_run:
             fields = msgspec.to_builtins(dropped)
             self.logs.operational.info("payloads.dropped", **fields)
@@ -196,13 +193,12 @@ class Daemon:
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
-        with self.journal.reader() as reader:
-            return source_reports(
-                self.every_source,
-                reader,
-                now_s=time.time(),
-                warn_days=self.settings.sources.warn_deletion_days,
-            )
+        return source_reports(
+            self.every_source,
+            self.journal.questions,
+            now_s=time.time(),
+            warn_days=self.settings.sources.warn_deletion_days,
+        )
 
     # The way up.
 
@@ -463,10 +459,12 @@ class Daemon:
 
     def _find_expiring(self) -> dict[str, ExpiryStatus]:
         warn_days = self.settings.sources.warn_deletion_days
-        with self.journal.reader() as reader:
-            return expiry_by_agent(
-                self.sources.values(), reader, now_s=time.time(), warn_days=warn_days
-            )
+        return expiry_by_agent(
+            self.sources.values(),
+            self.journal.questions,
+            now_s=time.time(),
+            warn_days=warn_days,
+        )
 
     def _log_expiry(self) -> None:
         """Once a day, and when it is about other logs than before."""

@@ -15,14 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
 from holdfast.journal.model import Blob, SessionFilter, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.journal.service import JournalService
 from holdfast.library import resolve
 from holdfast.privacy import Door
@@ -176,10 +175,10 @@ class Redactor:
         self._door.take_found()
 
     def _purge(self, scrub: Scrubber, *, everything: bool) -> None:
-        with self._journal.reader() as reader:
-            known = {blob.digest for blob in reader.blobs()} if everything else set()
-            candidates = (known | set(scrub.replaced)) - scrub.kept
-            stale = sorted(candidates - _referred(reader, candidates)) if candidates else []
+        questions, readers = self._journal.questions, self._journal.reader
+        known = {blob.digest for blob in questions.blobs()} if everything else set()
+        candidates = (known | set(scrub.replaced)) - scrub.kept
+        stale = sorted(candidates - _referred(readers, candidates)) if candidates else []
         self._journal.call(lambda writer: writer.forget_blobs(stale)).result()
         for digest in stale:
             self._store.remove(digest)
@@ -342,11 +341,14 @@ def _overlapping(chunks: Iterable[bytes]) -> Iterator[bytes]:
         before = chunk[-4_096:]
 
 
-def _referred(reader: JournalReader, digests: set[str]) -> set[str]:
-    """Which of these payloads any event still refers to."""
+def _referred(readers: ReaderScope, digests: set[str]) -> set[str]:
+    """Which of these payloads any event still refers to. A reader is held for one session."""
     found: set[str] = set()
-    every = reader.session_numbers(SessionFilter())
-    for row in chain.from_iterable(reader.sessions_at([number]) for number in every):
-        for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
-            found.update(map(bytes.decode, _DIGEST.findall(lines)))
+    with readers() as reader:
+        every = list(reader.session_numbers(SessionFilter()))
+    for number in every:
+        with readers() as reader:
+            for row in reader.sessions_at([number]):
+                for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
+                    found.update(map(bytes.decode, _DIGEST.findall(lines)))
     return found & digests

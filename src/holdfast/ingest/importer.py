@@ -34,6 +34,7 @@ from holdfast.ingest.plan import (
     make_plan,
     unreadable,
 )
+from holdfast.ingest.slots import ChildSlots
 from holdfast.journal.model import Batch, Cursor, FilesLedger
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
@@ -45,6 +46,7 @@ from holdfast.sources.base import Log, Source
 UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
 CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
 CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
+GONE_AT_ONCE: Final = 500  # cursors in one transaction
 CLAIM_POLL_S: Final = 0.05  # the tail gives sessions back without a word
 END_TIMEOUT_S: Final = 5.0
 HOLDS_MAX: Final = 3  # what cannot be read in less memory would be begun for ever
@@ -108,6 +110,7 @@ class Importer:
         workers: int,
         setup: Setup,
         claims: SessionClaims | None = None,
+        slots: ChildSlots | None = None,
         on_stored: Callable[[Batch], None] = lambda _batch: None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
     ) -> None:
@@ -120,6 +123,7 @@ class Importer:
         self._lock = threading.Condition()
         self._pending: deque[Pending] = deque()
         self._claims = claims if claims is not None else SessionClaims()
+        self._slots = slots if slots is not None else ChildSlots(workers)
         self._progress = Progress()
         self._sessions: set[str] = set()
         self._problems: list[str] = []
@@ -134,8 +138,7 @@ class Importer:
     def run(self) -> ImportReport:
         """Find out what is unread, read it, and say what there is now."""
         started = time.monotonic()
-        with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader, self._setup.excluded)
+        plan = make_plan(self._sources, self._journal.questions, self._setup.excluded)
         self.read(plan)
         self._journal.settle()
         with self._journal.reader() as reader:
@@ -174,6 +177,7 @@ class Importer:
         """End early; what is stored stays, the rest is read next time."""
         self._stopping = True
         self.go_on()
+        self._slots.look_again()
         for child in self._children:
             child.terminate()
 
@@ -214,29 +218,37 @@ class Importer:
             self._lock.notify_all()
 
     def _mark_gone(self, paths: list[tuple[str, str]]) -> None:
-        with self._journal.reader() as reader:
-            found = [reader.cursor(agent, path) for agent, path in paths]
-        self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
+        for first in range(0, len(paths), GONE_AT_ONCE):
+            found = [self._journal.questions.cursor(*log) for log in paths[first:][:GONE_AT_ONCE]]
+            self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
 
     def _work(self) -> None:
+        goes_on = True
         try:
-            while self._work_with_a_child():
-                pass
+            while goes_on and self._slots.take(self, self._is_over):
+                try:
+                    goes_on = self._work_with_a_child()
+                finally:
+                    self._slots.give_back()
         except JournalError as error:  # of no use to try the next log
             self._failure = error
         except (HoldfastError, OSError) as error:
             if not self._stopping:
                 self._problem(str(error))
 
+    def _is_over(self) -> bool:
+        return not self._pending or self._stopping or self._failure is not None
+
     def _work_with_a_child(self) -> bool:
-        """Read until nothing is left; whether another child is to go on where this one died."""
+        """Read until nothing is left, or somebody else wants a child; whether one is to go on."""
         with self._lock:
             self._lock.wait_for(lambda: not self._held)
-            if self._stopping or not self._pending:
+            if self._is_over():
                 return False
         with _Child(self._setup) as child:
             with self._lock:
-                self._children.append(child.process)
+                running = [each for each in self._children if each.poll() is None]
+                self._children = [*running, child.process]
                 if self._held:  # meanwhile
                     self._end_for_now([child.process])
             try:
@@ -245,10 +257,12 @@ class Importer:
                 if child.process.pid not in self._shed:
                     raise
                 return self._is_to_go_on(child.process.pid)
-            while (pending := self._take()) is not None:
+            has_read = False
+            while (pending := self._take(has_read=has_read)) is not None:
                 if not self._read_pending(child, pending):
                     return self._is_to_go_on(child.process.pid)
-        return False
+                has_read = True
+        return not self._is_over()
 
     def _is_to_go_on(self, ended_pid: int) -> bool:
         """One that was shed alone leaves its work to the others; after a hold all go on."""
@@ -300,15 +314,19 @@ class Importer:
         assert log is not None, pending  # the plan holds logs only
         return log
 
-    def _take(self) -> Pending | None:
-        """The next log, of a session that nobody else reads."""
+    def _take(self, *, has_read: bool) -> Pending | None:
+        """The next log, of a session that nobody else reads; None when it is others' turn."""
         with self._lock:
-            while self._pending and not self._stopping and self._failure is None:
+            while not self._is_over():
+                if has_read and self._slots.wanted_beside(self):
+                    return None
                 for number, pending in enumerate(self._pending):
                     if self._claims.take(self._identify(pending).agent_session_id):
                         del self._pending[number]
                         return pending
-                self._lock.wait(CLAIM_POLL_S)
+                has_read = True  # there is nothing to do: whoever reads it may wait for a child
+                if not self._slots.wanted_beside(self):
+                    self._lock.wait(CLAIM_POLL_S)
         return None
 
     def _release(self, log: Log) -> None:

@@ -26,7 +26,7 @@ from holdfast.ingest.reading import (
     was_rewritten,
 )
 from holdfast.journal.model import Cursor, Mark
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalQuestions, JournalReader
 from holdfast.sources.base import (
     MEMBER,
     ItemSource,
@@ -68,7 +68,7 @@ class Plan(msgspec.Struct):
 
 def make_plan(
     sources: Mapping[str, Source],
-    reader: JournalReader,
+    reader: JournalQuestions,
     excluded: Mapping[str, tuple[str, ...]] = NOTHING_EXCLUDED,
 ) -> Plan:
     plan = Plan()
@@ -230,7 +230,7 @@ def _is_let_in(mark: Mark, excluded: tuple[str, ...]) -> bool:
 
 
 def _look_for_new(
-    source: Source, folder: str, names: list[str], reader: JournalReader, plan: Plan
+    source: Source, folder: str, names: list[str], reader: JournalQuestions, plan: Plan
 ) -> None:
     paths = [os.path.join(folder, name) for name in names if name.endswith(source.suffixes())]
     if not paths:

@@ -1060,6 +1060,10 @@ def recordings_are_kept_as_they_were_saved_last(trial: Trial) -> None:
     same(trial.reader.recordings(limit=1), [other], "a limit")
     same(trial.reader.recordings(session=first.session), [first], "those of a session")
     same(trial.reader.last_numbers(), (2, 0), "the last numbers")
+    same(trial.reader.exports(first.path), [], "the exports into a file that is recorded into")
+    once = [recording(no, state="exported", path="/once.md") for no in (3, 4)]
+    trial.writer.save_recordings([*once, recording(5, state="exported", path="/other.md")])
+    same(trial.reader.exports("/once.md"), once[::-1], "the exports into a file, newest first")
 
 
 @require

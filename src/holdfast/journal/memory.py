@@ -410,16 +410,11 @@ class MemoryReader:
         return next((each for each in self.cursors() if _key(each) == (agent, path)), None)
 
     def marks(self) -> Iterator[Mark]:
-        for each in self.cursors():
-            yield Mark(
-                each.agent,
-                each.path,
-                each.size,
-                each.mtime_ns,
-                each.gone_at,
-                each.error,
-                each.excluded,
-            )
+        yield from self.mark_page(0)[0]
+
+    def mark_page(self, after: int) -> tuple[list[Mark], int]:
+        found = self.cursors()[after:]
+        return [_mark(each) for each in found], after + len(found)
 
     def ledger(self, agent: str = "") -> FilesLedger:
         found = [each for each in self.cursors() if agent in ("", each.agent)]
@@ -523,6 +518,9 @@ class MemoryReader:
     def recordings(self, *, session: str = "", limit: int | None = None) -> list[Recording]:
         found = [each for each in self._recordings() if session in ("", each.session)]
         return found[::-1][:limit]
+
+    def exports(self, path: str) -> list[Recording]:
+        return [each for each in self.recordings() if (each.state, each.path) == ("exported", path)]
 
     def live_recordings(self) -> list[Recording]:
         return [each for each in self._recordings() if each.state in LIVE_STATES]
@@ -703,3 +701,15 @@ def _voted(events: Sequence[Event], terms: Sequence[Term]) -> list[tuple[float, 
     ranked.sort(key=lambda each: -each[0])
     top = max((score for score, _event in ranked), default=1.0)
     return [(score / top, event) for score, event in ranked]
+
+
+def _mark(cursor: Cursor) -> Mark:
+    return Mark(
+        cursor.agent,
+        cursor.path,
+        cursor.size,
+        cursor.mtime_ns,
+        cursor.gone_at,
+        cursor.error,
+        cursor.excluded,
+    )

@@ -23,6 +23,7 @@ import msgspec
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.questions import Questions
 from holdfast.journal.sqlite import (
     JournalBroken,
     JournalDamaged,
@@ -76,6 +77,7 @@ class JournalService:
         self._on_failure = on_failure
         self._mailbox = Mailbox()
         self._readers_max = readers
+        self.questions = Questions(self.reader)
         self._reader_slots = threading.Semaphore(readers)
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []

@@ -467,6 +467,10 @@ SELECT * FROM recordings ORDER BY no DESC LIMIT ?1;
 -- Newest first.
 SELECT * FROM recordings WHERE session = ?1 ORDER BY no DESC;
 
+-- name: list_exports
+-- Those that were written once, into one file; newest first.
+SELECT * FROM recordings WHERE state = 'exported' AND path = ?1 ORDER BY no DESC;
+
 -- name: list_live_recordings
 -- Those that something is still to be written to, oldest first.
 SELECT * FROM recordings WHERE state IN ('starting', 'active', 'stopping') ORDER BY no;
