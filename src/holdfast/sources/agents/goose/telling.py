@@ -225,8 +225,6 @@ class _Telling(Telling):
         call = tolerant(_read_call, outcome.content, _Call())
         given = clean(bytes(call.arguments)) if is_there(call.arguments) else EMPTY
         name, identity = call.name or "tool", part.id or ""
-        if call.name:
-            self.await_result(identity, name)
         data = Raw(_encode(ToolCall(identity, name, given)))
         return self.event(Kind.TOOL_CALL, brief(name, given), actor="assistant", data=data)
 
@@ -237,7 +235,8 @@ class _Telling(Telling):
         contents = items_of(found.content) or items_of(outcome.content)
         failure = outcome.error or outcome.failed
         identity = part.id or ""
-        result = ToolResult(identity, self.awaited(identity), bool(failure or found.is_error))
+        # Whose result it is stands in another row, which may be read at another time, or be gone.
+        result = ToolResult(identity, is_error=bool(failure or found.is_error))
         texts: list[str] = [failure] if failure else []
         for raw in contents[:PARTS_MAX]:
             each = tolerant(_read_content, raw, _Content())

@@ -334,7 +334,7 @@ class TableReader:
             content, is_whole = tables.content(message, self._means.max_item_bytes)
             whose = self._whose(tables, message, content, is_whole=is_whole)
             after = place.part if message.id == place.message else ""
-            for part in self._parts(tables, message.id, after):
+            for part in self._parts(tables, message, after):
                 inner, inner_whole = tables.content(part, self._means.max_item_bytes)
                 page.append(_Found(part, inner, inner_whole, whose, whose))
                 held += len(inner)
@@ -359,12 +359,15 @@ class TableReader:
         condition += f" ORDER BY time_created, id LIMIT {PAGE_MESSAGES}"
         return list(tables.rows_of(table, condition, wanted))
 
-    def _parts(self, tables: _Tables, message: str, after: str) -> Iterator[_Row]:
+    def _parts(self, tables: _Tables, message: _Row, after: str) -> Iterator[_Row]:
         if self._is_second or "part" not in self._counts:
             return iter(())
         condition = "message_id = ? AND id > ? AND (time_updated >= ? OR rowid > ?) ORDER BY id"
         greatest = self._known.counts.get("part", (0, 0))[1]
-        wanted = (message, after, self._known.watermark_ms, greatest)
+        # Parts that came before their message were not met until now, however old they are.
+        is_late = message.rowid > self._known.counts.get(message.table, (0, 0))[1]
+        watermark_ms = float("-inf") if is_late else self._known.watermark_ms
+        wanted = (message.id, after, watermark_ms, greatest)
         return tables.rows_of("part", condition, wanted)
 
     def _is_new(self, row: _Row) -> bool:
