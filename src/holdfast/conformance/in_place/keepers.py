@@ -29,8 +29,8 @@ def as_json(value: object, *, readable: bool = False) -> bytes:
     if readable:
         try:
             return msgspec.json.format(content, indent=2)
-        except RecursionError:
-            pass
+        except (msgspec.DecodeError, RecursionError):
+            pass  # what is damaged on purpose
     return content
 
 

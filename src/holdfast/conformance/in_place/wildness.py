@@ -1,4 +1,4 @@
-"""Items, files and databases that no agent would write: values, bytes, columns, tables and pages."""
+"""What no agent would write: odd values and bytes, columns, tables and pages."""
 
 from __future__ import annotations
 
@@ -47,6 +47,31 @@ _COLUMN_VALUES: Final = (
     "CAST(x'00' AS TEXT)", "'[]'", "'{}'", "'null'", f"zeroblob({OVER_THE_CAP_BYTES})",
     f"CAST(zeroblob({LONG_CHARS}) AS TEXT)", "printf('%.*c', 300, 'x')", "0.5", "rowid",
 )  # fmt: skip
+
+
+_ONE_ROW: Final = 'WHERE rowid = (SELECT rowid FROM "{table}" LIMIT 1 OFFSET {at})'
+_STATEMENTS: Final = (
+    'UPDATE OR IGNORE "{table}" SET "{column}" = {value} {where}',
+    'UPDATE OR IGNORE "{table}" SET "{column}" = {value} {one}',
+    'UPDATE OR IGNORE "{table}" SET "{column}" = "{other}"',
+    'DELETE FROM "{table}" {one}',
+    'ALTER TABLE "{table}" DROP COLUMN "{column}"',
+    'ALTER TABLE "{table}" RENAME COLUMN "{column}" TO "{column}_then"',
+    'ALTER TABLE "{table}" ADD COLUMN "of_tomorrow" TEXT DEFAULT {value}',
+    'ALTER TABLE "{table}" RENAME TO "{table}_then"',
+    'DROP TABLE "{table}"',
+    'DROP INDEX "{index}"',
+    # Without its keys, and each row twice.
+    """CREATE TABLE copy AS SELECT * FROM "{table}" UNION ALL SELECT * FROM "{table}";
+       DROP TABLE "{table}"; ALTER TABLE copy RENAME TO "{table}\"""",
+    # A view has no row numbers.
+    """ALTER TABLE "{table}" RENAME TO "{table}_then";
+       CREATE VIEW "{table}" AS SELECT * FROM "{table}_then\"""",
+    """PRAGMA writable_schema = ON;
+       UPDATE sqlite_schema SET sql = replace(sql, 'text', 'x') WHERE name = '{table}'""",
+    "PRAGMA user_version = {number}",
+)
+EVERY_ROW: Final = 0.2  # so often every row is changed
 
 
 def wild_entries(sample: StoreSample, throw: Random) -> list[Entry]:
@@ -179,32 +204,18 @@ def _statement(connection: apsw.Connection, throw: Random) -> str:
         return ""
     column, other = throw.choice(columns), throw.choice(columns)
     value, at = throw.choice(_COLUMN_VALUES), throw.randint(0, 6)
-    one = f'rowid = (SELECT rowid FROM "{table}" LIMIT 1 OFFSET {at})'
-    every_row = throw.random() < 0.2
-    return throw.choice(
-        (
-            f'UPDATE OR IGNORE "{table}" SET "{column}" = {value}'
-            + ("" if every_row else f" WHERE {one}"),
-            f'UPDATE OR IGNORE "{table}" SET "{column}" = {value} WHERE {one}',
-            f'UPDATE OR IGNORE "{table}" SET "{column}" = "{other}"',
-            f'DELETE FROM "{table}" WHERE {one}',
-            f'ALTER TABLE "{table}" DROP COLUMN "{column}"',
-            f'ALTER TABLE "{table}" RENAME COLUMN "{column}" TO "{column}_then"',
-            f'ALTER TABLE "{table}" ADD COLUMN "of_tomorrow" TEXT DEFAULT {value}',
-            f'ALTER TABLE "{table}" RENAME TO "{table}_then"',
-            f'DROP TABLE "{table}"',
-            f'DROP INDEX "{throw.choice(indexes)}"' if indexes else "",
-            # Without its keys, and each row twice.
-            f'CREATE TABLE copy AS SELECT * FROM "{table}" UNION ALL SELECT * FROM "{table}";'
-            f'DROP TABLE "{table}"; ALTER TABLE copy RENAME TO "{table}"',
-            # A view has no row numbers.
-            f'ALTER TABLE "{table}" RENAME TO "{table}_then";'
-            f'CREATE VIEW "{table}" AS SELECT * FROM "{table}_then"',
-            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'text', 'x')"
-            f" WHERE name = '{table}'",
-            f"PRAGMA user_version = {throw.randint(0, 1 << 31)}",
-        )
-    )  # fmt: skip
+    one = _ONE_ROW.format(table=table, at=at)
+    where = "" if throw.random() < EVERY_ROW else one
+    return throw.choice(_STATEMENTS).format(
+        table=table,
+        column=column,
+        other=other,
+        value=value,
+        one=one,
+        where=where,
+        index=throw.choice(indexes) if indexes else "none",
+        number=throw.randint(0, 1 << 31),
+    )
 
 
 def spoil_pages(content: bytearray, throw: Random) -> None:

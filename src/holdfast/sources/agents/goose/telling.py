@@ -19,7 +19,7 @@ from holdfast.sources.loose import (
     take_apart,
     tolerant,
 )
-from holdfast.sources.mending import clean, is_dense, mended
+from holdfast.sources.mending import clean, is_dense, is_sound, mended
 from holdfast.sources.payloads import Payload, stored
 from holdfast.sources.rows import Conversation, named, session_of
 from holdfast.sources.telling import (
@@ -172,6 +172,8 @@ class Session(Conversation):
             try:
                 parts = _read_parts(content)
             except msgspec.ValidationError:
+                if not is_sound(content):
+                    continue
                 return Read(item.size, *telling.raw(f"message/{item.role} (unfamiliar shape)"))
             except UNREADABLE:
                 continue
