@@ -80,6 +80,7 @@ class Shelf:
         return Redactor(self.journal, self.blobs, door(privacy))
 
     def raw(self) -> bytes:
+        self.journal.settle()  # else the index may still be fed
         found = b"".join(
             Path(self.path + end).read_bytes()
             for end in ("", "-wal")

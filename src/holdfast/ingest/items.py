@@ -176,6 +176,8 @@ class ItemReading:
         part = key & ((1 << _ID_BITS) - 1)
         event.id = event_id(event.session, self._cursor.origin, part, version)
         self._gathering.add(event)
+        facts = self._reader.facts  # a part may have a later time than its item says
+        facts.updated_at = max(facts.updated_at, event.at)
         mark = ItemMark(key, digest, event.seq, event.turn, version, counted)
         self._gathering.items.append(mark)
         if len(self._names) >= NAMES_MAX:
