@@ -36,7 +36,7 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Change, next_delay_s
+from holdfast.governor.governor import Change, Look, next_delay_s
 from holdfast.governor.tracker import Account
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
@@ -122,6 +122,7 @@ class Daemon:
         self.gate = BackgroundGate()
         self.alerts = make_alerts(settings, paths, environ, self.logs, later=self._on_thread)
         self.admission = Admission(asked=lambda: self.alerts.throttles)
+        self._lookout = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self.governor = make_governor(
             settings,
             paths,
@@ -189,7 +190,12 @@ class Daemon:
         return dropped
 
     async def status(self) -> Status:
-        return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
+        live = self._status_builder.now(await self._looking(self.governor.look_closely))
+        return await asyncio.to_thread(self._status_builder.build, live)
+
+    async def _looking(self, look: Callable[[], Look]) -> Look:
+        """On a thread of its own: an import may keep all others busy, and memory does not wait."""
+        return await asyncio.get_running_loop().run_in_executor(self._lookout, look)
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
@@ -391,7 +397,7 @@ class Daemon:
         """Keep the tree below its ceiling; look often while much happens, rarely while not."""
         logged_s = 0.0
         while not self._stop.is_set():
-            assessment = self.governor.step()
+            assessment = self.governor.step(await self._looking(self.governor.look))
             self.state = "importing" if self.tail.importing else "running"
             interval_s = self.settings.resources.memory_log_interval_secs
             if time.monotonic() - logged_s >= interval_s:
@@ -423,12 +429,13 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
-            self.alerts.step(self._alert_figures())
+            look = await self._looking(self.governor.look_closely)
+            self.alerts.step(self._alert_figures(look))
             self._write_status(await self._status_or_none())
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
-    def _alert_figures(self) -> Figures:
+    def _alert_figures(self, look: Look) -> Figures:
         connections = self.journal.connections(self.settings.resources.reader_held_secs)
         rooms = Rooms(
             uptime_s=time.monotonic() - self.started_s,
@@ -440,7 +447,7 @@ class Daemon:
             sessions_resident=len(self.store),
             journal_failed=bool(self.journal_problem),
         )
-        return figures(self.governor.snapshot(), rooms)
+        return figures(self.governor.snapshot(look), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""

@@ -50,11 +50,12 @@ from holdfast.privacy import Door
 from holdfast.sources.base import (
     NO_FILE,
     ItemSource,
-    LineSource,
     Log,
     Source,
     is_compressed,
     store_of_key,
+    tells_items,
+    tells_lines,
 )
 from holdfast.sources.watch import Watcher, make_watcher
 
@@ -124,9 +125,7 @@ class Tail:
         self._slowed = False
         self._pace: asyncio.TimerHandle | None = None
         self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by the agent's session id
-        self._item_sources = [
-            source for source in sources.values() if isinstance(source, ItemSource)
-        ]
+        self._item_sources = [source for source in sources.values() if tells_items(source)]
         self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed, self._missed)
         self._marked: dict[str, None] = {}  # keys of logs
         self._retries = Retries()
@@ -453,7 +452,7 @@ class Tail:
 
     async def _read_here(self, fd: int, hot: _Hot) -> None:
         source = self._sources[hot.log.agent]
-        assert isinstance(source, LineSource)
+        assert tells_lines(source)
         reading = Reading(
             source,
             hot.log,
@@ -504,7 +503,7 @@ class Tail:
         """What that took of a processor."""
         started_s = time.thread_time()
         source = self._sources[job.log.agent]
-        assert isinstance(source, ItemSource)
+        assert tells_items(source)
         session = job.cursor.session
 
         def known(key: int) -> ItemMark | None:

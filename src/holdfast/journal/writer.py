@@ -308,7 +308,8 @@ class SqliteWriter:
         for blob in batch.blobs:
             execute(self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes))
             execute(self._q.insert_blob_use, (blob.digest, number))
-        self._connection.executemany(self._q.add_redactions, batch.redacted.items())
+        if batch.redacted:
+            self._connection.executemany(self._q.add_redactions, batch.redacted.items())
         return position
 
     def _merge_index(self) -> None:

@@ -12,7 +12,7 @@ from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
 from holdfast.governor.admission import Admission
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Governor, Snapshot
+from holdfast.governor.governor import Governor, Look, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
@@ -90,10 +90,10 @@ class StatusBuilder:
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
-    def now(self) -> Live:
+    def now(self, look: Look) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        memory = self._memory(daemon.store.status())
+        memory = self._memory(daemon.store.status(), look)
         return Live(daemon.tail.status(), daemon.alerts.status(), memory)
 
     def build(self, live: Live) -> Status:
@@ -145,8 +145,8 @@ class StatusBuilder:
             last_run=daemon.last_run,
         )
 
-    def _memory(self, store: StoreStatus) -> MemoryStatus:
-        snapshot = self._daemon.governor.snapshot()
+    def _memory(self, store: StoreStatus, look: Look) -> MemoryStatus:
+        snapshot = self._daemon.governor.snapshot(look)
         tree = snapshot.tree
         return MemoryStatus(
             level=snapshot.level.label,
