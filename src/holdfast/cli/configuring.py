@@ -104,7 +104,7 @@ def run_show(context: Context, arguments: argparse.Namespace) -> int:
     values = ["(not set)" if row.value is None else write_value(row.value) for row in found]
     lines = [(row.key, value, row.origin) for row, value in zip(found, values, strict=True)]
     if arguments.origin:
-        put(table(("SETTING", "VALUE", "FROM"), lines))
+        put(table(("SETTING", "VALUE", "FROM"), lines, whole=True))
     else:
         put(table(("SETTING", "VALUE"), [line[:2] for line in lines]))
     return Exit.OK
