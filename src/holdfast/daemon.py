@@ -341,6 +341,8 @@ class Daemon:
                 )
             finally:
                 self._redactor = None
+        if not report.dry_run:
+            self.recorder.begin_again()
         self._write_status(await self.status())
         self.logs.audit.info(
             "journal.redacted",

@@ -262,6 +262,14 @@ class Library:
         for piece in render(_head(entry, surveyed.participants), events, view):
             yield piece.encode("utf-8", "replace")
 
+    def shows_any(self, session: str, view: View) -> bool:
+        """Whether anything of a session is left of it in this view."""
+        last_words = LastWords(view)
+        if not view.commentary:
+            for event in self.conversation(session):
+                last_words.see(event)
+        return next(pick(self.conversation(session), view, last_words), None) is not None
+
     def page(self, session: str, view: View, payload: Payload) -> Iterator[bytes]:
         """The conversation as one HTML file; `payload` is for the pictures in it.
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
-from holdfast.journal.model import Blob, SessionFilter, SessionRow
+from holdfast.journal.model import LIVE_STATES, Blob, SessionFilter, SessionRow
 from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.journal.service import JournalService
 from holdfast.library import resolve
@@ -229,9 +229,9 @@ class Scrubber:
         return clean
 
     def packed(self, content: bytes) -> bytes:
+        """It repeats what is told of the session, so what goes here is not counted again."""
         if not content:
             return content
-        """It repeats what is told of the session, so what goes here is not counted again."""
         try:
             unpacked = msgspec.msgpack.decode(content)
             clean = self._unpacked(unpacked)
@@ -267,6 +267,13 @@ class Scrubber:
             self.lines(bytes(record.detail) + b"\n")
         for unknown in reader.unknown_types():
             self.text(unknown.type)
+        for command in reader.commands():
+            self.text(command.text)
+            self.text(command.outcome)
+        for recording in reader.recordings():
+            self.text(recording.problem)
+            if recording.state not in LIVE_STATES:
+                self.text(recording.path)
         self.found()
 
     def _line(self, line: bytes) -> bytes:
@@ -308,6 +315,8 @@ class Scrubber:
     def _unpacked(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._door.clean_text(value)
+        if isinstance(value, bytes):  # what stands at the end of a recording: a part is no use
+            return b"" if self._door.suspects(value) else value
         if isinstance(value, list):
             return [self._unpacked(item) for item in value]
         if isinstance(value, dict):

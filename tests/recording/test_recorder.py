@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.events import Kind, encode
+from holdfast.journal.conformance import Erasing
 from holdfast.journal.model import CommandRow, Recording
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalFull
@@ -380,6 +381,25 @@ def test_who_speaks_stands_in_the_front_matter_as_soon_as_they_do(machine: Machi
     machine.talk.say("an answer", kind=Kind.ASSISTANT)
     machine.run()
     assert 'participants: ["User", "Claude"]' in machine.text("a.md")
+
+
+def test_what_was_redacted_meanwhile_is_not_stored_again(machine: Machine) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md", "a secret")
+    machine.run()
+    machine.talk.journal.writer().rewrite_records(
+        Erasing("secret")
+    )  # as long as what takes its place
+    recorder.begin_again()
+    machine.run()
+    (live,) = recorder._followers
+    live.save()
+    (stored,) = machine.recordings()
+    assert b"secret" not in stored.place
+    machine.talk.say("goes on")
+    machine.run()
+    assert body_of(machine.text("a.md")) == machine.talk.body()
+    assert [each.state for each in machine.commands()] == ["done"]
 
 
 def test_front_matter_that_cannot_be_renewed_keeps_nothing_else_back(

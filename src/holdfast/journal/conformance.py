@@ -1199,6 +1199,22 @@ def what_belongs_to_no_session_is_rewritten(trial: Trial) -> None:
 
 
 @require
+def commands_and_recordings_are_rewritten(trial: Trial) -> None:
+    """But a file that is still written to keeps its name."""
+    ended = recording(1, path="/secret.md", problem="a secret", place=b"secret", state="stopped")
+    live = recording(2, path="/secret.md", problem="a secret", place=b"secret", state="active")
+    given = command(1, text="::capture secret", outcome="no secret")
+    trial.writer.save_recordings([ended, live], [given, command(2, text="::stop")])
+    same(trial.writer.rewrite_records(Erasing("secret")), 3, "how many changed")
+    found = {each.no: (each.path, each.problem, each.place) for each in trial.reader.recordings()}
+    same(found[1], ("/[gone].md", "a [gone]", b"[gone]"), "a recording that ended")
+    same(found[2], ("/secret.md", "a [gone]", b"[gone]"), "one that goes on")
+    told = {each.no: (each.text, each.outcome, each.key) for each in trial.reader.commands()}
+    same(told[1], ("::capture [gone]", "no [gone]", given.key), "a command")
+    same(trial.writer.rewrite_records(Erasing("secret")), 0, "how many change once more")
+
+
+@require
 def payloads_can_be_forgotten(trial: Trial) -> None:
     trial.say("one", "a", blobs=[Blob("b", 9, 3), Blob("a", 7, 2)])
     trial.writer.forget_blobs(["b", "nowhere"])

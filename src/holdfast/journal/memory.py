@@ -22,6 +22,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.events import Event, decode, decode_lines
 from holdfast.journal.index import text_of
 from holdfast.journal.model import (
+    LIVE_STATES,
     AuditRecord,
     Batch,
     Blob,
@@ -53,7 +54,6 @@ _TOLD: Final = ("project", "title", "model", "cwd", "branch", "agent_version")
 INDEX_BATCH_EVENTS: Final = 4_096
 ENOUGH_HITS: Final = 3
 FOUND_SESSIONS_MAX: Final = 11
-LIVE_STATES: Final = frozenset({"starting", "active", "stopping"})
 ERRORS_MAX: Final = 20
 
 
@@ -202,8 +202,23 @@ class MemoryWriter:
             unknown, self._state.unknown = self._state.unknown, []
             for each, name in zip(unknown, told, strict=True):
                 self._count_unknown(each.agent, name, each.records, each.bytes)
+            pairs: list[tuple[object, object]] = []
+            pairs += [*zip(details, clean, strict=True), *zip(names, told, strict=True)]
+            for command in self._state.commands.values():
+                before = msgspec.structs.replace(command)
+                command.text, command.outcome = (
+                    scrub.text(command.text),
+                    scrub.text(command.outcome),
+                )
+                pairs.append((before, command))
+            for recording in self._state.recordings.values():
+                was = msgspec.structs.replace(recording)
+                if recording.state not in LIVE_STATES:
+                    recording.path = scrub.text(recording.path)
+                recording.problem = scrub.text(recording.problem)
+                recording.place = scrub.packed(recording.place)
+                pairs.append((was, recording))
             self._count_redactions(scrub.found())
-            pairs = [*zip(details, clean, strict=True), *zip(names, told, strict=True)]
             return sum(old != new for old, new in pairs)
 
     def forget_blobs(self, digests: Sequence[str]) -> None:
