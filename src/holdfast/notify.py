@@ -55,7 +55,7 @@ class Notifier:
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | _CLOEXEC) as sending,
         ):
-            sending.setblocking(False)  # noqa: FBT003
+            sending.setblocking(False)
             sending.sendto(message.encode(), self._address)
 
 

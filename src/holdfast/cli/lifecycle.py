@@ -198,6 +198,8 @@ def restart(context: Context, _arguments: argparse.Namespace) -> int:
 
 def launch(context: Context) -> int:
     """Start the daemon and wait until it answers; its pid."""
+    from holdfast.service.plan import ALLOCATOR
+
     _ = context.settings
     context.paths.ensure_dirs()
     said = os.path.join(context.paths.state_dir, "daemon.stderr")
@@ -211,9 +213,7 @@ def launch(context: Context) -> int:
             cwd="/",
             env={
                 **_with_absolute_folders(context.environ),
-                "MALLOC_ARENA_MAX": "1",
-                "MALLOC_MMAP_THRESHOLD_": "65536",
-                "MALLOC_TRIM_THRESHOLD_": "65536",
+                **ALLOCATOR,
             },
         )
     deadline_s = time.monotonic() + START_TIMEOUT_S

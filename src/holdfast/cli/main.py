@@ -75,11 +75,13 @@ def make_parser() -> argparse.ArgumentParser:
         blobs,
         configuring,
         exporting,
+        health,
         importing,
         lifecycle,
         reading,
         recording,
         redacting,
+        service,
         sources,
         status,
         tidying,
@@ -98,6 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
         lifecycle,
         importing,
         status,
+        health,
         sources,
         reading,
         exporting,
@@ -106,6 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
         configuring,
         redacting,
         tidying,
+        service,
     )
     for group in groups:
         group.add_commands(commands)
