@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
         blobs,
         configuring,
+        debugging,
         exporting,
         health,
         importing,
@@ -110,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
         redacting,
         tidying,
         service,
+        debugging,
     )
     for group in groups:
         group.add_commands(commands)

@@ -26,6 +26,7 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
+from holdfast.server.debug import debug_routes
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
@@ -203,6 +204,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("POST", "/v1/blobs/drop", drop_blobs),
         ("POST", "/v1/import", imports),
         ("POST", "/v1/redact", redact),
+        *debug_routes(daemon),
     ]
 
 

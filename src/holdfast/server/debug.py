@@ -1,0 +1,81 @@
+"""`/v1/debug/memory`: where memory is. Nothing of it is loaded until somebody asks.
+
+These routes are part of the app behind the unix socket and of no other: names of types and lines of
+code are for whoever runs the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from holdfast.errors import Exit, HoldfastError
+from holdfast.governor.governor import Governor
+
+if TYPE_CHECKING:
+    from holdfast.profiling import Profiler
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class BadQuestion(HoldfastError):
+    """A parameter that is not understood."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
+class Profiled(Protocol):
+    governor: Governor
+
+
+def debug_routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
+    made: list[Profiler] = []  # one, from the first question on
+
+    def profiler() -> Profiler:
+        if not made:
+            from holdfast.profiling import Profiler
+
+            made.append(Profiler(asyncio.get_running_loop()))
+        return made[0]
+
+    async def memory(request: Request) -> Response:
+        sites = request.query_params.get("sites") == "true"
+        asked = profiler()
+        return _json(await asyncio.to_thread(lambda: asked.profile(daemon.governor, sites=sites)))
+
+    async def trace(request: Request) -> Response:
+        """`?on` begins or prolongs it, `?off` ends it, nothing tells how it stands."""
+        ask = request.query_params
+        if "on" in ask and "off" in ask:
+            raise BadQuestion("trace takes `on` or `off`, not both")
+        if "off" in ask:
+            return _json(profiler().stop())
+        if "on" in ask:
+            return _json(profiler().start(_seconds(ask.get("seconds"))))
+        return _json(profiler().tracing())
+
+    return [
+        ("GET", "/v1/debug/memory", memory),
+        ("POST", "/v1/debug/memory/trace", trace),
+    ]
+
+
+def _seconds(text: str | None) -> int:
+    from holdfast.profiling import TRACE_SECONDS, TRACE_SECONDS_MAX
+
+    if text is None:
+        return TRACE_SECONDS
+    if not text.isdecimal() or not 1 <= int(text) <= TRACE_SECONDS_MAX:
+        raise BadQuestion(
+            f"seconds must be a whole number from 1 to {TRACE_SECONDS_MAX}, not {text!r}"
+        )
+    return int(text)
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
