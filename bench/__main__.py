@@ -21,6 +21,7 @@ from bench import (
     first_import,
     giants,
     idle,
+    library,
     recording,
     resident,
     search,
@@ -48,6 +49,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "giants": giants,
     "sources": sources,
     "database": database,
+    "library": library,
 }
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"
