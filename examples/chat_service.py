@@ -65,7 +65,7 @@ class Chat:
 
     async def _say(self, writer: asyncio.StreamWriter, session: str, text: str) -> None:
         self.governor.look_soon()
-        if self.governor.level >= Level.CRITICAL:
+        if self.governor.own_level >= Level.CRITICAL:
             _reply(writer, 503, {"error": "short of memory"}, "Retry-After: 5\r\n")
             return
         number = self.store.add(session, {"who": "user", "text": text})  # holdfast
@@ -98,7 +98,7 @@ class Chat:
     def _status(self) -> dict[str, Any]:
         taken = self.governor.snapshot()
         return {
-            "pressure": taken.level.label,
+            "pressure": taken.own.label,
             "process_bytes": taken.footprint_bytes,
             "sessions": len(self.store),
             "sessions_bytes": self.store.accounted_bytes,

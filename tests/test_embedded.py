@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import holdfast
 from holdfast import Governor, SessionStore
-from holdfast.governor import Assessment, Level, Thresholds
+from holdfast.governor import Assessment, Change, Level, Thresholds
 from holdfast.snapshots import Eviction
 
 MIB: Final = 1 << 20
@@ -98,16 +98,16 @@ def test_a_budget_of_nothing_is_refused() -> None:
 
 
 def test_under_pressure_the_store_lets_go(caplog: pytest.LogCaptureFixture) -> None:
-    levels: list[tuple[Level, Level]] = []
+    changes: list[Change] = []
     with SessionStore(64) as store:
         for number in range(50):
             store.add(f"s{number}", TEXT)
-        governor = Governor.for_process(
-            1, store, on_level=lambda level, previous: levels.append((level, previous))
-        )
-        assert governor.step().level == Level.CRITICAL == governor.level
+        governor = Governor.for_process(1, store, on_change=changes.append)
+        assert governor.step().own == Level.CRITICAL == governor.own_level == governor.level
         assert len(store) == 0
-        assert levels == [(Level.CRITICAL, Level.NORMAL)]
+        assert [(each.own, each.previous_own) for each in changes] == [
+            (Level.CRITICAL, Level.NORMAL)
+        ]
         assert store.status().evictions["memory_pressure"] == 50
     assert "governor.level_changed" in caplog.text
 

@@ -74,7 +74,7 @@ def test_what_leaks_is_found_by_its_type() -> None:
     name = f"{Leaked.__module__}.Leaked"
     assert name not in before or before[name].count < 3_000
     grown = after["bytearray"].count - (before["bytearray"].count if "bytearray" in before else 0)
-    assert grown == 3_000, "the collector does not track it, what refers to it is tracked"
+    assert 3_000 <= grown < 3_100, "the collector does not track it, what refers to it is tracked"
     assert after["bytearray"].bytes > 30_000_000
     assert found.bytes >= sum(each.bytes for each in found.largest)
 

@@ -25,11 +25,13 @@ import msgspec
 from holdfast.governor import (
     Assessment,
     Bounded,
+    Change,
     Level,
     Readings,
     Snapshot,
     Thresholds,
     Usage,
+    lines_of,
     next_delay_s,
 )
 from holdfast.governor import Governor as _Governor
@@ -42,9 +44,6 @@ MIB: Final = 1 << 20
 BLOCK_BYTES: Final = 32_768
 MAX_SESSIONS: Final = 50_000  # Linux gives a process 65,530 mappings, and each session is one
 MAX_EVENTS: Final = 10_000
-
-OnLevel = Callable[[Level, Level], None]
-"""Called with the new level and the one before."""
 
 
 class SessionStore:
@@ -170,7 +169,7 @@ class Governor:
         cls,
         budget_mb: int,
         *bounded: Bounded,
-        on_level: OnLevel = lambda _level, _previous: None,
+        on_change: Callable[[Change], None] = lambda _change: None,
         thresholds: Thresholds | None = None,
         folder: str | os.PathLike[str] = "/",
     ) -> Self:
@@ -184,10 +183,10 @@ class Governor:
             raise ValueError(f"budget_mb must be at least 1, not {budget_mb}")
         inner = _Governor(
             budget_mb * MIB,
-            thresholds or Thresholds(),
+            lines_of(thresholds or Thresholds()),
             readings=Readings(),
             machine=Machine(os.fspath(folder)),
-            on_change=lambda level, previous, _cause, _bytes: on_level(level, previous),
+            on_change=on_change,
             log=_StandardLog(logging.getLogger("holdfast.governor")),
         )
         inner.mark_baseline()
@@ -197,8 +196,13 @@ class Governor:
 
     @property
     def level(self) -> Level:
-        """`Level.HIGH` and above: refuse or delay what can wait."""
+        """The worst of all readings, the machine's memory included: how small to be."""
         return self._inner.level
+
+    @property
+    def own_level(self) -> Level:
+        """Of our own budget, our control group and real stalls: whether to turn work away."""
+        return self._inner.own_level
 
     @property
     def budget_bytes(self) -> int:
@@ -236,7 +240,8 @@ class Governor:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(next_delay_s(self._inner.level, active=False))
+            inner = self._inner
+            await asyncio.sleep(next_delay_s(inner.level, inner.own_level, active=False))
             self._inner.step()
 
 

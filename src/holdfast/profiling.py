@@ -9,7 +9,7 @@ shallow: a list's own, without its items'.
 
 By line: `tracemalloc`, which notes every allocation from the moment it is started, at a price in
 memory and speed. So it is on for a limited time, and no longer than its own notes stay below
-`TRACER_MAX_BYTES`; a snapshot of them needs several times as much for a moment. Rejected: `memray`,
+`TRACER_MAX_BYTES`; a snapshot of them needs three times as much for a moment. Rejected: `memray`,
 one dependency more, which writes a file about everything that the program did.
 """
 
@@ -31,10 +31,10 @@ from holdfast.governor import Governor
 
 TYPES_SHOWN: Final = 30
 SITES_SHOWN: Final = 30
-SEEN_MAX: Final = 500_000  # untracked objects that are told apart; the set of them takes 32 MB
+SEEN_MAX: Final = 200_000  # untracked objects that are told apart; the set of them takes 8 MB
 TRACE_SECONDS: Final = 60
 TRACE_SECONDS_MAX: Final = 600
-TRACER_MAX_BYTES: Final = 16 << 20
+TRACER_MAX_BYTES: Final = 8 << 20  # and 22 MB for a snapshot of so many, measured
 LOOK_S: Final = 1.0  # how often the tracer's own notes are weighed
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__))
 _MIB: Final = 1 << 20

@@ -16,6 +16,7 @@ from holdfast.cli.debugging import difference
 from holdfast.client import Refused
 from holdfast.errors import Exit
 from tests.support.home import Home, talk
+from tests.support.waiting import until
 
 # As the daemon comes up, and then serves its routes: made, not asked.
 LOADED: Final = (
@@ -112,6 +113,23 @@ def test_questions_that_make_no_sense_are_refused(home: Home) -> None:
             home.client.get("/v1/debug/memory", sites="true")
         assert ask("/v1/debug/memory/trace", on="true", seconds="5")["on"]
         assert not ask("/v1/debug/memory/trace", off="true")["on"]
+
+
+def test_short_of_memory_one_may_look_but_not_trace(home: Home) -> None:
+    short = {
+        "HOLDFAST_DAEMON__MAX_MEMORY_MB": "20",
+        "HOLDFAST_RESOURCES__CRITICAL_EXIT_SECS": "3600",
+    }
+    with home.daemon(short) as daemon:
+        until(
+            lambda: daemon.status()["memory"]["pressure"]["own_level"] == "critical",
+            "it is critical",
+        )
+        assert home.ok("debug", "memory", "--json").json["components"]["parts"]
+        refused = home.run("debug", "memory", "--sites", "--seconds", "1")
+        assert refused.code != 0
+        assert "Tracing" not in refused.err
+        assert not home.client.post("/v1/debug/memory/trace", off="true")["on"]
 
 
 def a_profile(**types: int) -> dict[str, Any]:

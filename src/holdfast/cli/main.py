@@ -72,6 +72,7 @@ def _drop_output() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
+        alerts,
         blobs,
         configuring,
         debugging,
@@ -102,6 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
         importing,
         status,
         health,
+        alerts,
         sources,
         reading,
         exporting,

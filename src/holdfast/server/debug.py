@@ -7,33 +7,27 @@ code are for whoever runs the daemon.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor
+from holdfast.server.answers import BadRequest, Handler, answer
 
 if TYPE_CHECKING:
     from holdfast.profiling import Profiler
 
-Handler = Callable[[Request], Awaitable[Response]]
 
-
-class BadQuestion(HoldfastError):
-    """A parameter that is not understood."""
-
-    exit: ClassVar[Exit] = Exit.USAGE
+MEMORY: Final = "/v1/debug/memory"
+TRACE: Final = "/v1/debug/memory/trace"
 
 
 class Profiled(Protocol):
     governor: Governor
 
 
-def debug_routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
+def routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
     made: list[Profiler] = []  # one, from the first question on
 
     def profiler() -> Profiler:
@@ -46,22 +40,22 @@ def debug_routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
     async def memory(request: Request) -> Response:
         sites = request.query_params.get("sites") == "true"
         asked = profiler()
-        return _json(await asyncio.to_thread(lambda: asked.profile(daemon.governor, sites=sites)))
+        return answer(await asyncio.to_thread(lambda: asked.profile(daemon.governor, sites=sites)))
 
     async def trace(request: Request) -> Response:
         """`?on` begins or prolongs it, `?off` ends it, nothing tells how it stands."""
         ask = request.query_params
         if "on" in ask and "off" in ask:
-            raise BadQuestion("trace takes `on` or `off`, not both")
+            raise BadRequest("trace takes `on` or `off`, not both")
         if "off" in ask:
-            return _json(profiler().stop())
+            return answer(profiler().stop())
         if "on" in ask:
-            return _json(profiler().start(_seconds(ask.get("seconds"))))
-        return _json(profiler().tracing())
+            return answer(profiler().start(_seconds(ask.get("seconds"))))
+        return answer(profiler().tracing())
 
     return [
-        ("GET", "/v1/debug/memory", memory),
-        ("POST", "/v1/debug/memory/trace", trace),
+        ("GET", MEMORY, memory),
+        ("POST", TRACE, trace),
     ]
 
 
@@ -71,11 +65,7 @@ def _seconds(text: str | None) -> int:
     if text is None:
         return TRACE_SECONDS
     if not text.isdecimal() or not 1 <= int(text) <= TRACE_SECONDS_MAX:
-        raise BadQuestion(
+        raise BadRequest(
             f"seconds must be a whole number from 1 to {TRACE_SECONDS_MAX}, not {text!r}"
         )
     return int(text)
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
