@@ -123,6 +123,35 @@ def test_a_daemon_that_was_started_by_hand_makes_room(systemd: Systemd) -> None:
     assert (told["pid"], told["by_hand_pid"]) == (after[1], None)
 
 
+def test_what_is_stopped_by_hand_is_started_by_the_service_again(systemd: Systemd) -> None:
+    home = systemd.home
+    systemd.ok("install")
+    until_it_answers(home)
+    home.ok("stop", env=systemd.env)
+    assert not systemd.status()["active"]
+    systemd.calls()
+    assert "started by systemd" in home.ok("start", env=systemd.env).err
+    assert "start holdfast.service" in systemd.calls()
+    before = systemd.status()
+    assert (before["active"], before["by_hand_pid"]) == (True, None)
+    assert "started by systemd" in home.ok("restart", env=systemd.env).err
+    after = systemd.status()
+    assert after["pid"] not in (None, before["pid"])
+
+
+def test_a_service_of_other_settings_is_not_taken_for_this_one(systemd: Systemd) -> None:
+    home = systemd.home
+    systemd.ok("install")
+    until_it_answers(home)
+    home.ok("stop", env=systemd.env)
+    systemd.calls()
+    home.config("[daemon]\nmax_memory_mb = 300\n")
+    said = home.ok("start", env=systemd.env).err
+    assert "service install" in said
+    assert "holdfast started (pid" in said
+    assert systemd.calls() == []
+
+
 def test_changed_settings_are_told_and_installed(systemd: Systemd) -> None:
     systemd.ok("install")
     until_it_answers(systemd.home)

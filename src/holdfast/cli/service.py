@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,23 @@ def run_status(context: Context, arguments: argparse.Namespace) -> int:
     else:
         put("\n".join(_lines(told)))
     return Exit.OK if told.active else Exit.NOT_RUNNING
+
+
+def start_by_manager(context: Context) -> str | None:
+    """Its name when it was told to start the daemon; None when that is for us to do."""
+    from holdfast import service
+
+    manager = service.manager_for(context.environ)
+    if not os.path.exists(manager.path):
+        return None
+    plan = _plan(context)
+    if service.is_for(manager, plan):
+        return manager.name if service.start(manager) else None
+    say(
+        f"Note: {manager.path} is not what the settings ask for, so the daemon is started by hand: "
+        "`holdfast service install` has the service run it."
+    )
+    return None
 
 
 def _plan(context: Context) -> Plan:

@@ -2,7 +2,7 @@
 
 from holdfast.service.limits import Limits, limits_for
 from holdfast.service.managers import Manager, manager_for
-from holdfast.service.operating import Done, Status, install, status, uninstall
+from holdfast.service.operating import Done, Status, install, is_for, start, status, uninstall
 from holdfast.service.plan import Plan, make_plan
 
 __all__ = [
@@ -12,9 +12,11 @@ __all__ = [
     "Plan",
     "Status",
     "install",
+    "is_for",
     "limits_for",
     "make_plan",
     "manager_for",
+    "start",
     "status",
     "uninstall",
 ]

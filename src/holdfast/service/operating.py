@@ -90,6 +90,19 @@ def _start(manager: Manager) -> None:
         ) from error
 
 
+def is_for(manager: Manager, plan: Plan) -> bool:
+    """Whether the file is what `install` would write: then it is about this very daemon."""
+    return look(manager.path, manager.render(plan)) is Found.CURRENT
+
+
+def start(manager: Manager) -> bool:
+    """Whether there is a manager that starts it, and has it start by itself."""
+    if manager.missing() is not None or not manager.state().enabled:
+        return False
+    _start(manager)
+    return True
+
+
 def uninstall(manager: Manager, *, force: bool) -> Done:
     """Removes what `install` made, and nothing else."""
     done = Done(path=manager.path)
