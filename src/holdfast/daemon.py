@@ -10,6 +10,7 @@ file and does not keep the next from running.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -48,6 +49,7 @@ from holdfast.journal.service import Connections
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
+from holdfast.notify import Notifier
 from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
@@ -100,6 +102,7 @@ class Daemon:
         self.warnings: list[str] = []
         self.exit = Exit.OK
         self.run_file = RunFile(paths.run_file)
+        self._notifier = Notifier.from_env(environ)
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
         self.expiry: dict[str, ExpiryStatus] = {}
@@ -252,6 +255,10 @@ class Daemon:
         self._spawn(self._govern())
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
+        if self._notifier.watchdog_s is not None:
+            faulthandler.enable()  # a hung loop is ended by SIGABRT: where it hung goes to stderr
+            self._spawn(self._feed_watchdog(self._notifier.watchdog_s))
+        self._notifier.ready()
 
     def _register_components(self) -> None:
         """Whatever has a limit: what is left over is what nobody accounts for."""
@@ -435,7 +442,19 @@ class Daemon:
             self.alerts.step(self._alert_figures(look))
             self._write_status(await self._status_or_none())
             self.run_file.beat()
+            self._notifier.status(self._in_a_line())
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
+
+    def _in_a_line(self) -> str:
+        """For `systemctl status`."""
+        used, budget = self.governor.footprint_bytes / MIB, self.governor.budget_bytes // MIB
+        return f"{self.state}, {used:.1f} of {budget} MiB, pressure {self.governor.level.label}"
+
+    async def _feed_watchdog(self, interval_s: float) -> None:
+        """A sign of life from the loop itself: when it hangs, the service manager restarts us."""
+        while not self._stop.is_set():
+            self._notifier.alive()
+            await self._pause(interval_s)
 
     def _alert_figures(self, look: Look) -> Figures:
         connections = self.journal.connections(self.settings.resources.reader_held_secs)
@@ -571,6 +590,7 @@ class Daemon:
     async def shutdown_all(self) -> list[str]:
         """Every part in order, each within its deadline, none able to stop the rest."""
         self.state = "stopping"
+        self._notifier.stopping()
         log = self.logs.operational
         log.info("daemon.stopping", reason=self._stop_reason)
         late = await run_steps(

@@ -75,12 +75,15 @@ def make_parser() -> argparse.ArgumentParser:
         alerts,
         blobs,
         configuring,
+        debugging,
         exporting,
+        health,
         importing,
         lifecycle,
         reading,
         recording,
         redacting,
+        service,
         sources,
         status,
         tidying,
@@ -101,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
         lifecycle,
         importing,
         status,
+        health,
         alerts,
         sources,
         reading,
@@ -110,6 +114,8 @@ def make_parser() -> argparse.ArgumentParser:
         configuring,
         redacting,
         tidying,
+        service,
+        debugging,
     )
     for group in groups:
         group.add_commands(commands)

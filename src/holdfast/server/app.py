@@ -29,7 +29,7 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts
+from holdfast.server import alerts, debug
 from holdfast.server.answers import BadRequest, Handler, answer
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
@@ -51,10 +51,19 @@ _HTTP_STATUS: Final = {
 
 # What a request costs, by the path of its route; what is in neither is cheap.
 _ALWAYS: Final = frozenset(
-    {"/v1/health", "/v1/status", "/v1/metrics", "/metrics", "/v1/alerts", alerts.SILENCE}
+    {
+        "/v1/health",
+        "/v1/status",
+        "/v1/metrics",
+        "/metrics",
+        "/v1/alerts",
+        alerts.SILENCE,
+        debug.MEMORY,
+    }
 )
 _COSTLY: Final = frozenset(
     {
+        debug.TRACE,
         "/v1/sources",
         "/v1/sessions/{name:path}/events",
         "/v1/sessions/{name:path}/export",
@@ -118,6 +127,7 @@ def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
     async def admitted(request: Request) -> Response:
         joins = path == "/v1/import" and daemon.tail.importing
         stops = path == RECORDINGS and request.query_params.get("command") == "stop"
+        stops = stops or (path == debug.TRACE and "on" not in request.query_params)
         daemon.admission.check(Cost.ALWAYS if joins or stops else usual)
         return await handler(request)
 
@@ -244,6 +254,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("POST", "/v1/blobs/drop", drop_blobs),
         ("POST", "/v1/import", imports),
         ("POST", "/v1/redact", redact),
+        *debug.routes(daemon),
         *alerts.routes(daemon),
     ]
 
