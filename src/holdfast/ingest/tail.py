@@ -57,7 +57,7 @@ from holdfast.sources.base import (
     tells_items,
     tells_lines,
 )
-from holdfast.sources.watch import Watcher, make_watcher
+from holdfast.sources.watch import Watcher, Watching, make_watcher
 
 HOT_LOGS_MAX: Final = 256
 CLAIM_POLL_S: Final = 0.02
@@ -175,6 +175,10 @@ class Tail:
     @property
     def importing(self) -> bool:
         return self._import is not None and not self._import.done()
+
+    @property
+    def watching(self) -> Watching:
+        return self._watcher.watching if self._watcher is not None else Watching(None)
 
     @property
     def has_children(self) -> bool:

@@ -146,7 +146,7 @@ class SqliteReader:
                 return
             end = stop if stop < first + count else None
             try:
-                lines = _unsealed(data, first, count) if sealed else data
+                lines = unsealed(data, first, count) if sealed else data
             except DamagedBlock as error:
                 if on_damage is None:
                     raise _explained(error, session) from error
@@ -360,7 +360,7 @@ class SqliteReader:
                 yield f"SQLite: {line}"
         for position, session, first, count, data in execute(self._q.all_blocks):
             try:
-                _unsealed(data, first, count)
+                unsealed(data, first, count)
             except (DamagedBlock, NewerBlock) as error:
                 yield f"session {session}, position {position}: {error}"
         for (session,) in execute(self._q.session_gaps, (PROBLEMS_MAX,)):
@@ -398,7 +398,7 @@ def _explained(error: DamagedBlock, session: str) -> DamagedBlock:
     )
 
 
-def _unsealed(data: bytes, first_seq: int, count: int) -> bytes:
+def unsealed(data: bytes, first_seq: int, count: int) -> bytes:
     """The lines of a block, which must be the events that its row says."""
     lines = blocks.unseal(data)
     if blocks.HEADER.unpack_from(data)[5:7] != (first_seq, count):

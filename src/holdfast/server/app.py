@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from holdfast.alerts.desk import AlertDesk
+from holdfast.checks import Check
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor
@@ -96,6 +97,7 @@ class Served(Protocol):
     def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    async def checks(self) -> list[Check]: ...
     def source_reports(self) -> list[SourceReport]: ...
     async def redact(
         self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
@@ -142,6 +144,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
 
     async def status(_request: Request) -> Response:
         return answer(await daemon.status())
+
+    async def doctor(_request: Request) -> Response:
+        return answer(await daemon.checks())
 
     async def sources(_request: Request) -> Response:
         return answer(await asyncio.to_thread(daemon.source_reports))
@@ -241,6 +246,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     return [
         ("GET", "/v1/health", health),
         ("GET", "/v1/status", status),
+        ("GET", "/v1/doctor", doctor),
         ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),

@@ -11,6 +11,7 @@ from holdfast import __version__
 from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
 from holdfast.governor.admission import Admission
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Governor, Look, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
@@ -65,6 +66,7 @@ class Running(Protocol):
     paths: Paths
     run_file: RunFile
     governor: Governor
+    allowance: Allowance
     gate: BackgroundGate
     admission: Admission
     store: SessionStore
@@ -115,6 +117,7 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += daemon.allowance.warnings
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(

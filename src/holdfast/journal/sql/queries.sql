@@ -380,6 +380,15 @@ SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM se
 SELECT b.pos, coalesce(s.id, '(unknown)'), b.first_seq, b.count, b.data FROM blocks AS b
 LEFT JOIN sessions AS s ON s.no = b.session_no ORDER BY b.pos;
 
+-- name: blocks_before
+-- Sealed runs from the newest on, a few at a time.
+SELECT b.pos, coalesce(s.id, '(unknown)'), b.first_seq, b.count, b.data FROM blocks AS b
+LEFT JOIN sessions AS s ON s.no = b.session_no WHERE b.pos < ? ORDER BY b.pos DESC LIMIT ?;
+
+-- name: count_blocks
+-- How many sealed runs there are.
+SELECT count(*) FROM blocks;
+
 -- name: session_gaps
 -- Sessions whose runs do not stand end to end, or do not add up to their events.
 WITH pieces AS (
