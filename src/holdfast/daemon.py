@@ -372,6 +372,7 @@ class Daemon:
             "threshold_pct": change.threshold_pct,
             "footprint_bytes": change.footprint_bytes,
         }
+        self._look.set()  # whoever found it, the next look is due by the new level
         self.logs.audit.info("pressure.changed", **fields)
         self._note("pressure.changed", fields)
 

@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
         blobs,
         configuring,
+        drilling,
         exporting,
         importing,
         lifecycle,
@@ -104,6 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
         recording,
         blobs,
         configuring,
+        drilling,
         redacting,
         tidying,
     )
