@@ -257,7 +257,6 @@ class Daemon:
             UnindexedTexts(self.journal),
             ImportChildren(
                 self.tail.child_pids,
-                self.tail.shed_child,
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             ),
             self.tail,

@@ -64,6 +64,11 @@ class Ends(WholeMachine):
     def read(self) -> MachineReading:
         return self.look()
 
+    def used_pct(self) -> float:
+        system = self.look().system
+        assert system is not None
+        return system.used_pct
+
 
 class Machine(Readings):
     """Readings that a test sets; memory comes back only when it is trimmed, as with glibc."""

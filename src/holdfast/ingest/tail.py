@@ -187,9 +187,6 @@ class Tail:
     def child_pids(self) -> list[int]:
         return [pid for importer in self._importers for pid in importer.child_pids()]
 
-    def shed_child(self) -> bool:
-        return any(importer.shed() for importer in self._importers)
-
     def fewer_children(self) -> int:
         """End all children but one, or that one when it is alone; how many ended.
 
