@@ -297,7 +297,6 @@ class Daemon:
             UnindexedTexts(self.journal),
             ImportChildren(
                 self.tail.child_pids,
-                self.tail.shed_child,
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             ),
             self.tail,
@@ -414,6 +413,7 @@ class Daemon:
             "threshold_pct": change.threshold_pct,
             "footprint_bytes": change.footprint_bytes,
         }
+        self._look.set()  # whoever found it, the next look is due by the new level
         self.logs.audit.info("pressure.changed", **fields)
         self._note("pressure.changed", fields)
 

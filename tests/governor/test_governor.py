@@ -64,6 +64,11 @@ class Ends(WholeMachine):
     def read(self) -> MachineReading:
         return self.look()
 
+    def used_pct(self) -> float:
+        system = self.look().system
+        assert system is not None
+        return system.used_pct
+
 
 class Machine(Readings):
     """Readings that a test sets; memory comes back only when it is trimmed, as with glibc."""
@@ -580,9 +585,16 @@ def test_a_full_control_group_is_our_own_and_asks_for_what_is_above_its_moderate
 
 
 def test_a_real_stall_is_our_own(bench: Bench) -> None:
-    bench.ends.stall_pct = 70
+    bench.ends.stall_pct, bench.ends.system_pct = 70, 45
     found = bench.governor.step()
     assert (found.level, found.own, found.judgement.cause) == (CRITICAL, CRITICAL, "stall_some")
+
+
+def test_a_stall_while_there_is_plenty_of_memory_is_somebody_elses(bench: Bench) -> None:
+    """Another control group that waits for room below its own limit."""
+    bench.ends.stall_pct, bench.ends.system_pct = 70, 10
+    found = bench.governor.step()
+    assert (found.level, found.judgement.reading("stall_some").pct) == (NORMAL, None)
 
 
 def test_a_change_of_our_own_level_alone_is_told_with_its_own_cause(bench: Bench) -> None:

@@ -304,6 +304,10 @@ class Governor:
 
     def _pcts(self, tree: TreeMemory, machine: MachineReading) -> dict[str, float | None]:
         group, system, stall = machine.group, machine.system, machine.stall
+        if stall is not None and stall.of == "system" and system is not None:
+            plenty = system.used_pct < self.lines[SYSTEM].thresholds.moderate_pct
+            if plenty:  # some other group waits for room below its own limit
+                stall = None
         return {
             BUDGET: 100 * tree.footprint_bytes / self.budget_bytes,
             GROUP: group.used_pct if group is not None else None,

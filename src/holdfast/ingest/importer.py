@@ -138,7 +138,8 @@ class Importer:
         self._resumed: set[int] = set()  # of these, the ones whose work another one goes on with
         self._children: list[subprocess.Popen[bytes]] = []
         self._held = False
-        self._holds = 0
+        self._holds = 0  # how often the last child of all was ended
+        self._active: set[int] = set()  # threads that take what is pending
 
     def run(self) -> ImportReport:
         """Find out what is unread, read it, and say what there is now."""
@@ -199,14 +200,25 @@ class Importer:
         running[-1].terminate()
         return True
 
-    def hold(self) -> int:
-        """End all children until `go_on`; how many. After `HOLDS_MAX` times they are left alone."""
+    @property
+    def is_held(self) -> bool:
+        return self._held
+
+    @property
+    def times_held(self) -> int:
+        return self._holds
+
+    def hold(self, *, last: bool = False) -> int:
+        """End all children until `go_on`; how many.
+
+        `last`: there is no other import's either. That is done `HOLDS_MAX` times and no more.
+        """
         with self._lock:
-            if self._held or self._holds >= HOLDS_MAX:
+            if self._held or (last and self._holds >= HOLDS_MAX):
                 return 0
             self._held = True
             running = [child for child in self._children if child.poll() is None]
-            self._holds += bool(running)
+            self._holds += last and bool(running)
             self._end_for_now(running)
         return len(running)
 
@@ -250,6 +262,7 @@ class Importer:
             self._lock.wait_for(lambda: not self._held)
             if self._is_over():
                 return False
+            self._active.add(threading.get_ident())
         unstored = Unstored(self._stored, self._end)
         with _Child(self._setup) as child:
             with self._lock:
@@ -275,9 +288,14 @@ class Importer:
 
     def _is_to_go_on(self, ended_pid: int) -> bool:
         """One that was shed alone leaves its work to the others; after a hold all go on."""
-        if self._stopping:
+        with self._lock:
+            if self._stopping:
+                return False
+            me = threading.get_ident()
+            if ended_pid not in self._shed or ended_pid in self._resumed or self._active == {me}:
+                return True
+            self._active.discard(me)
             return False
-        return ended_pid not in self._shed or ended_pid in self._resumed
 
     def _read_pending(self, child: _Child, pending: Pending, unstored: Unstored) -> bool:
         """Read one log; False when that took the child's life, or cost it."""
@@ -342,6 +360,7 @@ class Importer:
         while True:
             with self._lock:
                 if self._is_over() or (has_read and self._slots.wanted_beside(self)):
+                    self._active.discard(threading.get_ident())
                     return None
                 for number, pending in enumerate(self._pending):
                     if self._claims.take(self._identify(pending).agent_session_id):

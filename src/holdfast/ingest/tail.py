@@ -70,6 +70,8 @@ PENDING_MAX: Final = 64  # more changed logs than this are read by children
 FIRST_READINGS_MAX: Final = 4  # more of them share a few children instead of having one each
 SLOW_PACE_S: Final = 0.5  # while memory is scarce: changes are gathered for so long,
 SLOW_READINGS_MAX: Final = 1  # and read one log after the other
+RESUME_EVERY_S: Final = 2.0  # of the imports whose children were ended, one goes on,
+RESUMES_MAX: Final = 150  # and after so many times without room it goes on all the same
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
 
 
@@ -124,6 +126,8 @@ class Tail:
             self._gate.join(job)
         self._slowed = False
         self._pace: asyncio.TimerHandle | None = None
+        self._resume: asyncio.TimerHandle | None = None
+        self._resumes_waited = 0
         self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by the agent's session id
         self._item_sources = [source for source in sources.values() if tells_items(source)]
         self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed, self._missed)
@@ -160,6 +164,8 @@ class Tail:
         if self._watcher is not None:
             self._watcher.close()
         self._stores.close()
+        if self._resume is not None:
+            self._resume.cancel()
         for importer in self._importers:
             importer.stop()
         if self._import is not None:
@@ -187,16 +193,36 @@ class Tail:
     def child_pids(self) -> list[int]:
         return [pid for importer in self._importers for pid in importer.child_pids()]
 
-    def shed_child(self) -> bool:
-        return any(importer.shed() for importer in self._importers)
+    def fewer_children(self) -> int:
+        """End all children but one, or that one when it is alone; how many ended.
 
-    def hold_children(self) -> int:
-        """End all children until `let_children_go_on`; how many that were."""
-        return sum(importer.hold() for importer in self._importers)
+        Their work waits until `let_children_go_on`. The one that stays is the one that was ended
+        most often: it is to come to its end.
+        """
+        running = [importer for importer in self._importers if importer.child_pids()]
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        if len(self.child_pids()) == 1:
+            return running[0].hold(last=True)
+        running.sort(key=lambda importer: -importer.times_held)
+        ended = sum(importer.hold() for importer in running[1:])
+        while running and running[0].shed():
+            ended += 1
+        return ended
 
     def let_children_go_on(self) -> None:
-        for importer in self._importers:
-            importer.go_on()
+        """One import after the other, each when there is room for it, and some time in any case."""
+        self._resume = None
+        held = [importer for importer in self._importers if importer.is_held]
+        if not held or self._loop is None:
+            return
+        self._resumes_waited += 1
+        if not self.child_pids() or self._gate.is_open or self._resumes_waited > RESUMES_MAX:
+            self._resumes_waited = 0
+            max(held, key=lambda importer: importer.times_held).go_on()
+        if len(held) > 1 or self._resumes_waited:
+            self._resume = self._loop.call_later(RESUME_EVERY_S, self.let_children_go_on)
 
     def slow_down(self) -> None:
         """Gather changes for a while and read one log at a time; nothing is left out."""
