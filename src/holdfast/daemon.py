@@ -42,19 +42,20 @@ from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
+from holdfast.metrics import History, Latest
 from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
 from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing, list_recordings
 from holdfast.redaction import Redactor, RedactProgress, RedactReport, RedactRequest
-from holdfast.server.app import make_app
-from holdfast.server.listen import Listener
+from holdfast.server.app import make_app, make_loopback_app
+from holdfast.server.listen import Listener, LoopbackPlace, PortTaken, UnixPlace
 from holdfast.settings import Settings
 from holdfast.shutdown import run_steps
 from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import every_source
-from holdfast.status import LastRun, Status
+from holdfast.status import HealthStatus, LastRun, Status
 from holdfast.status.build import StatusBuilder
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile, write_atomically
@@ -171,6 +172,22 @@ class Daemon:
             self.logs.audit.info("payloads.dropped", **fields)
         return dropped
 
+    def health(self) -> HealthStatus:
+        tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
+        return HealthStatus(
+            tasks=len(asyncio.all_tasks()),
+            timers=len(self._background),
+            http_connections=sum(each.connections for each in self._listeners),
+            journal_connections=self.journal.connections,
+            lent_readers=self.journal.lent_readers,
+            waiting_logs=tail.waiting_logs,
+            followed_logs=tail.hot_logs,
+            pending_captures=self.recorder.waiting,
+            history_points=self.history.points,
+            log_records=sum(each.written for each in logs),
+            log_records_dropped=sum(each.dropped for each in logs),
+        )
+
     async def status(self) -> Status:
         return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
 
@@ -215,11 +232,14 @@ class Daemon:
             log=self.logs.operational,
         )
         self._status_builder = StatusBuilder(self)
-        self._listener = self._make_listener()
+        self.figures = Latest(self.status)
+        self._listeners = self._make_listeners()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
         libc.malloc_trim()
         self.governor.mark_baseline()
+        self.history = self._make_history()
+        self.governor.register(self.history)
         self.governor.register(self.store)
         self.governor.register(
             JournalFootprint(self.journal, readers=self.settings.journal.readers)
@@ -232,7 +252,7 @@ class Daemon:
             )
         )
         self.recorder.start()
-        await self._listener.start()
+        await self._listen()
         await self.tail.start()
         self.state = "running"
         self._warn_about_budget()
@@ -240,10 +260,32 @@ class Daemon:
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
 
-    def _make_listener(self) -> Listener:
+    def _make_listeners(self) -> list[Listener]:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
         grace_s = self.settings.daemon.stop_deadline_ms / 1000 / 3
-        return Listener(make_app(self), self.paths.socket, stop_grace_s=grace_s)
+        listeners = [Listener(make_app(self), UnixPlace(self.paths.socket), stop_grace_s=grace_s)]
+        port = self.settings.server.loopback_port
+        if port is not None:
+            place = LoopbackPlace(port)
+            listeners.append(Listener(make_loopback_app(self), place, stop_grace_s=grace_s))
+        return listeners
+
+    async def _listen(self) -> None:
+        for listener in self._listeners:
+            try:
+                await listener.start()
+            except PortTaken as error:  # conversations are kept whether or not figures are served
+                self.warnings.append(str(error))
+                self.logs.operational.warning("server.port_taken", error=str(error))
+
+    async def _close_listeners(self) -> None:
+        await asyncio.gather(*(listener.close() for listener in self._listeners))
+
+    def _make_history(self) -> History:
+        history = History(self.paths.history_file)
+        if problem := history.load():
+            self.logs.operational.warning("history.not_read", error=problem)
+        return history
 
     def _warn_about_budget(self) -> None:
         budget_bytes = self.governor.budget_bytes
@@ -377,7 +419,9 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
-            self._write_status(await self._status_or_none())
+            status = await self._status_or_none()
+            self._write_status(status)
+            self._remember(status)
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
@@ -453,6 +497,18 @@ class Daemon:
             except OSError as error:
                 self.logs.operational.warning("status.not_written", error=str(error))
 
+    def _remember(self, status: Status | None) -> None:
+        if status is not None:
+            self.history.record(status)
+        if self.history.save_due():
+            self._save_history()
+
+    def _save_history(self) -> None:
+        try:
+            self.history.save()
+        except OSError as error:
+            self.logs.operational.warning("history.not_written", error=str(error))
+
     async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stop.wait(), seconds)
@@ -489,7 +545,7 @@ class Daemon:
         log.info("daemon.stopping", reason=self._stop_reason)
         late = await run_steps(
             [
-                ("server", self._listener.close),
+                ("server", self._close_listeners),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -517,7 +573,10 @@ class Daemon:
 
     async def _write_last_status(self) -> None:
         self.state = "stopped"
-        self._write_status(await self.status())
+        status = await self.status()
+        self._write_status(status)
+        self.history.record(status)
+        self._save_history()
 
 
 def main() -> int:

@@ -70,6 +70,10 @@ class Paths:
         return _in(self.state_dir, "status.json")
 
     @property
+    def history_file(self) -> str:
+        return _in(self.state_dir, "history.zst")
+
+    @property
     def socket(self) -> str:
         return _in(self._socket_dir, "holdfast.sock")
 

@@ -72,6 +72,7 @@ def sample() -> Json:
             baseline_bytes=30 * MIB,
             unaccounted_bytes=20 * MIB,
         ),
+        health=None,
         sources=[
             SourceStatus(
                 agent="claude",

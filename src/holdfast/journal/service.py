@@ -51,6 +51,7 @@ class JournalService:
         self._reader_slots = threading.Semaphore(readers)
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []
+        self._lent = 0
         self._closed = False
         self._writer = open_writer()
         self._broken = False
@@ -70,6 +71,16 @@ class JournalService:
     @property
     def waiting_bytes(self) -> int:
         return self._mailbox.bytes
+
+    @property
+    def lent_readers(self) -> int:
+        return self._lent
+
+    @property
+    def connections(self) -> int:
+        """To the database: the writer's, and those of readers, lent or idle."""
+        with self._readers_lock:
+            return 1 + self._lent + len(self._idle_readers)
 
     def submit(self, batch: Batch, *, durable: bool = False) -> Future[None]:
         """Store a batch soon. Blocks while too much waits: that is the back-pressure of ingest."""
@@ -124,12 +135,19 @@ class JournalService:
         with self._readers_lock:
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
+            self._lent += 1
             if self._idle_readers:
                 return self._idle_readers.pop()
-        return self._open_reader()
+        try:
+            return self._open_reader()
+        except BaseException:
+            with self._readers_lock:
+                self._lent -= 1
+            raise
 
     def _take_back(self, reader: JournalReader, *, sound: bool) -> None:
         with self._readers_lock:
+            self._lent -= 1
             if sound and not self._closed:
                 self._idle_readers.append(reader)
                 return

@@ -22,6 +22,7 @@ Percent = Annotated[int, Meta(ge=1, le=100)]
 Workers = Annotated[int, Meta(ge=1, le=INGEST_WORKERS_MAX)]
 Text = Annotated[str, Meta(min_length=1)]
 Texts = tuple[Text, ...]
+_ENDPOINT: Final = r"^https?://[^\s/]+(?:/\S*)?$"
 _PLACEHOLDER: Final = r"\{(?:date|time|agent|title|project|session)\}"
 _PLAIN: Final = r"[^{}/\x00-\x1f]"
 _TEMPLATE: Final = rf"^{_PLAIN}*(?:{_PLACEHOLDER}{_PLAIN}*)+$"
@@ -301,6 +302,38 @@ class Resources(Section, frozen=True):
     ] = 30
 
 
+class Server(Section, frozen=True):
+    loopback_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)] | None,
+        Meta(
+            description="Serves `/metrics` and `/v1/health`, and nothing else, to programs of this "
+            "machine on this port of 127.0.0.1.",
+            extra=_unset("the daemon listens on its unix socket only"),
+        ),
+    ] = None
+
+
+class Telemetry(Section, frozen=True):
+    otlp_endpoint: Annotated[
+        Annotated[str, Meta(pattern=_ENDPOINT)] | None,
+        Meta(
+            description="Sends figures and holdfast's own log, never conversations, to "
+            "`/v1/metrics` and `/v1/logs` below this address by OTLP/HTTP; needs `holdfast[otel]`.",
+            extra={
+                **_unset("nothing leaves the machine"),
+                **_allowed("text that begins with http:// or https://"),
+            },
+        ),
+    ] = None
+    otlp_metrics: Annotated[bool, Meta(description="Whether figures are sent there.")] = True
+    otlp_logs: Annotated[
+        bool, Meta(description="Whether records of holdfast's own log are sent there.")
+    ] = True
+    otlp_interval_secs: Annotated[
+        int, Meta(ge=1, le=3_600, description="How often figures and new records are sent.")
+    ] = 60
+
+
 class Logs(Section, frozen=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -332,6 +365,10 @@ class Settings(Section, frozen=True):
     resources: Annotated[
         Resources, Meta(description="When memory counts as scarce, in percent of the ceiling.")
     ] = Resources()
+    server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
+    telemetry: Annotated[
+        Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")
+    ] = Telemetry()
     logs: Annotated[Logs, Meta(description="holdfast's own logs.")] = Logs()
 
     def source(self, agent: str) -> AgentLogs:

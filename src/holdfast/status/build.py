@@ -28,6 +28,7 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.model import (
     SCHEMA_VERSION,
     DaemonStatus,
+    HealthStatus,
     ImportStatus,
     JournalStatus,
     LastRun,
@@ -68,10 +69,13 @@ class Running(Protocol):
 
     def residency(self, session: str) -> int | None: ...
 
+    def health(self) -> HealthStatus: ...
+
 
 class Live(NamedTuple):
     tail: TailStatus
     memory: MemoryStatus
+    health: HealthStatus
 
 
 class StatusBuilder:
@@ -83,7 +87,7 @@ class StatusBuilder:
     def now(self) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        return Live(daemon.tail.status(), self._memory(daemon.store.status()))
+        return Live(daemon.tail.status(), self._memory(daemon.store.status()), daemon.health())
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -109,6 +113,7 @@ class StatusBuilder:
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
             memory=live.memory,
+            health=live.health,
             sources=sources,
             sessions=sessions,
             journal=journal,
@@ -189,6 +194,7 @@ def offline_status(
             last_run=last_run,
         ),
         memory=None,
+        health=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
