@@ -66,6 +66,7 @@ from holdfast.wiring import (
     make_redactor,
     make_setup,
     make_store,
+    make_supervisor,
     open_journal,
 )
 
@@ -172,6 +173,10 @@ class Daemon:
             self.logs.audit.info("payloads.dropped", **fields)
         return dropped
 
+    @property
+    def telemetry_problem(self) -> str:
+        return self._supervisor.problem if self._supervisor is not None else ""
+
     def health(self) -> HealthStatus:
         tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
         return HealthStatus(
@@ -238,6 +243,13 @@ class Daemon:
         gc.freeze()  # what lives as long as the process need not be looked at again
         libc.malloc_trim()
         self.governor.mark_baseline()
+        self._supervisor = make_supervisor(
+            self.settings,
+            self.paths,
+            self._environ,
+            self.logs,
+            started_at=self.run_file.started_at,
+        )
         self.history = self._make_history()
         self.governor.register(self.history)
         self.governor.register(self.store)
@@ -251,9 +263,13 @@ class Daemon:
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             )
         )
+        if self._supervisor is not None:
+            self.governor.register(self._supervisor)
         self.recorder.start()
         await self._listen()
         await self.tail.start()
+        if self._supervisor is not None:
+            self._supervisor.start()
         self.state = "running"
         self._warn_about_budget()
         self._spawn(self._govern())
@@ -545,6 +561,7 @@ class Daemon:
         log.info("daemon.stopping", reason=self._stop_reason)
         late = await run_steps(
             [
+                ("telemetry", self._close_telemetry),
                 ("server", self._close_listeners),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
@@ -560,6 +577,11 @@ class Daemon:
         self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
+
+    async def _close_telemetry(self) -> None:
+        """Before the server, of which it asks the last figures."""
+        if self._supervisor is not None:
+            await self._supervisor.close()
 
     async def _end_background(self) -> None:
         if self._background:

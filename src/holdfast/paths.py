@@ -74,6 +74,10 @@ class Paths:
         return _in(self.state_dir, "history.zst")
 
     @property
+    def telemetry_file(self) -> str:
+        return _in(self.state_dir, "telemetry.json")
+
+    @property
     def socket(self) -> str:
         return _in(self._socket_dir, "holdfast.sock")
 

@@ -67,6 +67,9 @@ class Running(Protocol):
     recorder: Recorder
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
+    @property
+    def telemetry_problem(self) -> str: ...
+
     def residency(self, session: str) -> int | None: ...
 
     def health(self) -> HealthStatus: ...
@@ -108,6 +111,7 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += filter(None, [daemon.telemetry_problem])
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
