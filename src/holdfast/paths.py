@@ -75,7 +75,7 @@ class Paths:
 
     @property
     def telemetry_file(self) -> str:
-        return _in(self.state_dir, "telemetry.json")
+        return _in(self.state_dir, "otlp-position.json")
 
     @property
     def socket(self) -> str:

@@ -20,7 +20,7 @@ class Log:
 
     def __init__(self, folder: Path, *, max_bytes: int = 1_000, keep_files: int = 4) -> None:
         self.path = folder / "holdfast.log.jsonl"
-        self.position_path = folder / "telemetry.json"
+        self.position_path = folder / "otlp-position.json"
         self.now_s = 1_800_000_000.0
         self.log = JsonLog(
             self.path, max_bytes=max_bytes, keep_files=keep_files, clock=lambda: self.now_s
