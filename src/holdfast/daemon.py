@@ -27,18 +27,24 @@ import msgspec
 import uvloop
 
 from holdfast import __version__, payloads
+from holdfast.alerts.conditions import Figures
+from holdfast.alerts.figures import Rooms, figures
 from holdfast.blobstore import BlobStore
 from holdfast.clock import instant
+from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
-from holdfast.governor.governor import next_delay_s
-from holdfast.governor.protocol import Level
+from holdfast.governor.admission import Admission
+from holdfast.governor.gate import BackgroundGate
+from holdfast.governor.governor import Change, next_delay_s
+from holdfast.governor.tracker import Account
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
-from holdfast.journal.footprint import JournalFootprint
+from holdfast.journal.footprint import JournalFootprint, UnindexedTexts, WaitingBatches
 from holdfast.journal.model import AuditRecord, Batch, BlobFilter
 from holdfast.journal.protocol import JournalWriter
+from holdfast.journal.service import Connections
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
@@ -61,6 +67,7 @@ from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
+    make_alerts,
     make_governor,
     make_recorder,
     make_redactor,
@@ -74,7 +81,8 @@ MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
-EVICTIONS_WAITING_MAX: Final = 256
+AUDIT_WAITING_MAX: Final = 256
+AUDIT_RECORD_BYTES: Final = 400  # of one that waits
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
 EXPIRY_FIRST_S: Final = 5.0
 
@@ -107,11 +115,22 @@ class Daemon:
         self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
-        self._evictions: list[Eviction] = []  # not in the journal's audit yet
+        self._audit: list[AuditRecord] = []  # not in the journal yet
+        self._audit_waiting = Account("audit records", limit_items=AUDIT_WAITING_MAX)
+        self._told_held = False
         self._redacting = asyncio.Lock()
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
-        self.governor = make_governor(settings, paths, self._level_changed, self.logs.operational)
+        self.gate = BackgroundGate()
+        self.alerts = make_alerts(settings, paths, environ, self.logs, later=self._on_thread)
+        self.admission = Admission(asked=lambda: self.alerts.throttles)
+        self.governor = make_governor(
+            settings,
+            paths,
+            self._level_changed,
+            self.logs,
+            steps(self, critical_exit_s=settings.resources.critical_exit_secs),
+        )
 
     async def run(self) -> Exit:
         """Until somebody asks it to stop."""
@@ -147,6 +166,7 @@ class Daemon:
             self._stop.set()
             self._look.set()
             self._expiry_due.set()
+            self.gate.open()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
         with self.journal.reader() as reader:
@@ -180,11 +200,8 @@ class Daemon:
     def health(self) -> HealthStatus:
         tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
         return HealthStatus(
-            tasks=len(asyncio.all_tasks()),
             timers=len(self._background),
             http_connections=sum(each.connections for each in self._listeners),
-            journal_connections=self.journal.connections,
-            lent_readers=self.journal.lent_readers,
             waiting_logs=tail.waiting_logs,
             followed_logs=tail.hot_logs,
             pending_captures=self.recorder.waiting,
@@ -235,6 +252,7 @@ class Daemon:
             on_stored=self._stored,
             on_children=self._children_changed,
             log=self.logs.operational,
+            gate=self.gate,
         )
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
@@ -251,20 +269,7 @@ class Daemon:
             started_at=self.run_file.started_at,
         )
         self.history = self._make_history()
-        self.governor.register(self.history)
-        self.governor.register(self.store)
-        self.governor.register(
-            JournalFootprint(self.journal, readers=self.settings.journal.readers)
-        )
-        self.governor.register(
-            ImportChildren(
-                self.tail.child_pids,
-                self.tail.shed_child,
-                limit_bytes=self._workers * child_limit_bytes(self.settings),
-            )
-        )
-        if self._supervisor is not None:
-            self.governor.register(self._supervisor)
+        self._register_components()
         self.recorder.start()
         await self._listen()
         await self.tail.start()
@@ -275,6 +280,33 @@ class Daemon:
         self._spawn(self._govern())
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
+
+    def _register_components(self) -> None:
+        """Whatever has a limit: what is left over is what nobody accounts for."""
+        self.footprint = JournalFootprint(self.journal, readers=self.settings.journal.readers)
+        for component in (
+            self.store,
+            self.footprint,
+            WaitingBatches(self.journal),
+            UnindexedTexts(self.journal),
+            ImportChildren(
+                self.tail.child_pids,
+                self.tail.shed_child,
+                limit_bytes=self._workers * child_limit_bytes(self.settings),
+            ),
+            self.tail,
+            self._audit_waiting,
+            self.history,
+            self._supervisor,
+        ):
+            if component is not None:
+                self.governor.register(component)
+        self.gate.join(
+            "feeding the index",
+            pause=self.journal.pause_index,
+            resume=self.journal.resume_index,
+        )
+        self.gate.join("looking up what agents delete")
 
     def _make_listeners(self) -> list[Listener]:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
@@ -385,18 +417,29 @@ class Daemon:
         fields = msgspec.to_builtins(eviction)
         self.logs.operational.info("snapshots.evicted", **fields)
         self.logs.audit.info("session.evicted", **fields)
-        self._evictions.append(eviction)
-        if len(self._evictions) >= EVICTIONS_WAITING_MAX:
-            self._store_audit()
+        self._note("session.evicted", fields)
 
-    def _level_changed(self, level: Level, previous: Level, cause: str, footprint: int) -> None:
-        self.logs.audit.info(
-            "pressure.changed",
-            pressure=level.label,
-            previous=previous.label,
-            cause=cause,
-            footprint_bytes=footprint,
-        )
+    def _level_changed(self, change: Change) -> None:
+        """The operational record is the governor's; this is for whoever looks back."""
+        fields = {
+            "pressure": change.level.label,
+            "previous": change.previous.label,
+            "own": change.own.label,
+            "previous_own": change.previous_own.label,
+            "cause": change.cause,
+            "pct": change.pct,
+            "threshold_pct": change.threshold_pct,
+            "footprint_bytes": change.footprint_bytes,
+        }
+        self.logs.audit.info("pressure.changed", **fields)
+        self._note("pressure.changed", fields)
+
+    def _note(self, action: str, fields: object) -> None:
+        """For the journal's audit, soon."""
+        self._audit.append(AuditRecord(instant(), action, msgspec.Raw(msgspec.json.encode(fields))))
+        self._audit_waiting.record_allocation(AUDIT_RECORD_BYTES)
+        if len(self._audit) >= AUDIT_WAITING_MAX:
+            self._store_audit()
 
     def _journal_failed(self, error: JournalError) -> None:
         self.journal_problem = str(error)
@@ -416,10 +459,14 @@ class Daemon:
                     "memory",
                     footprint_bytes=assessment.footprint_bytes,
                     pressure=assessment.level.label,
+                    own=assessment.own.label,
                     snapshots_bytes=self.store.accounted_bytes,
                 )
             self._look.clear()
-            delay_s = next_delay_s(assessment.level, active=self.tail.has_children)
+            delay_s = min(
+                interval_s,
+                next_delay_s(assessment.level, assessment.own, active=self.tail.has_children),
+            )
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), delay_s)
 
@@ -435,17 +482,33 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
+            self.alerts.step(self._alert_figures())
             status = await self._status_or_none()
             self._write_status(status)
             self._remember(status)
             self.run_file.beat()
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
+    def _alert_figures(self) -> Figures:
+        connections = self.journal.connections(self.settings.resources.reader_held_secs)
+        rooms = Rooms(
+            uptime_s=time.monotonic() - self.started_s,
+            work_queue=self.journal.waiting,
+            work_queue_pct=self.journal.waiting_pct,
+            connections_used=connections.lent,
+            connections_leaked=len(connections.held_too_long),
+            lag_bytes=self.tail.status().lag_bytes,
+            sessions_resident=len(self.store),
+            journal_failed=bool(self.journal_problem),
+        )
+        return figures(self.governor.snapshot(), rooms)
+
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
         with suppress(TimeoutError):  # what was missed while nobody watched is being read
             await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_FIRST_S)
         while not self._stop.is_set():
+            await self.gate.passed()
             try:
                 self.expiry = await asyncio.to_thread(self._find_expiring)
             except (HoldfastError, OSError) as error:
@@ -490,14 +553,20 @@ class Daemon:
         self.journal.call(release)
 
     def _store_audit(self) -> None:
-        evictions, self._evictions = self._evictions, []
-        if evictions:
-            now = instant()
-            records = [
-                AuditRecord(now, "session.evicted", msgspec.Raw(msgspec.json.encode(each)))
-                for each in evictions
-            ]
+        records, self._audit = self._audit, []
+        if records:
+            self._audit_waiting.record_deallocation(len(records) * AUDIT_RECORD_BYTES, len(records))
             self.journal.audit(records)
+
+    def connections(self) -> Connections:
+        """Who reads the journal; one that has read for too long is told once."""
+        found = self.journal.connections(self.settings.resources.reader_held_secs)
+        if found.held_too_long and not self._told_held:
+            self.logs.operational.warning(
+                "journal.reader_held", held=found.held_too_long, lent=found.lent
+            )
+        self._told_held = bool(found.held_too_long)
+        return found
 
     async def _status_or_none(self) -> Status | None:
         try:
@@ -532,9 +601,16 @@ class Daemon:
             return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(self._tracked(work))
         self._background.add(task)
         task.add_done_callback(self._background_done)
+
+    def _on_thread(self, work: Callable[[], None]) -> None:
+        self._spawn(asyncio.to_thread(work))
+
+    async def _tracked(self, work: Coroutine[None, None, None]) -> None:
+        with self.governor.tracker.task():
+            await work
 
     def _background_done(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)

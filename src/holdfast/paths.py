@@ -62,6 +62,11 @@ class Paths:
         return _in(self.state_dir, "logs")
 
     @property
+    def alerts_file(self) -> str:
+        """Which alerts are silenced, and until when."""
+        return os.path.join(self.state_dir, "alerts.json")
+
+    @property
     def run_file(self) -> str:
         return _in(self.state_dir, "run.json")
 

@@ -35,8 +35,8 @@ def here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def test_every_promised_command_is_there() -> None:
     wanted = (
-        "init up start stop restart status metrics demo import sources sessions show search export "
-        "record capture recordings blobs config redact clean completion"
+        "init up start stop restart status metrics alerts demo import sources sessions show search "
+        "export record capture recordings blobs config redact clean completion"
     )
     assert {name[0] for name in COMMANDS} == set(wanted.split())
     actions = {name[1] for name in COMMANDS if name[0] == "config" and len(name) > 1}

@@ -19,6 +19,9 @@ _FIXED: Final[dict[str, Any]] = {
     ".daemon.heartbeat_at": "2026-01-01T01:02:03.000Z",
     ".daemon.last_run.ending": "stopped",
     ".memory.level": "high",
+    ".memory.pressure.level": "high",
+    ".memory.pressure.own_level": "moderate",
+    ".memory.pressure.readings[].level": "critical",
 }
 
 
@@ -62,8 +65,7 @@ class _Maker:
             case mi.BoolType():
                 return True
             case mi.DictType():
-                key = self.make(kind.key_type, f"{path}{{}}")
-                return {key: self.make(kind.value_type, f"{path}.<reason>")}
+                return {"some": self.make(kind.value_type, f"{path}.some")}
             case mi.ListType() | mi.VarTupleType():
                 return [self.make(kind.item_type, f"{path}[]") for _ in range(2)]
             case mi.LiteralType():

@@ -16,6 +16,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.clock import instant
+from holdfast.governor.admission import Admission
 from holdfast.metrics import FIGURES, History, Latest, read_all
 from holdfast.observe import JsonLog
 from holdfast.server.app import Served, make_app
@@ -28,7 +29,7 @@ from tests.support.home import Home
 from tests.support.statuses import full_status
 from tests.support.waiting import until
 
-UNITS: Final = {"bytes": "By", "seconds": "s", "ratio": "1", "": "1"}
+UNITS: Final = {"bytes_per_second": "By/s", "bytes": "By", "seconds": "s", "ratio": "1", "": "1"}
 FROZEN: Final = full_status()
 
 
@@ -41,6 +42,7 @@ def served(home: Home) -> Served:
         SimpleNamespace(
             state="running",
             library=None,
+            admission=Admission(),
             status=status,
             figures=Latest(status),
             history=History(home.paths.history_file),

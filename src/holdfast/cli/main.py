@@ -72,6 +72,7 @@ def _drop_output() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
+        alerts,
         blobs,
         configuring,
         exporting,
@@ -100,6 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
         importing,
         status,
         metrics,
+        alerts,
         sources,
         reading,
         exporting,

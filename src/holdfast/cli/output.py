@@ -90,6 +90,18 @@ def ago(at: str, now_s: float | None = None) -> str:
     return f"{int(seconds // DAY_S)} d ago"
 
 
+def span(seconds: float) -> str:
+    """A time as people say it: "12 min 5 s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()
 ) -> str:

@@ -96,20 +96,29 @@ class Machine:
         self._group: Final = _Group.found(proc_root, groups_root)
 
     def read(self) -> MachineReading:
-        readings: dict[str, Callable[[], object]] = {
-            "system": self._system,
-            "group": self._read_group,
-            "stall": self._stall,
-            "descriptors": self._descriptors,
-            "threads": self._threads,
-            "disk": self._disk,
-        }
-        found: dict[str, object] = {}
+        return self._found(
+            {
+                **self._scarce(),
+                "group": self._read_group,
+                "descriptors": self._descriptors,
+                "threads": self._threads,
+                "disk": self._disk,
+            }
+        )
+
+    def look(self) -> MachineReading:
+        """Only what can make memory scarce, and of the group only what sets a limit: cheap."""
+        return self._found(self._scarce())
+
+    def _scarce(self) -> dict[str, Callable[[], object]]:
+        return {"system": self._system, "group": self._limited_group, "stall": self._stall}
+
+    def _found(self, readings: dict[str, Callable[[], object]]) -> MachineReading:
+        found: dict[str, object] = dict.fromkeys(MachineReading.__struct_fields__[:-1])
         for name, read in readings.items():
-            found[name] = None
             with suppress(OSError, ValueError, KeyError, IndexError):
                 found[name] = read()
-        missing = tuple(name for name, reading in found.items() if reading is None)
+        missing = tuple(name for name in readings if found[name] is None)
         return MachineReading(**found, missing=missing)  # type: ignore[arg-type]  # by name
 
     def _system(self) -> SystemMemory:
@@ -123,6 +132,10 @@ class Machine:
 
     def _read_group(self) -> GroupMemory | None:
         return self._group.read() if self._group is not None else None
+
+    def _limited_group(self) -> GroupMemory | None:
+        """A group without a limit is never near it."""
+        return self._read_group() if self._group is not None and self._group.is_limited else None
 
     def _stall(self) -> Stall:
         """Of our group, where it tells; else of the machine."""
@@ -217,6 +230,10 @@ class _Group:
             cache_bytes=min(cache, used),
             oom_kills=self._oom_kills(),
         )
+
+    @property
+    def is_limited(self) -> bool:
+        return any(True for _ in self._limits())
 
     def _limits(self) -> Iterator[tuple[Path, int]]:
         """Of our group and all above it, those that have one."""

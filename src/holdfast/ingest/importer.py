@@ -47,6 +47,7 @@ CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
 CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
 CLAIM_POLL_S: Final = 0.05  # the tail gives sessions back without a word
 END_TIMEOUT_S: Final = 5.0
+HOLDS_MAX: Final = 3  # what cannot be read in less memory would be begun for ever
 # A child reuses its buffers and then ends: malloc need not give large ones back after each block
 # (a third fewer page faults).
 _CHILD_MALLOC: Final = {
@@ -125,7 +126,10 @@ class Importer:
         self._stopping = False
         self._failure: JournalError | None = None
         self._shed: set[int] = set()  # children that were ended to save memory
+        self._resumed: set[int] = set()  # of these, the ones whose work another one goes on with
         self._children: list[subprocess.Popen[bytes]] = []
+        self._held = False
+        self._holds = 0
 
     def run(self) -> ImportReport:
         """Find out what is unread, read it, and say what there is now."""
@@ -169,6 +173,7 @@ class Importer:
     def stop(self) -> None:
         """End early; what is stored stays, the rest is read next time."""
         self._stopping = True
+        self.go_on()
         for child in self._children:
             child.terminate()
 
@@ -184,6 +189,29 @@ class Importer:
             self._shed.add(running[-1].pid)
         running[-1].terminate()
         return True
+
+    def hold(self) -> int:
+        """End all children until `go_on`; how many. After `HOLDS_MAX` times they are left alone."""
+        with self._lock:
+            if self._held or self._holds >= HOLDS_MAX:
+                return 0
+            self._held = True
+            running = [child for child in self._children if child.poll() is None]
+            self._holds += bool(running)
+            self._end_for_now(running)
+        return len(running)
+
+    def _end_for_now(self, children: list[subprocess.Popen[bytes]]) -> None:
+        for child in children:
+            self._shed.add(child.pid)
+            self._resumed.add(child.pid)
+            child.terminate()
+
+    def go_on(self) -> None:
+        """Children may run again; each goes on at the cursor that was stored last."""
+        with self._lock:
+            self._held = False
+            self._lock.notify_all()
 
     def _mark_gone(self, paths: list[tuple[str, str]]) -> None:
         with self._journal.reader() as reader:
@@ -202,14 +230,31 @@ class Importer:
 
     def _work_with_a_child(self) -> bool:
         """Read until nothing is left; whether another child is to go on where this one died."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._held)
+            if self._stopping or not self._pending:
+                return False
         with _Child(self._setup) as child:
             with self._lock:
                 self._children.append(child.process)
-            child.wait_until_ready()
+                if self._held:  # meanwhile
+                    self._end_for_now([child.process])
+            try:
+                child.wait_until_ready()
+            except ImportFailed:
+                if child.process.pid not in self._shed:
+                    raise
+                return self._is_to_go_on(child.process.pid)
             while (pending := self._take()) is not None:
                 if not self._read_pending(child, pending):
-                    return not self._stopping and child.process.pid not in self._shed
+                    return self._is_to_go_on(child.process.pid)
         return False
+
+    def _is_to_go_on(self, ended_pid: int) -> bool:
+        """One that was shed alone leaves its work to the others; after a hold all go on."""
+        if self._stopping:
+            return False
+        return ended_pid not in self._shed or ended_pid in self._resumed
 
     def _read_pending(self, child: _Child, pending: Pending) -> bool:
         """Read one log; False when that took the child's life, or cost it."""

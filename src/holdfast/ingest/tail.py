@@ -23,6 +23,8 @@ from typing import Final
 import msgspec
 
 from holdfast.blobstore import BlobStore
+from holdfast.governor.gate import BackgroundGate
+from holdfast.governor.protocol import Level, Usage
 from holdfast.ingest.child import Job, Setup
 from holdfast.ingest.claims import SessionClaims
 from holdfast.ingest.importer import Importer, ImportReport, Progress
@@ -56,11 +58,16 @@ from holdfast.sources.watch import Watcher, make_watcher
 
 HOT_LOGS_MAX: Final = 256
 CLAIM_POLL_S: Final = 0.02
+REMEMBERED_BYTES: Final = 1_500  # of a log, without its parser's state
 READINGS_MAX: Final = 8  # logs that are open at the same time
 PROBLEMS_MAX: Final = 16
+WALKS: Final = "looking through folders"  # background jobs, by the names that people see
+IMPORTS: Final = "starting imports"
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
 FIRST_READINGS_MAX: Final = 4  # more of them share a few children instead of having one each
 RETRY_S: Final = 1.0
+SLOW_PACE_S: Final = 0.5  # while memory is scarce: changes are gathered for so long,
+SLOW_READINGS_MAX: Final = 1  # and read one log after the other
 RECONCILE_COST_SHARE: Final = 300  # reconciling may take one part in so many of the time
 
 
@@ -84,6 +91,8 @@ class TailStatus(msgspec.Struct, frozen=True):
 class Tail:
     """Keeps the journal at the end of every log. Lives on the daemon's event loop."""
 
+    name: Final = "tail"
+
     def __init__(
         self,
         journal: JournalService,
@@ -96,6 +105,7 @@ class Tail:
         on_stored: Callable[[Batch], None],
         on_children: Callable[[], None],
         log: JsonLog,
+        gate: BackgroundGate | None = None,
     ) -> None:
         self._journal = journal
         self._sources = sources
@@ -107,6 +117,11 @@ class Tail:
         self._on_stored = on_stored
         self._on_children = on_children
         self._log = log
+        self._gate = gate if gate is not None else BackgroundGate()
+        for job in (WALKS, IMPORTS):
+            self._gate.join(job)
+        self._slowed = False
+        self._pace: asyncio.TimerHandle | None = None
         self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by the agent's session id
         self._item_sources = [
             source for source in sources.values() if isinstance(source, ItemSource)
@@ -139,6 +154,7 @@ class Tail:
     async def close(self) -> None:
         """Stop watching, finish what is being read, end the children."""
         self._closing = True
+        self._gate.open()  # whoever waits before it is to see that we end
         if self._watcher is not None:
             self._watcher.close()
         self._stores.close()
@@ -167,6 +183,40 @@ class Tail:
 
     def shed_child(self) -> bool:
         return any(importer.shed() for importer in self._importers)
+
+    def hold_children(self) -> int:
+        """End all children until `let_children_go_on`; how many that were."""
+        return sum(importer.hold() for importer in self._importers)
+
+    def let_children_go_on(self) -> None:
+        for importer in self._importers:
+            importer.go_on()
+
+    def slow_down(self) -> None:
+        """Gather changes for a while and read one log at a time; nothing is left out."""
+        self._slowed = True
+
+    def speed_up(self) -> None:
+        self._slowed = False
+        if self._pace is not None:
+            self._pace.cancel()
+            self._pace = None
+        if self._loop is not None:
+            self._pump_marked()
+
+    def usage(self) -> Usage:
+        """What is remembered of logs that are being written, and of changes not read yet."""
+        state_bytes = sum(len(hot.cursor.state) for hot in self._hot.values())
+        items = len(self._hot) + len(self._marked)
+        return Usage(items * REMEMBERED_BYTES + state_bytes, items, None)
+
+    def relieve(self, level: Level, target_bytes: int) -> int:
+        """What is not being read now is asked of the journal again when it is."""
+        if level < Level.CRITICAL or target_bytes <= 0:
+            return 0
+        before_bytes = self.usage().bytes
+        self._hot.clear()
+        return before_bytes - self.usage().bytes
 
     def status(self) -> TailStatus:
         progress = self.progress
@@ -247,6 +297,18 @@ class Tail:
 
     def _mark_log(self, key: str) -> None:
         self._marked[key] = None
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        """At once, unless we are to be slow."""
+        if not self._slowed:
+            self._pump_marked()
+        elif self._pace is None and self._marked and not self._closing:
+            loop = asyncio.get_running_loop()
+            self._pace = loop.call_later(SLOW_PACE_S, self._pump_slowly)
+
+    def _pump_slowly(self) -> None:
+        self._pace = None
         self._pump_marked()
 
     def _enters(self, folder: str) -> bool:
@@ -267,7 +329,7 @@ class Tail:
 
     def _pump_marked(self) -> None:
         for path in list(islice(self._marked, 2 * READINGS_MAX)):
-            if self._closing or self._readings >= READINGS_MAX:
+            if self._closing or self._readings >= self._readings_max:
                 return
             log = self._identify(path)
             if log is None:
@@ -279,6 +341,10 @@ class Tail:
             elif self.has_children and self._poll is None:  # until a child gives the session back
                 loop = asyncio.get_running_loop()
                 self._poll = loop.call_later(CLAIM_POLL_S, self._poll_marked)
+
+    @property
+    def _readings_max(self) -> int:
+        return SLOW_READINGS_MAX if self._slowed else READINGS_MAX
 
     def _poll_marked(self) -> None:
         self._poll = None
@@ -310,7 +376,7 @@ class Tail:
             self._claims.release(log.agent_session_id)
             if kin:
                 self._claims.release(kin)
-        self._pump_marked()
+        self._pump_soon()
 
     def _family(self, log: Log) -> str:
         """Whose logs are not to be read beside this one; "" when it was read before."""
@@ -492,6 +558,7 @@ class Tail:
         self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
+        await self._gate.passed()
         # As many children as an import may have: the memory budget leaves room for no more.
         async with self._children_at_once:
             # The session is claimed for this log already, so the importer has claims of its own.
@@ -528,6 +595,7 @@ class Tail:
 
     async def _reconcile_forever(self) -> None:
         while not self._closing:
+            await self._gate.passed()
             self._reconcile.clear()
             try:
                 await self._reconcile_once()

@@ -71,6 +71,11 @@ class Mailbox:
         return len(self._waiting)
 
     @property
+    def filled_pct(self) -> float:
+        """By count or by bytes, whichever is nearer its end."""
+        return 100 * max(len(self) / self._waiting_max, self._bytes / self._waiting_bytes_max)
+
+    @property
     def bytes(self) -> int:
         return self._bytes
 

@@ -12,10 +12,13 @@ their cursors and come again, and after a failure below SQLite they meet a write
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
@@ -33,6 +36,30 @@ INDEX_EVERY_CHARS: Final = 2_000_000
 _NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
 
 
+class Lend(NamedTuple):
+    """A reader that somebody has."""
+
+    who: str  # the thread that took it
+    since_s: float
+
+
+class HeldReader(msgspec.Struct, frozen=True):
+    """A reader that was not given back for long."""
+
+    who: str
+    for_s: float
+
+
+class Connections(msgspec.Struct, frozen=True):
+    """The connections that read; beside them there is the one that writes."""
+
+    readers_max: int
+    open: int
+    lent: int
+    waiting: int  # who wants one and has to wait
+    held_too_long: tuple[HeldReader, ...]  # the longest first
+
+
 class JournalService:
     """Owns the writer's thread and the pool of readers."""
 
@@ -48,14 +75,17 @@ class JournalService:
         self._open_reader = open_reader
         self._on_failure = on_failure
         self._mailbox = Mailbox()
+        self._readers_max = readers
         self._reader_slots = threading.Semaphore(readers)
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []
-        self._lent = 0
         self._closed = False
         self._writer = open_writer()
         self._broken = False
         self._unindexed_chars = 0
+        self._index_paused = False
+        self._lends: dict[int, Lend] = {}
+        self._waiting_readers = 0
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -69,18 +99,52 @@ class JournalService:
         return len(self._mailbox)
 
     @property
+    def waiting_pct(self) -> float:
+        """Of how much may wait before whoever submits must."""
+        return self._mailbox.filled_pct
+
+    @property
     def waiting_bytes(self) -> int:
         return self._mailbox.bytes
 
     @property
-    def lent_readers(self) -> int:
-        return self._lent
+    def connections_open(self) -> int:
+        """The writer's, and those that read."""
+        return 1 + len(self._idle_readers) + len(self._lends)
 
     @property
-    def connections(self) -> int:
-        """To the database: the writer's, and those of readers, lent or idle."""
+    def unindexed_chars(self) -> int:
+        """Texts that are kept for the index, about one byte each."""
+        return self._unindexed_chars
+
+    def pause_index(self) -> None:
+        """Feed the index only when it would fall too far behind."""
+        self._index_paused = True
+
+    def resume_index(self) -> None:
+        self._index_paused = False
+        if not self.waiting:  # else the thread is awake, and we might have to wait
+            with suppress(JournalClosed):
+                self.call(lambda _writer: None)  # wakes it
+
+    def connections(self, held_s: float, now_s: float | None = None) -> Connections:
+        """Who reads, and whether somebody has been doing so for longer than `held_s`."""
+        now_s = time.monotonic() if now_s is None else now_s
         with self._readers_lock:
-            return 1 + self._lent + len(self._idle_readers)
+            lends = list(self._lends.values())
+            idle = len(self._idle_readers)
+        held = [
+            HeldReader(lend.who, round(now_s - lend.since_s, 1))
+            for lend in lends
+            if now_s - lend.since_s > held_s
+        ]
+        return Connections(
+            readers_max=self._readers_max,
+            open=idle + len(lends),
+            lent=len(lends),
+            waiting=self._waiting_readers,
+            held_too_long=tuple(sorted(held, key=lambda each: -each.for_s)),
+        )
 
     def submit(self, batch: Batch, *, durable: bool = False) -> Future[None]:
         """Store a batch soon. Blocks while too much waits: that is the back-pressure of ingest."""
@@ -107,7 +171,7 @@ class JournalService:
     @contextmanager
     def reader(self) -> Iterator[JournalReader]:
         """A reader for the time of the block; waits while all are lent."""
-        with self._reader_slots:
+        with self._slot():
             reader = self._lend()
             sound = True
             try:
@@ -117,6 +181,21 @@ class JournalService:
                 raise
             finally:
                 self._take_back(reader, sound=sound)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._reader_slots.acquire(blocking=False):
+            with self._readers_lock:
+                self._waiting_readers += 1
+            try:
+                self._reader_slots.acquire()
+            finally:
+                with self._readers_lock:
+                    self._waiting_readers -= 1
+        try:
+            yield
+        finally:
+            self._reader_slots.release()
 
     def close(self) -> None:
         """Store what waits, then close everything; a reader that is lent closes when it is back."""
@@ -135,19 +214,16 @@ class JournalService:
         with self._readers_lock:
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
-            self._lent += 1
-            if self._idle_readers:
-                return self._idle_readers.pop()
-        try:
-            return self._open_reader()
-        except BaseException:
-            with self._readers_lock:
-                self._lent -= 1
-            raise
+            reader = self._idle_readers.pop() if self._idle_readers else None
+        if reader is None:
+            reader = self._open_reader()
+        with self._readers_lock:
+            self._lends[id(reader)] = Lend(threading.current_thread().name, time.monotonic())
+        return reader
 
     def _take_back(self, reader: JournalReader, *, sound: bool) -> None:
         with self._readers_lock:
-            self._lent -= 1
+            self._lends.pop(id(reader), None)
             if sound and not self._closed:
                 self._idle_readers.append(reader)
                 return
@@ -172,6 +248,8 @@ class JournalService:
         """Feed the index when there is time, or when it would fall too far behind."""
         lag = self._writer.index_lag
         due = lag >= INDEX_EVERY_EVENTS or self._unindexed_chars >= INDEX_EVERY_CHARS
+        if self._index_paused and not due:
+            return False
         if not idle and not due:
             return lag > 0
         try:

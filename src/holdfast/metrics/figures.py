@@ -18,9 +18,16 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
+from holdfast.alerts.engine import AlertStatus
 from holdfast.governor.machine import MachineReading
 from holdfast.governor.protocol import Level
-from holdfast.status.model import HealthStatus, MemoryStatus, SourceStatus, Status
+from holdfast.status.model import (
+    HealthStatus,
+    MemoryStatus,
+    PressureReading,
+    SourceStatus,
+    Status,
+)
 
 Kind = Literal["gauge", "counter"]
 Number = int | float
@@ -35,7 +42,7 @@ RECORDING_STATES: Final = (
     "failed",
     "exported",
 )
-UNITS: Final = ("bytes", "seconds", "ratio")
+UNITS: Final = ("bytes_per_second", "bytes", "seconds", "ratio")
 
 
 class Point(NamedTuple):
@@ -57,8 +64,8 @@ class Figure(NamedTuple):
     @property
     def unit(self) -> str:
         """By the end of its name; "" for what counts things."""
-        last = self.name.removesuffix("_total").rpartition("_")[2]
-        return last if last in UNITS else ""
+        counted = self.name.removesuffix("_total")
+        return next((unit for unit in UNITS if counted.endswith(f"_{unit}")), "")
 
 
 class Reading(NamedTuple):
@@ -117,6 +124,25 @@ def _bytes_of_sources(status: Status) -> Iterator[Point]:
 
 def _one_of(labels: Iterable[str], current: str) -> list[tuple[str, Number]]:
     return [(label, int(label == current)) for label in labels]
+
+
+def _of_readings(read: Callable[[PressureReading], Number | None]) -> Read:
+    return _of_memory(lambda memory: [(each.name, read(each)) for each in memory.pressure.readings])
+
+
+def _thresholds(status: Status) -> Iterator[Point]:
+    for each in status.memory.pressure.readings if status.memory is not None else ():
+        yield Point((each.name, "moderate"), each.moderate_pct / 100)
+        yield Point((each.name, "high"), each.high_pct / 100)
+        yield Point((each.name, "critical"), each.critical_pct / 100)
+
+
+def _of_alerts(read: Callable[[AlertStatus], Number]) -> Read:
+    def points(status: Status) -> Iterator[Point]:
+        for each in status.alerts.rules if status.alerts is not None else ():
+            yield Point((each.name, each.severity), read(each))
+
+    return points
 
 
 def _states(status: Status) -> Iterator[Point]:
@@ -256,6 +282,97 @@ FIGURES: Final[tuple[Figure, ...]] = (
         ("level",),
     ),
     Figure(
+        "holdfast_memory_own_pressure_level",
+        "gauge",
+        "The same without the memory of the machine: by this one work is turned away.",
+        _memory(lambda m: Level[m.pressure.own_level.upper()].value),
+    ),
+    Figure(
+        "holdfast_memory_pressure_age_seconds",
+        "gauge",
+        "How long pressure has been at its level.",
+        _memory(lambda m: m.pressure.for_s),
+    ),
+    Figure(
+        "holdfast_memory_pressure_cause",
+        "gauge",
+        "1 for the reading that decides the level.",
+        _of_memory(lambda m: _one_of((r.name for r in m.pressure.readings), m.pressure.cause)),
+        ("reading",),
+    ),
+    Figure(
+        "holdfast_memory_reading_ratio",
+        "gauge",
+        "What a reading says: memory as a share of its limit, or time as a share of ten seconds.",
+        _of_readings(lambda r: None if r.pct is None else r.pct / 100),
+        ("reading",),
+    ),
+    Figure(
+        "holdfast_memory_reading_level",
+        "gauge",
+        "The level of that reading by itself, as a number.",
+        _of_readings(lambda r: Level[r.level.upper()].value),
+        ("reading",),
+    ),
+    Figure(
+        "holdfast_memory_reading_own",
+        "gauge",
+        "1 when that reading counts for `holdfast_memory_own_pressure_level`.",
+        _of_readings(lambda r: int(r.own)),
+        ("reading",),
+    ),
+    Figure(
+        "holdfast_memory_reading_age_seconds",
+        "gauge",
+        "How long it has been at its level.",
+        _of_readings(lambda r: r.for_s),
+        ("reading",),
+    ),
+    Figure(
+        "holdfast_memory_threshold_ratio",
+        "gauge",
+        "Where a level of a reading begins.",
+        _thresholds,
+        ("reading", "level"),
+    ),
+    Figure(
+        "holdfast_memory_step_held",
+        "gauge",
+        "1 for each step against pressure that holds now.",
+        _of_memory(lambda m: [(step, 1) for step in m.pressure.holding]),
+        ("step",),
+    ),
+    Figure(
+        "holdfast_memory_jobs_paused",
+        "gauge",
+        "Background jobs that wait for better times.",
+        _memory(lambda m: len(m.pressure.paused)),
+    ),
+    Figure(
+        "holdfast_admission_closed",
+        "gauge",
+        "1 while costly requests are throttled, and while all new work is refused.",
+        _of_memory(
+            lambda m: [
+                ("throttled", int(m.pressure.requests.throttling)),
+                ("refused", int(m.pressure.requests.refusing)),
+            ]
+        ),
+        ("outcome",),
+    ),
+    Figure(
+        "holdfast_requests_put_off_total",
+        "counter",
+        "Requests that were answered with 429 (`throttled`) and with 503 (`refused`).",
+        _of_memory(
+            lambda m: [
+                ("throttled", m.pressure.requests.throttled),
+                ("refused", m.pressure.requests.refused),
+            ]
+        ),
+        ("outcome",),
+    ),
+    Figure(
         "holdfast_component_bytes",
         "gauge",
         "What a part of the program takes, by its own account.",
@@ -289,6 +406,19 @@ FIGURES: Final[tuple[Figure, ...]] = (
         "The most it took since the start.",
         _of_memory(lambda m: [(c.name, c.high_water_bytes) for c in m.components]),
         ("component",),
+    ),
+    Figure(
+        "holdfast_component_growth_bytes_per_second",
+        "gauge",
+        "What it grew by in the last half minute; below zero when it shrank.",
+        _of_memory(lambda m: [(c.name, c.rate_bytes_s) for c in m.components]),
+        ("component",),
+    ),
+    Figure(
+        "holdfast_components_near_limit",
+        "gauge",
+        "Components at 90 % of their own limit or more.",
+        _memory(lambda m: len(m.near_limit)),
     ),
     # Processes.
     Figure(
@@ -440,6 +570,12 @@ FIGURES: Final[tuple[Figure, ...]] = (
         "gauge",
         "What they may take.",
         _memory(lambda m: m.snapshots.budget_bytes),
+    ),
+    Figure(
+        "holdfast_snapshots_allowed_bytes",
+        "gauge",
+        "What they may take now: less than the budget while memory is scarce.",
+        _memory(lambda m: m.snapshots.allowed_bytes),
     ),
     Figure(
         "holdfast_snapshots_peak_bytes",
@@ -705,13 +841,66 @@ FIGURES: Final[tuple[Figure, ...]] = (
         ],
         ("part",),
     ),
+    # Alerts.
+    Figure(
+        "holdfast_alert_firing",
+        "gauge",
+        "1 while a rule of holdfast's own alerts fires.",
+        _of_alerts(lambda a: int(a.state == "firing")),
+        ("alert", "severity"),
+    ),
+    Figure(
+        "holdfast_alert_age_seconds",
+        "gauge",
+        "How long it has been in its state; 0 when quiet.",
+        _of_alerts(lambda a: a.for_s),
+        ("alert", "severity"),
+    ),
+    Figure(
+        "holdfast_alert_silenced_seconds",
+        "gauge",
+        "How much longer nobody is told of it.",
+        _of_alerts(lambda a: a.silenced_s),
+        ("alert", "severity"),
+    ),
+    Figure(
+        "holdfast_alert_told_total",
+        "counter",
+        "How often somebody was told of it since the start.",
+        _of_alerts(lambda a: a.told),
+        ("alert", "severity"),
+    ),
+    Figure(
+        "holdfast_restart_recommended",
+        "gauge",
+        "How many rules that fire recommend a restart.",
+        _one(lambda s: 0 if s.alerts is None else len(s.alerts.restart_recommended)),
+    ),
     # Health: of these a sound daemon has few, however long it runs.
     Figure(
         "holdfast_tasks",
         "gauge",
-        "Tasks of the event loop.",
-        _health(lambda h: h.tasks),
+        "The daemon's own tasks that run.",
+        _memory(lambda m: m.tasks.active),
         kept=True,
+    ),
+    Figure(
+        "holdfast_tasks_spawned_total",
+        "counter",
+        "Tasks that were begun.",
+        _memory(lambda m: m.tasks.spawned),
+    ),
+    Figure(
+        "holdfast_tasks_completed_total",
+        "counter",
+        "Tasks that ended, also with an error.",
+        _memory(lambda m: m.tasks.completed),
+    ),
+    Figure(
+        "holdfast_tasks_failed_total",
+        "counter",
+        "Tasks that ended with an error.",
+        _memory(lambda m: m.tasks.failed),
     ),
     Figure(
         "holdfast_timers",
@@ -726,16 +915,35 @@ FIGURES: Final[tuple[Figure, ...]] = (
         _health(lambda h: h.http_connections),
     ),
     Figure(
-        "holdfast_journal_connections",
+        "holdfast_journal_readers",
         "gauge",
-        "Connections to the database.",
-        _health(lambda h: h.journal_connections),
+        "Connections that read the journal; beside them there is the one that writes.",
+        _memory(lambda m: m.connections.open),
     ),
     Figure(
-        "holdfast_journal_lent_readers",
+        "holdfast_journal_readers_limit",
         "gauge",
-        "Of these, readers at work.",
-        _health(lambda h: h.lent_readers),
+        "How many there may be, `journal.readers`.",
+        _memory(lambda m: m.connections.readers_max),
+    ),
+    Figure(
+        "holdfast_journal_readers_lent",
+        "gauge",
+        "How many are at work.",
+        _memory(lambda m: m.connections.lent),
+        kept=True,
+    ),
+    Figure(
+        "holdfast_journal_readers_waited_for",
+        "gauge",
+        "How many readers wait for one.",
+        _memory(lambda m: m.connections.waiting),
+    ),
+    Figure(
+        "holdfast_journal_readers_held_too_long",
+        "gauge",
+        "How many have been lent for longer than `resources.reader_held_secs`.",
+        _memory(lambda m: len(m.connections.held_too_long)),
     ),
     Figure(
         "holdfast_waiting_logs",

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
+from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
-from holdfast.governor.governor import Governor
-from holdfast.governor.protocol import Level
+from holdfast.governor.admission import Admission
+from holdfast.governor.gate import BackgroundGate
+from holdfast.governor.governor import Governor, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
-from holdfast.journal.service import JournalService
+from holdfast.journal.service import Connections, JournalService
 from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
@@ -33,6 +35,8 @@ from holdfast.status.model import (
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PressureReading,
+    PressureStatus,
     PrivacyStatus,
     ProcessStatus,
     RootStatus,
@@ -43,6 +47,7 @@ from holdfast.status.model import (
 )
 
 NEWEST_SESSIONS: Final = 100
+ACTIONS_SHOWN: Final = 32
 NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 NO_RECORDINGS: Final = RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, [])
 
@@ -61,22 +66,27 @@ class Running(Protocol):
     paths: Paths
     run_file: RunFile
     governor: Governor
+    gate: BackgroundGate
+    admission: Admission
     store: SessionStore
     journal: JournalService
     tail: Tail
     recorder: Recorder
+    alerts: AlertDesk
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
     @property
     def telemetry_problem(self) -> str: ...
 
     def residency(self, session: str) -> int | None: ...
+    def connections(self) -> Connections: ...
 
     def health(self) -> HealthStatus: ...
 
 
 class Live(NamedTuple):
     tail: TailStatus
+    alerts: AlertsStatus
     memory: MemoryStatus
     health: HealthStatus
 
@@ -90,7 +100,8 @@ class StatusBuilder:
     def now(self) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        return Live(daemon.tail.status(), self._memory(daemon.store.status()), daemon.health())
+        memory = self._memory(daemon.store.status())
+        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -112,6 +123,7 @@ class StatusBuilder:
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
         problems += filter(None, [daemon.telemetry_problem])
+        problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
@@ -123,6 +135,7 @@ class StatusBuilder:
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
             recordings=recordings,
+            alerts=live.alerts,
             privacy=privacy,
             problems=problems,
         )
@@ -145,7 +158,8 @@ class StatusBuilder:
         snapshot = self._daemon.governor.snapshot()
         tree = snapshot.tree
         return MemoryStatus(
-            level=Level(snapshot.level).label,
+            level=snapshot.level.label,
+            pressure=self._pressure(snapshot),
             budget_bytes=snapshot.budget_bytes,
             over_budget=snapshot.footprint_bytes > snapshot.budget_bytes,
             process=ProcessStatus(
@@ -165,6 +179,36 @@ class StatusBuilder:
             components=snapshot.components,
             baseline_bytes=snapshot.baseline_bytes,
             unaccounted_bytes=snapshot.unaccounted_bytes,
+            near_limit=tuple(self._daemon.governor.tracker.check_thresholds()),
+            tasks=snapshot.tasks,
+            connections=self._daemon.connections(),
+        )
+
+    def _pressure(self, snapshot: Snapshot) -> PressureStatus:
+        daemon, last = self._daemon, snapshot.last
+        readings = last.judgement.readings if last is not None else ()
+        return PressureStatus(
+            level=snapshot.level.label,
+            own_level=snapshot.own.label,
+            for_s=round(snapshot.level_for_s, 1),
+            cause=last.judgement.cause if last is not None else "",
+            readings=tuple(
+                PressureReading(
+                    name=each.name,
+                    pct=None if each.pct is None else round(each.pct, 1),
+                    level=each.level.label,
+                    own=each.own,
+                    moderate_pct=each.moderate_pct,
+                    high_pct=each.high_pct,
+                    critical_pct=each.critical_pct,
+                    for_s=round(each.for_s, 1),
+                )
+                for each in readings
+            ),
+            holding=snapshot.held,
+            actions=snapshot.records[:ACTIONS_SHOWN],
+            paused=() if daemon.gate.is_open else daemon.gate.jobs,
+            requests=daemon.admission.status(),
         )
 
 
@@ -204,6 +248,7 @@ def offline_status(
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
+        alerts=None,
         privacy=privacy_status(privacy, reader),
         problems=[],
     )

@@ -10,11 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.governor.governor import ComponentMemory
+from holdfast.alerts.desk import AlertsStatus
+from holdfast.governor.admission import Requests
+from holdfast.governor.ladder import StepRecord
 from holdfast.governor.machine import MachineReading
 from holdfast.governor.readings import ProcessMemory
+from holdfast.governor.tracker import ComponentMemory, OverLimit, TaskCounts
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
+from holdfast.journal.service import Connections
 from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import StoreStatus
 from holdfast.status.expiry import ExpiryStatus
@@ -60,8 +64,36 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     children: tuple[ProcessMemory, ...]
 
 
+class PressureReading(msgspec.Struct, frozen=True):
+    """One reading, where its levels begin, and what it says by itself."""
+
+    name: str  # "budget", "cgroup", "stall_some", "stall_full", "system"
+    pct: float | None  # null where the platform does not tell it, or nothing limits us
+    level: str
+    own: bool  # whether it counts for `own_level`
+    moderate_pct: float
+    high_pct: float
+    critical_pct: float
+    for_s: float  # how long it has been at this level
+
+
+class PressureStatus(msgspec.Struct, frozen=True):
+    """How near an end we are, why, and what is done about it."""
+
+    level: str  # "normal", "moderate", "high", "critical"
+    own_level: str  # without the memory of the machine: whether work is turned away
+    for_s: float
+    cause: str  # the reading that decides the level
+    readings: tuple[PressureReading, ...]
+    holding: tuple[str, ...]  # steps of the ladder that hold now, in order
+    actions: tuple[StepRecord, ...]  # what was done last, newest first
+    paused: tuple[str, ...]  # background jobs that wait for better times
+    requests: Requests
+
+
 class MemoryStatus(msgspec.Struct, frozen=True):
     level: str  # "normal", "moderate", "high", "critical"
+    pressure: PressureStatus
     budget_bytes: int
     over_budget: bool
     process: ProcessStatus
@@ -70,6 +102,9 @@ class MemoryStatus(msgspec.Struct, frozen=True):
     components: tuple[ComponentMemory, ...]
     baseline_bytes: int  # the program itself, before it held anything
     unaccounted_bytes: int  # the process minus baseline minus components
+    near_limit: tuple[OverLimit, ...]  # components that are near their own limit
+    tasks: TaskCounts
+    connections: Connections
 
 
 class RootStatus(msgspec.Struct, frozen=True):
@@ -138,11 +173,8 @@ class PrivacyStatus(msgspec.Struct, frozen=True):
 class HealthStatus(msgspec.Struct, frozen=True):
     """What a healthy daemon has few of, however long it runs (S12)."""
 
-    tasks: int  # of the event loop
     timers: int  # duties that come back by the clock
     http_connections: int
-    journal_connections: int  # to the database: the writer's, and readers' that are open
-    lent_readers: int  # of these, the ones at work
     waiting_logs: int  # seen to have changed, not read yet
     followed_logs: int  # written to lately, so looked at often
     pending_captures: int  # commands from outside that wait for the recorder
@@ -161,6 +193,7 @@ class Status(msgspec.Struct, frozen=True):
     journal: JournalStatus
     importing: ImportStatus
     recordings: RecordingsStatus
+    alerts: AlertsStatus | None  # null when no daemon runs
     privacy: PrivacyStatus
     problems: list[str]
 

@@ -35,7 +35,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 EXPORT_TIMEOUT_S: Final = 5.0
-_UNITS: Final = {"bytes": "By", "seconds": "s", "ratio": "1"}
+_UNITS: Final = {"bytes_per_second": "By/s", "bytes": "By", "seconds": "s", "ratio": "1"}
 _SEVERITIES: Final = {
     "debug": SeverityNumber.DEBUG,
     "info": SeverityNumber.INFO,
