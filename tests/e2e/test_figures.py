@@ -132,6 +132,29 @@ def test_the_command_prints_the_same_figures(home: Home) -> None:
     assert home.run("metrics").code == 6
 
 
+def test_of_what_should_be_few_there_are_few_after_many_requests(home: Home) -> None:
+    home.write_log("one", *talk(5))
+
+    def counts(daemon: RunningDaemon) -> dict[str, int]:
+        status = daemon.status()
+        return {**status["health"], **status["memory"]["tasks"]}
+
+    with home.daemon() as daemon:
+        daemon.wait_for("one", 5)
+        before = counts(daemon)
+        assert before["timers"] >= 2
+        for _ in range(100):
+            home.client.get("/v1/figures")
+            home.client.get("/v1/search", words="word")
+        until(lambda: counts(daemon)["http_connections"] == 1, "closed connections are gone")
+        after = counts(daemon)
+        assert after["timers"] == before["timers"]
+        assert after["active"] == before["active"]
+        assert (after["pending_captures"], after["waiting_logs"]) == (0, 0)
+        assert after["log_records"] >= before["log_records"] >= 1
+        assert after["log_records_dropped"] == 0
+
+
 def test_the_history_goes_on_after_a_restart(home: Home) -> None:
     name = "holdfast_memory_tree_bytes"
 
