@@ -1,8 +1,9 @@
 """The composition root: what starts, in what order, and the orderly way down.
 
-Up: folders, lock, logs, how the last run ended, journal, memory, recordings, tail, server. Down:
-the server takes no more, the tail finishes its batches and ends its children, recordings are
-written to their ends, the journal stores what waits, the last status is written, the lock goes.
+Up: folders, lock, logs, how the last run ended, journal, memory, recordings, server, tail, who
+sends figures. Down: that one sends what came last, the server takes no more, the tail finishes its
+batches and ends its children, recordings are written to their ends, the journal stores what waits,
+the last status is written, the lock goes.
 Each step down has its own share of the deadline; one that hangs is named in the log and in the run
 file and does not keep the next from running.
 """
@@ -83,6 +84,7 @@ INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 AUDIT_WAITING_MAX: Final = 256
 AUDIT_RECORD_BYTES: Final = 400  # of one that waits
+TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
 EXPIRY_FIRST_S: Final = 5.0
 
@@ -657,7 +659,8 @@ class Daemon:
     async def _close_telemetry(self) -> None:
         """Before the server, of which it asks the last figures."""
         if self._supervisor is not None:
-            await self._supervisor.close()
+            deadline_s = self.settings.daemon.stop_deadline_ms / 1000
+            await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
 
     async def _end_background(self) -> None:
         if self._background:

@@ -233,6 +233,7 @@ def test_the_exporter_comes_back_when_it_is_killed_and_goes_when_the_daemon_is(h
         until(lambda: set(processes.children(daemon.pid)) - {first}, "another one")
         sent = len(collector.exports)
         until(lambda: len(collector.exports) > sent, "it sends")
+        until(lambda: not daemon.status()["problems"], "and all is well")
         (second,) = processes.children(daemon.pid)
         daemon.process.send_signal(signal.SIGKILL)
         until(lambda: not processes.is_alive(second), "it ends with its daemon")
@@ -241,10 +242,25 @@ def test_the_exporter_comes_back_when_it_is_killed_and_goes_when_the_daemon_is(h
 def test_a_collector_that_is_not_there_is_a_problem_that_the_status_names(home: Home) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     with home.daemon({ENDPOINT: nobody, INTERVAL: "1"}) as daemon:
-        until(
-            lambda: any("telemetry.otlp_endpoint" in each for each in daemon.status()["problems"]),
-            "a problem",
-        )
+        problems = until(lambda: daemon.status()["problems"], "a problem")
+        assert "telemetry.otlp_endpoint" in problems[0]
+        assert "Connection refused" in problems[0]
+        assert " at 0x" not in problems[0]
         home.write_log("one", *talk(2))
         daemon.wait_for("one", 2)
         assert daemon.terminate() == 0
+
+
+def test_a_collector_that_hangs_does_not_hold_up_the_stop(home: Home) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with home.daemon({ENDPOINT: endpoint, INTERVAL: "1"}) as daemon:
+            asking, _address = silent.accept()  # it sends, and nobody answers
+            with asking:
+                children = processes.children(daemon.pid)
+                assert daemon.terminate() == 0
+            assert not [pid for pid in children if processes.is_alive(pid)]
+        last = operational(home)[-1]
+        assert (last["event"], last["late"]) == ("daemon.stopped", [])

@@ -31,6 +31,7 @@ from tests.support.waiting import until
 
 UNITS: Final = {"bytes_per_second": "By/s", "bytes": "By", "seconds": "s", "ratio": "1", "": "1"}
 FROZEN: Final = full_status()
+GRACE_S: Final = 10.0
 
 
 def served(home: Home) -> Served:
@@ -79,7 +80,7 @@ def export(home: Home, collector: Collector, arrived: Callable[[], object], **ch
             stream = await asyncio.to_thread(lambda: list(home.client.stream("GET", "/metrics")))
             return said, b"".join(stream).decode()
         finally:
-            await supervisor.close()
+            await supervisor.close(GRACE_S)
             await listener.close()
 
     return asyncio.run(run())

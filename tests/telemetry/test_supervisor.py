@@ -25,6 +25,7 @@ from tests.support import processes
 from tests.support.waiting import until
 
 JOB = Job("http://127.0.0.1:1", True, True, 60.0, "/log", "/position", "")
+GRACE_S = 3.0
 # Lives until its input ends; says so in a file when it was ended in order.
 PATIENT = """
 import sys
@@ -67,7 +68,7 @@ async def running(folder: Path, program: str, **how: Any) -> AsyncIterator[Scene
     try:
         yield scene
     finally:
-        await scene.supervisor.close()
+        await scene.supervisor.close(GRACE_S)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -86,6 +87,40 @@ def test_it_is_ended_by_its_input_and_may_finish(tmp_path: Path) -> None:
         assert not processes.is_alive(pid)
         assert scene.mark.read_text() == "in order"
         assert "telemetry.ended" not in scene.events()
+
+    run(test)
+
+
+def test_a_complaint_is_logged_once_and_the_newest_is_the_problem(tmp_path: Path) -> None:
+    program = PATIENT.replace(
+        "sys.stdin.read()",
+        'print(\'{"problem":"no name"}\', flush=True)\nsys.stdin.read()',
+    )
+
+    async def test() -> None:
+        async with running(tmp_path, program) as scene:
+            await scene.until(lambda: "no name" in scene.supervisor.problem, "the newest")
+            assert scene.events() == ["telemetry.failing"]
+
+    run(test)
+
+
+def test_one_that_came_back_and_is_well_leaves_no_problem(tmp_path: Path) -> None:
+    first_time = """
+import os, sys
+if not os.path.exists(sys.argv[1]):
+    open(sys.argv[1], "w").close()
+    sys.exit(5)
+sys.stdin.readline()
+print('{"problem":""}', flush=True)
+sys.stdin.read()
+"""
+
+    async def test() -> None:
+        async with running(tmp_path, first_time, pause=lambda _failures: 0.0) as scene:
+            await scene.until(lambda: "telemetry.resumed" in scene.events(), "it is well")
+            assert scene.supervisor.problem == ""
+            assert scene.events() == ["telemetry.ended", "telemetry.resumed"]
 
     run(test)
 
@@ -166,7 +201,7 @@ def test_a_program_that_cannot_be_started_is_told(tmp_path: Path) -> None:
         supervisor.start()
         await asyncio.to_thread(until, lambda: supervisor.problem, "a problem")
         assert "No such file" in supervisor.problem
-        await supervisor.close()  # at once, though the pause is long
+        await supervisor.close(GRACE_S)  # at once, though the pause is long
 
     run(test)
 

@@ -45,7 +45,7 @@ class Exporter:
             Path(job.log_path), Path(job.position_path), since=job.logs_since
         )
         self._collector: Collector | None = None
-        self._problem = ""
+        self._problem: str | None = None  # nothing was tried yet
 
     def run(self) -> None:
         while True:

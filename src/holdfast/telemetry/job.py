@@ -22,6 +22,6 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """Told when it changes. Empty: all is well."""
+    """Told after the first round, and when it changes. Empty: all is well."""
 
     problem: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -42,6 +43,7 @@ _SEVERITIES: Final = {
     "warning": SeverityNumber.WARN,
     "error": SeverityNumber.ERROR,
 }
+_CHANGING: Final = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>:? ?|, retrying in [\d.]+s\.?")
 Scalar = str | int | float | bool
 
 
@@ -64,7 +66,8 @@ class Collector:
         self._logs: Final = OTLPLogExporter(
             f"{base}/v1/logs", timeout=EXPORT_TIMEOUT_S, compression=Compression.Gzip
         )
-        self._said: Final = _LastSaid()
+        self._said: Final = _FirstSaid()
+        self._reasons: Final[dict[str, str]] = {}
         exporters = logging.getLogger("opentelemetry")
         exporters.addHandler(self._said)
         exporters.propagate = False
@@ -75,30 +78,34 @@ class Collector:
         metrics = [_metric(each, at, since) for each in figures["figures"]]
         scope = ScopeMetrics(self._scope, metrics, "")
         data = MetricsData([ResourceMetrics(self._resource, [scope], "")])
-        if self._metrics.export(data) is MetricExportResult.SUCCESS:
-            return ""
-        return self._said.take()
+        arrived = self._metrics.export(data) is MetricExportResult.SUCCESS
+        return self._reason("metrics", arrived=arrived)
 
     def send_records(self, records: Iterable[Mapping[str, Any]]) -> str:
         batch = [ReadableLogRecord(_record(each), self._resource, self._scope) for each in records]
-        if self._logs.export(batch) is LogRecordExportResult.SUCCESS:
-            return ""
-        return self._said.take()
+        arrived = self._logs.export(batch) is LogRecordExportResult.SUCCESS
+        return self._reason("logs", arrived=arrived)
+
+    def _reason(self, signal: str, *, arrived: bool) -> str:
+        """What an exporter has said once it does not say again: then it is what it was."""
+        said = self._said.take()
+        self._reasons[signal] = "" if arrived else said or self._reasons.get(signal) or "refused"
+        return self._reasons[signal]
 
 
-class _LastSaid(logging.Handler):
-    """Exporters answer yes or no; why stands in what they log."""
+class _FirstSaid(logging.Handler):
+    """Exporters answer yes or no. Why stands in the first that they log, without what changes."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._text = record.getMessage()
+        self._text = self._text or _CHANGING.sub("", record.getMessage())
 
     def take(self) -> str:
         text, self._text = self._text, ""
-        return text or "it was refused"
+        return text
 
 
 def _metric(entry: Mapping[str, Any], at: int, since: int) -> Metric:

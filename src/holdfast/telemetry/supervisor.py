@@ -22,7 +22,6 @@ from holdfast.observe import EventLog
 from holdfast.telemetry.job import MEMORY_BYTES_MAX, Job, Said
 
 COMMAND: Final = (sys.executable, "-I", "-m", "holdfast.telemetry.child")
-END_TIMEOUT_S: Final = 3.0
 FIRST_PAUSE_S: Final = 1.0
 PAUSE_MAX_S: Final = 300.0
 RELIEF_PAUSE_S: Final = 60.0  # after it was ended for its memory
@@ -59,6 +58,7 @@ class Supervisor:
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_shed = False
+        self._is_well = True
         self.problem = ""  # what a person should know
         self.starts = 0
 
@@ -69,16 +69,18 @@ class Supervisor:
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def close(self) -> None:
-        """Let it send what there is, within its time; then it is gone."""
+    async def close(self, grace_s: float) -> None:
+        """Let it send what there is, within that time; then it is gone."""
         self._ending.set()
         process = self._process
         if process is not None and process.stdin is not None:
             process.stdin.close()
         if self._task is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._task), END_TIMEOUT_S)
-            self._kill()
+            try:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(self._task), grace_s)
+            finally:
+                self._kill()
             await self._task
 
     # As a component.
@@ -115,6 +117,7 @@ class Supervisor:
             why = "memory was short" if self._was_shed else f"it ended with {code}: {said}"
             self._was_shed = False
             self.problem = f"figures and log are not sent to telemetry.otlp_endpoint: {why}"
+            self._is_well = False
             self._log.warning("telemetry.ended", why=why, again_in_s=delay_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), delay_s)
@@ -154,12 +157,12 @@ class Supervisor:
     def _hear(self, line: bytes) -> None:
         with suppress(msgspec.DecodeError):
             problem = msgspec.json.decode(line, type=Said).problem
-            if problem:
+            was_well, self._is_well = self._is_well, not problem
+            if was_well and problem:  # once: who tries again all day would fill the log
                 self._log.warning("telemetry.failing", problem=problem)
-                self.problem = f"telemetry.otlp_endpoint does not take what is sent: {problem}"
-            else:
+            elif not was_well and not problem:
                 self._log.info("telemetry.resumed")
-                self.problem = ""
+            self.problem = f"telemetry.otlp_endpoint: nothing arrives: {problem}" if problem else ""
 
     def _kill(self) -> None:
         if self._process is not None:
