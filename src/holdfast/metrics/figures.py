@@ -489,7 +489,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
         "holdfast_machine_memory_bytes",
         "gauge",
         "Memory of the machine.",
-        _machine(lambda m: m.physical_bytes if m.system is None else m.system.total_bytes),
+        _machine(lambda m: None if m.system is None else m.system.total_bytes),
     ),
     Figure(
         "holdfast_machine_memory_available_bytes",
