@@ -21,6 +21,7 @@ from bench import (
     first_import,
     giants,
     idle,
+    library,
     recording,
     resident,
     search,
@@ -49,6 +50,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "giants": giants,
     "sources": sources,
     "database": database,
+    "library": library,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from typing import cast
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -190,6 +191,72 @@ def test_of_each_thing_the_newest_version_is_told_where_the_first_one_stood() ->
     library = Library(lambda: nullcontext(journal.reader()))
     assert [event.text for event in library.conversation("s")] == ["a3", "b2", "c"]
     assert told(library.export("s", "jsonl", EVERYTHING)) == content
+
+
+class CountedReadings:
+    """A journal's readers, and how often one was asked for lines."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+        self.readings = 0
+
+    def __call__(self) -> AbstractContextManager[JournalReader]:
+        reader = self._journal.reader()
+        read = reader.read
+
+        def counted(*where: Any, **how: Any) -> Generator[bytes, None, None]:
+            self.readings += 1
+            return read(*where, **how)
+
+        return nullcontext(
+            cast(
+                "JournalReader",
+                SimpleNamespace(
+                    read=counted, session=reader.session, lineage=reader.lineage, find=reader.find
+                ),
+            )
+        )
+
+
+def rewritten_later(journal: MemoryJournal, count: int, *, words: str = "") -> None:
+    """A session all of whose messages are changed after the last of them."""
+    for first in range(0, 2 * count, 100):
+        content = b"".join(
+            encode(
+                msgspec.structs.replace(
+                    said("s", seq, f"{seq}{words}", Kind.USER, moment(seq)),
+                    supersedes=seq - count if seq >= count else None,
+                )
+            )
+            + b"\n"
+            for seq in range(first, first + 100)
+        )
+        facts = Facts(id="s", agent="gemini", agent_session_id="x")
+        batch = Batch(facts=facts, first_seq=first, lines=content, line_count=100)
+        journal.writer().write([batch])
+
+
+def test_what_changed_later_costs_no_look_for_each_thing() -> None:
+    journal = MemoryJournal()
+    rewritten_later(journal, 1_000)
+    readers = CountedReadings(journal)
+    library = Library(readers)
+    texts = [event.text for event in library.conversation("s")]
+    assert texts == [str(seq) for seq in range(1_000, 2_000)]
+    once = readers.readings
+    assert once < 100
+    told(library.export("s", "markdown", EVERYTHING))
+    assert readers.readings - once < 2 * once, "which versions are the last is found out once"
+
+
+def test_later_versions_that_are_too_much_to_hold_are_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("holdfast.library.READ_AHEAD_BYTES", 5_000)
+    journal = MemoryJournal()
+    rewritten_later(journal, 300, words=" kelp" * 100)
+    texts = [event.text for event in Library(CountedReadings(journal)).conversation("s")]
+    assert texts == [f"{seq}{' kelp' * 100}" for seq in range(300, 600)]
 
 
 def test_last_words_of_a_fork_are_its_own_and_lines_are_cut_at_newlines_only() -> None:

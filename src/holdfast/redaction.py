@@ -15,14 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
-from holdfast.journal.model import Blob, SessionFilter, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.model import LIVE_STATES, Blob, SessionFilter, SessionRow
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.journal.service import JournalService
 from holdfast.library import resolve
 from holdfast.privacy import Door
@@ -176,10 +175,10 @@ class Redactor:
         self._door.take_found()
 
     def _purge(self, scrub: Scrubber, *, everything: bool) -> None:
-        with self._journal.reader() as reader:
-            known = {blob.digest for blob in reader.blobs()} if everything else set()
-            candidates = (known | set(scrub.replaced)) - scrub.kept
-            stale = sorted(candidates - _referred(reader, candidates)) if candidates else []
+        questions, readers = self._journal.questions, self._journal.reader
+        known = {blob.digest for blob in questions.blobs()} if everything else set()
+        candidates = (known | set(scrub.replaced)) - scrub.kept
+        stale = sorted(candidates - _referred(readers, candidates)) if candidates else []
         self._journal.call(lambda writer: writer.forget_blobs(stale)).result()
         for digest in stale:
             self._store.remove(digest)
@@ -230,9 +229,9 @@ class Scrubber:
         return clean
 
     def packed(self, content: bytes) -> bytes:
+        """It repeats what is told of the session, so what goes here is not counted again."""
         if not content:
             return content
-        """It repeats what is told of the session, so what goes here is not counted again."""
         try:
             unpacked = msgspec.msgpack.decode(content)
             clean = self._unpacked(unpacked)
@@ -268,6 +267,13 @@ class Scrubber:
             self.lines(bytes(record.detail) + b"\n")
         for unknown in reader.unknown_types():
             self.text(unknown.type)
+        for command in reader.commands():
+            self.text(command.text)
+            self.text(command.outcome)
+        for recording in reader.recordings():
+            self.text(recording.problem)
+            if recording.state not in LIVE_STATES:
+                self.text(recording.path)
         self.found()
 
     def _line(self, line: bytes) -> bytes:
@@ -309,6 +315,8 @@ class Scrubber:
     def _unpacked(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._door.clean_text(value)
+        if isinstance(value, bytes):  # what stands at the end of a recording: a part is no use
+            return b"" if self._door.suspects(value) else value
         if isinstance(value, list):
             return [self._unpacked(item) for item in value]
         if isinstance(value, dict):
@@ -342,11 +350,14 @@ def _overlapping(chunks: Iterable[bytes]) -> Iterator[bytes]:
         before = chunk[-4_096:]
 
 
-def _referred(reader: JournalReader, digests: set[str]) -> set[str]:
-    """Which of these payloads any event still refers to."""
+def _referred(readers: ReaderScope, digests: set[str]) -> set[str]:
+    """Which of these payloads any event still refers to. A reader is held for one session."""
     found: set[str] = set()
-    every = reader.session_numbers(SessionFilter())
-    for row in chain.from_iterable(reader.sessions_at([number]) for number in every):
-        for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
-            found.update(map(bytes.decode, _DIGEST.findall(lines)))
+    with readers() as reader:
+        every = list(reader.session_numbers(SessionFilter()))
+    for number in every:
+        with readers() as reader:
+            for row in reader.sessions_at([number]):
+                for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
+                    found.update(map(bytes.decode, _DIGEST.findall(lines)))
     return found & digests

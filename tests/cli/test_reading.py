@@ -158,6 +158,17 @@ def test_a_search_without_hits_says_what_to_do_and_is_no_failure(kept: Home) -> 
     assert kept.ok("search", "unfindable", "--json").json == []
 
 
+@pytest.mark.parametrize("form", ["markdown", "html", "jsonl"])
+def test_an_export_of_which_nothing_is_left_says_so_and_is_no_failure(
+    kept: Home, form: str
+) -> None:
+    far = kept.ok("export", "beta", "-f", form, "--since", "2999-01-01")
+    assert "Nothing of" in far.err
+    assert (far.out == b"") is (form == "jsonl"), "a document has its head all the same"
+    assert "Nothing of" in kept.ok("export", "beta", "--kind", "tool.call", "-o", "none.md").err
+    assert kept.ok("export", "beta", "-f", form, "--since", "2001-01-01").err == ""
+
+
 def test_an_export_goes_to_stdout_or_into_a_folder(kept: Home) -> None:
     told = kept.ok("export", "beta").out
     assert kept.ok("export", "beta", "-o", "-").out == told

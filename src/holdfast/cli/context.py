@@ -13,8 +13,9 @@ from holdfast.paths import Paths
 if TYPE_CHECKING:
     from holdfast.client import Client
     from holdfast.journal.model import SessionFilter
+    from holdfast.journal.protocol import ReaderScope
     from holdfast.journal.reader import SqliteReader
-    from holdfast.library import Library, ReaderScope, Redact
+    from holdfast.library import Library, Redact
     from holdfast.settings import Loaded, Settings
     from holdfast.sources.base import Source
 

@@ -226,6 +226,7 @@ class _Job:
         entry = self._library.session(name)
         if target == STDOUT:
             put_bytes(self._pieces(entry))
+            self._say_what_is_empty(entry)
             return Exit.OK
         if target.endswith("/") or os.path.isdir(os.path.expanduser(target)):
             target = os.path.join(target, self._name(entry))
@@ -238,7 +239,18 @@ class _Job:
             put_json({"written": [done], "index": None, "problems": []})
         else:
             say(f"Wrote {target} ({size(written)}).")
+        self._say_what_is_empty(entry)
         return Exit.OK
+
+    def _say_what_is_empty(self, entry: SessionEntry) -> None:
+        """No failure: what was asked for is there, and it is nothing."""
+        view = self._view
+        narrowed = view.since or view.until or view.kinds
+        if narrowed and not self._library.shows_any(entry.id, view):
+            say(
+                f"Nothing of {entry.id} ({entry.started_at} to {entry.updated_at}) is left by "
+                "--since, --until, --kind and the like: the export has no events."
+            )
 
     def many(
         self,

@@ -190,15 +190,15 @@ class SqliteReader:
 
     def marks(self) -> Iterator[Mark]:
         """In pages, so that no transaction is open while somebody looks at the files."""
-        after = 0
-        while True:
-            with plain_errors(self.path):
-                rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
-            for row in rows:
-                yield Mark(*row[1:])
-            if len(rows) < MARKS_PAGE_ROWS:
-                return
-            after = rows[-1][0]
+        page, after = self.mark_page(0)
+        while page:
+            yield from page
+            page, after = self.mark_page(after)
+
+    def mark_page(self, after: int) -> tuple[list[Mark], int]:
+        with plain_errors(self.path):
+            rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
+        return [Mark(*row[1:]) for row in rows], rows[-1][0] if rows else after
 
     def ledger(self, agent: str = "") -> FilesLedger:
         with plain_errors(self.path):
@@ -278,6 +278,11 @@ class SqliteReader:
             else:
                 rows = self._select(self._q.list_recordings, -1 if limit is None else limit)
         return [_recording(row) for row in rows]
+
+    def exports(self, path: str) -> list[Recording]:
+        """Those that were written once, into this file; newest first."""
+        with plain_errors(self.path):
+            return [_recording(row) for row in self._select(self._q.list_exports, path)]
 
     def live_recordings(self) -> list[Recording]:
         """Those that something is still to be written to, oldest first."""

@@ -19,7 +19,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
@@ -29,7 +28,7 @@ from holdfast.clock import instant
 from holdfast.errors import HoldfastError
 from holdfast.events import Event, Kind, decode_lines
 from holdfast.journal.model import Recording, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.recording import frontmatter
 from holdfast.recording.markdown import (
     MarkdownWriter,
@@ -52,7 +51,6 @@ EMPTIED: Final = (
 )
 NOTE_KIND: Final = "holdfast.note"
 
-ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Save = Callable[[Recording], None]
 
 

@@ -13,7 +13,7 @@ from holdfast.clock import instant
 from holdfast.governor.admission import Admission
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Governor, Snapshot
+from holdfast.governor.governor import Governor, Look, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
@@ -31,6 +31,7 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.model import (
     SCHEMA_VERSION,
     DaemonStatus,
+    HealthStatus,
     ImportStatus,
     JournalStatus,
     LastRun,
@@ -76,14 +77,20 @@ class Running(Protocol):
     alerts: AlertDesk
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
+    @property
+    def telemetry_problem(self) -> str: ...
+
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
+
+    def health(self) -> HealthStatus: ...
 
 
 class Live(NamedTuple):
     tail: TailStatus
     alerts: AlertsStatus
     memory: MemoryStatus
+    health: HealthStatus
 
 
 class StatusBuilder:
@@ -92,11 +99,11 @@ class StatusBuilder:
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
-    def now(self) -> Live:
+    def now(self, look: Look) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        memory = self._memory(daemon.store.status())
-        return Live(daemon.tail.status(), daemon.alerts.status(), memory)
+        memory = self._memory(daemon.store.status(), look)
+        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -118,12 +125,14 @@ class StatusBuilder:
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
         problems += daemon.allowance.warnings
+        problems += filter(None, [daemon.telemetry_problem])
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
             memory=live.memory,
+            health=live.health,
             sources=sources,
             sessions=sessions,
             journal=journal,
@@ -148,8 +157,8 @@ class StatusBuilder:
             last_run=daemon.last_run,
         )
 
-    def _memory(self, store: StoreStatus) -> MemoryStatus:
-        snapshot = self._daemon.governor.snapshot()
+    def _memory(self, store: StoreStatus, look: Look) -> MemoryStatus:
+        snapshot = self._daemon.governor.snapshot(look)
         tree = snapshot.tree
         return MemoryStatus(
             level=snapshot.level.label,
@@ -236,6 +245,7 @@ def offline_status(
             last_run=last_run,
         ),
         memory=None,
+        health=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),

@@ -104,6 +104,22 @@ SELECT no, detail FROM audit ORDER BY no;
 -- An audit record, clean.
 UPDATE audit SET detail = ? WHERE no = ?;
 
+-- name: all_commands
+-- What every command said, and what became of it.
+SELECT no, text, outcome FROM commands ORDER BY no;
+
+-- name: rewrite_command
+-- A command, clean.
+UPDATE commands SET text = ?, outcome = ? WHERE no = ?;
+
+-- name: all_recordings
+-- What every recording holds in words, and its state.
+SELECT no, state, path, problem, place FROM recordings ORDER BY no;
+
+-- name: rewrite_recording
+-- A recording, clean.
+UPDATE recordings SET path = ?, problem = ?, place = ? WHERE no = ?;
+
 -- name: delete_unknown_type
 -- A name that goes by another one now.
 DELETE FROM unknown_types WHERE agent = ? AND type = ?;
@@ -475,6 +491,10 @@ SELECT * FROM recordings ORDER BY no DESC LIMIT ?1;
 -- name: list_recordings_of_session
 -- Newest first.
 SELECT * FROM recordings WHERE session = ?1 ORDER BY no DESC;
+
+-- name: list_exports
+-- Those that were written once, into one file; newest first.
+SELECT * FROM recordings WHERE state = 'exported' AND path = ?1 ORDER BY no DESC;
 
 -- name: list_live_recordings
 -- Those that something is still to be written to, oldest first.
