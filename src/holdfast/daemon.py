@@ -10,7 +10,6 @@ file and does not keep the next from running.
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import gc
 import logging
 import os
@@ -31,13 +30,17 @@ from holdfast import __version__, payloads
 from holdfast.alerts.conditions import Figures
 from holdfast.alerts.figures import Rooms, figures
 from holdfast.blobstore import BlobStore
+from holdfast.checks import Check
 from holdfast.clock import instant
 from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Change, next_delay_s
+from holdfast.governor.governor import Change, Look, next_delay_s
+from holdfast.governor.limits import Needs, check_system
+from holdfast.governor.machine import Machine
 from holdfast.governor.tracker import Account
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
@@ -64,7 +67,9 @@ from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import every_source
 from holdfast.status import LastRun, Status
 from holdfast.status.build import StatusBuilder
+from holdfast.status.crash import CrashFile
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
+from holdfast.status.health import checks as health_checks
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
@@ -101,7 +106,9 @@ class Daemon:
         self.last_journal_problem = ""
         self.warnings: list[str] = []
         self.exit = Exit.OK
-        self.run_file = RunFile(paths.run_file)
+        self.crash = CrashFile(paths.crash_file)
+        self.run_file = RunFile(paths.run_file, self.crash)
+        self.machine = Machine(paths.data_dir)
         self._notifier = Notifier.from_env(environ)
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
@@ -111,6 +118,7 @@ class Daemon:
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
         )
+        self.allowance = Allowance(self.machine, paths.data_dir, self.logs.operational)
         self._stop = asyncio.Event()
         self._look = asyncio.Event()  # the governor is to look before its time
         self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
@@ -125,6 +133,7 @@ class Daemon:
         self.gate = BackgroundGate()
         self.alerts = make_alerts(settings, paths, environ, self.logs, later=self._on_thread)
         self.admission = Admission(asked=lambda: self.alerts.throttles)
+        self._lookout = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self.governor = make_governor(
             settings,
             paths,
@@ -140,13 +149,16 @@ class Daemon:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
-            self.last_run = self.run_file.begin()
+            self.allowance.take()
+            self.last_run = self.run_file.begin(self.machine.oom_kills())
             log.info(
                 "daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run
             )
             try:
                 await self._start()
             except BaseException as error:
+                if not isinstance(error, HoldfastError):
+                    self.crash.write(error)
                 self.run_file.end(f"could not start: {error}", failed=True)
                 log.error("daemon.start_failed", error=repr(error))  # noqa: TRY400  # not logging
                 raise
@@ -170,24 +182,21 @@ class Daemon:
             self.gate.open()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
-        with self.journal.reader() as reader:
-            return payloads.report(reader, BlobStore(self.paths.blobs), wanted)
+        return payloads.report(self.journal.questions, BlobStore(self.paths.blobs), wanted)
 
     def payload(self, digest: str) -> Iterator[bytes]:
-        with self.journal.reader() as reader:
-            return payloads.content(reader, BlobStore(self.paths.blobs), digest)
+        return payloads.content(self.journal.questions, BlobStore(self.paths.blobs), digest)
 
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped:
-        with self.journal.reader() as reader:
-            dropped = payloads.drop(
-                reader,
-                lambda work: self.journal.call(work).result(),
-                BlobStore(self.paths.blobs),
-                wanted,
-                now_s=time.time(),
-                in_flight_s=payloads.IN_FLIGHT_S,
-                dry_run=dry_run,
-            )
+        dropped = payloads.drop(
+            self.journal.questions,
+            lambda work: self.journal.call(work).result(),
+            BlobStore(self.paths.blobs),
+            wanted,
+            now_s=time.time(),
+            in_flight_s=payloads.IN_FLIGHT_S,
+            dry_run=dry_run,
+        )
         if dropped.count and not dry_run:
             fields = msgspec.to_builtins(dropped)
             self.logs.operational.info("payloads.dropped", **fields)
@@ -195,17 +204,26 @@ class Daemon:
         return dropped
 
     async def status(self) -> Status:
-        return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
+        live = self._status_builder.now(await self._looking(self.governor.look_closely))
+        return await asyncio.to_thread(self._status_builder.build, live)
+
+    async def _looking(self, look: Callable[[], Look]) -> Look:
+        """On a thread of its own: an import may keep all others busy, and memory does not wait."""
+        return await asyncio.get_running_loop().run_in_executor(self._lookout, look)
+
+    async def checks(self) -> list[Check]:
+        """What `holdfast doctor` asks: what nobody but this process can tell."""
+        limits = await asyncio.to_thread(self.allowance.look, self._needs())
+        return [*limits, *check_system(self.machine.read()), *health_checks(self)]
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
-        with self.journal.reader() as reader:
-            return source_reports(
-                self.every_source,
-                reader,
-                now_s=time.time(),
-                warn_days=self.settings.sources.warn_deletion_days,
-            )
+        return source_reports(
+            self.every_source,
+            self.journal.questions,
+            now_s=time.time(),
+            warn_days=self.settings.sources.warn_deletion_days,
+        )
 
     # The way up.
 
@@ -250,13 +268,24 @@ class Daemon:
         await self.tail.start()
         self.state = "running"
         self._warn_about_budget()
+        self.allowance.look(self._needs())
         self._spawn(self._govern())
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
         if self._notifier.watchdog_s is not None:
-            faulthandler.enable()  # a hung loop is ended by SIGABRT: where it hung goes to stderr
             self._spawn(self._feed_watchdog(self._notifier.watchdog_s))
         self._notifier.ready()
+
+    def _needs(self) -> Needs:
+        watching = self.tail.watching
+        return Needs(
+            budget_bytes=self.governor.budget_bytes,
+            children=self._workers,
+            reconcile_secs=self.settings.ingest.reconcile_secs,
+            folders=watching.folders,
+            unwatched=watching.unwatched,
+            blind=watching.blind,
+        )
 
     def _register_components(self) -> None:
         """Whatever has a limit: what is left over is what nobody accounts for."""
@@ -268,7 +297,6 @@ class Daemon:
             UnindexedTexts(self.journal),
             ImportChildren(
                 self.tail.child_pids,
-                self.tail.shed_child,
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             ),
             self.tail,
@@ -346,6 +374,8 @@ class Daemon:
                 )
             finally:
                 self._redactor = None
+        if not report.dry_run:
+            self.recorder.begin_again()
         self._write_status(await self.status())
         self.logs.audit.info(
             "journal.redacted",
@@ -383,6 +413,7 @@ class Daemon:
             "threshold_pct": change.threshold_pct,
             "footprint_bytes": change.footprint_bytes,
         }
+        self._look.set()  # whoever found it, the next look is due by the new level
         self.logs.audit.info("pressure.changed", **fields)
         self._note("pressure.changed", fields)
 
@@ -402,7 +433,7 @@ class Daemon:
         """Keep the tree below its ceiling; look often while much happens, rarely while not."""
         logged_s = 0.0
         while not self._stop.is_set():
-            assessment = self.governor.step()
+            assessment = self.governor.step(await self._looking(self.governor.look))
             self.state = "importing" if self.tail.importing else "running"
             interval_s = self.settings.resources.memory_log_interval_secs
             if time.monotonic() - logged_s >= interval_s:
@@ -434,9 +465,11 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
-            self.alerts.step(self._alert_figures())
+            look = await self._looking(self.governor.look_closely)
+            self.alerts.step(self._alert_figures(look))
             self._write_status(await self._status_or_none())
-            self.run_file.beat()
+            self.allowance.look_at_disk()
+            self.run_file.beat(self.governor.footprint_bytes, self.machine.oom_kills())
             self._notifier.status(self._in_a_line())
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
 
@@ -451,7 +484,7 @@ class Daemon:
             self._notifier.alive()
             await self._pause(interval_s)
 
-    def _alert_figures(self) -> Figures:
+    def _alert_figures(self, look: Look) -> Figures:
         connections = self.journal.connections(self.settings.resources.reader_held_secs)
         rooms = Rooms(
             uptime_s=time.monotonic() - self.started_s,
@@ -463,7 +496,7 @@ class Daemon:
             sessions_resident=len(self.store),
             journal_failed=bool(self.journal_problem),
         )
-        return figures(self.governor.snapshot(), rooms)
+        return figures(self.governor.snapshot(look), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
@@ -482,10 +515,12 @@ class Daemon:
 
     def _find_expiring(self) -> dict[str, ExpiryStatus]:
         warn_days = self.settings.sources.warn_deletion_days
-        with self.journal.reader() as reader:
-            return expiry_by_agent(
-                self.sources.values(), reader, now_s=time.time(), warn_days=warn_days
-            )
+        return expiry_by_agent(
+            self.sources.values(),
+            self.journal.questions,
+            now_s=time.time(),
+            warn_days=warn_days,
+        )
 
     def _log_expiry(self) -> None:
         """Once a day, and when it is about other logs than before."""
@@ -566,6 +601,8 @@ class Daemon:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             error = task.exception()
+            assert error is not None
+            self.crash.write(error)
             self.logs.operational.error("daemon.failed", error=repr(error))
             self.stop(f"an internal task failed ({error!r}): please report it", Exit.FAILURE)
 
@@ -586,6 +623,7 @@ class Daemon:
         self._notifier.stopping()
         log = self.logs.operational
         log.info("daemon.stopping", reason=self._stop_reason)
+        self.run_file.stopping(self._stop_reason)
         late = await run_steps(
             [
                 ("server", self._listener.close),
@@ -600,7 +638,7 @@ class Daemon:
         )
         self.store.close()
         detail = "; ".join([self._stop_reason, *late])
-        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
+        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK, code=int(self.exit))
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
 

@@ -29,6 +29,7 @@ HALF_PCT: Final = 50
 QUARTER_PCT: Final = 25
 WHOLE_PCT: Final = 100
 SEAL_AT_ONCE_BYTES: Final = 4_000_000  # some 20 ms of compressing; the rest at the next steps
+LAST_CHILD_AFTER_STEPS: Final = 2
 STOP: Final = "stop, to be started again"
 
 
@@ -175,44 +176,37 @@ def _flush(parts: Parts) -> Effect:
 
 
 class _Children:
-    """First one less at each step; when the last one is not enough reason, that one too.
+    """All but one end at once; when that is not enough by the next step, the last one too.
 
     Only while it is still needed: what the steps before gave back may have been enough.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts: Final = parts
-        self._waited = False  # one step was left to the last child
-        self._holding = False
+        self._left_alone = 0  # steps for which the last child was left
 
     def apply(self, _pressure: Pressure) -> Effect:
-        self._waited = self._holding = False
-        return self._fewer() or Effect(what="no child had to end")
+        self._left_alone = 0
+        return self._fewer() or Effect(what="none had to end yet")
 
     def hold(self, _pressure: Pressure) -> Effect:
         return self._fewer()
 
     def undo(self, _pressure: Pressure) -> Effect:
-        if not self._holding:
-            return NOTHING
-        self._holding = False
         self._parts.tail.let_children_go_on()
-        return Effect(what="imports go on where they were")
+        return Effect(what="imports go on where they were, one after the other")
 
     def _fewer(self) -> Effect:
         parts = self._parts
-        if self._holding or not parts.tail.child_pids():
+        running = len(parts.tail.child_pids())
+        if not running or parts.governor.read_footprint() < parts.governor.line_bytes(Level.HIGH):
             return NOTHING
-        if parts.governor.read_footprint() < parts.governor.line_bytes(Level.HIGH):
-            return NOTHING
-        if parts.tail.shed_child():
-            return Effect(what="one import child ended; the others take its work")
-        if not self._waited:
-            self._waited = True
-            return NOTHING
-        ended = parts.tail.hold_children()
-        self._holding = True
-        return Effect(what=f"{ended} import children ended; their work waits") if ended else NOTHING
+        if running == 1:
+            self._left_alone += 1
+            if self._left_alone < LAST_CHILD_AFTER_STEPS:
+                return NOTHING
+        ended = parts.tail.fewer_children()
+        return Effect(what=f"{ended} of {running} ended; their work waits") if ended else NOTHING
 
 
 def _stop(parts: Parts, pressure: Pressure, after_s: float) -> Effect:

@@ -71,6 +71,10 @@ class Paths:
         return _in(self.state_dir, "run.json")
 
     @property
+    def crash_file(self) -> str:
+        return _in(self.state_dir, "crash.txt")
+
+    @property
     def status_file(self) -> str:
         return _in(self.state_dir, "status.json")
 

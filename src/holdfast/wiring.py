@@ -43,6 +43,7 @@ from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
+from holdfast.status.crash import CrashFile
 from holdfast.status.lastrun import write_atomically
 
 MIB: Final = 1 << 20
@@ -99,7 +100,9 @@ def make_redactor(
     extra = (*settings.privacy.extra, *([f"{PATTERN_KIND}={pattern}"] if pattern else []))
     privacy = msgspec.structs.replace(settings.privacy, extra=extra)
     door = Door.from_settings(privacy, kept_screen(paths.state_dir, compiled_apart))
-    return Redactor(journal, paths.blobs, door, files=[paths.status_file, paths.run_file], **how)
+    crash = CrashFile(paths.crash_file)
+    files = [paths.status_file, paths.run_file, crash.path, crash.kept]
+    return Redactor(journal, paths.blobs, door, files=files, **how)
 
 
 def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> SessionStore:

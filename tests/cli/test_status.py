@@ -163,7 +163,7 @@ def test_without_a_daemon_it_says_so_and_what_is_kept() -> None:
     ("ending", "told"),
     [
         ("stopped", False),
-        ("killed or crashed", True),
+        ("killed", True),
         ("failed", True),
         ("machine restarted", True),
     ],

@@ -64,6 +64,11 @@ class Ends(WholeMachine):
     def read(self) -> MachineReading:
         return self.look()
 
+    def used_pct(self) -> float:
+        system = self.look().system
+        assert system is not None
+        return system.used_pct
+
 
 class Machine(Readings):
     """Readings that a test sets; memory comes back only when it is trimmed, as with glibc."""
@@ -432,6 +437,21 @@ def test_the_first_step_is_due_and_then_what_grew_fast(bench: Bench) -> None:
     assert not bench.governor.fast_due()
 
 
+def test_a_step_goes_by_what_was_looked_at_before_on_a_thread(bench: Bench) -> None:
+    bench.machine.mb = 90
+    look = bench.governor.look()
+    bench.machine.mb = 10
+    assert bench.governor.step(look).footprint_bytes == 90 * MB
+    assert bench.governor.step().footprint_bytes == 10 * MB
+
+
+def test_a_snapshot_shows_what_was_looked_at_before_on_a_thread(bench: Bench) -> None:
+    bench.machine.mb = 60
+    look = bench.governor.look_closely()
+    bench.machine.mb = 10
+    assert bench.governor.snapshot(look).footprint_bytes == 60 * MB
+
+
 def test_growth_counts_from_what_relief_left(bench: Bench) -> None:
     bench.cache("snapshots", 40)
     bench.step(90)
@@ -565,9 +585,16 @@ def test_a_full_control_group_is_our_own_and_asks_for_what_is_above_its_moderate
 
 
 def test_a_real_stall_is_our_own(bench: Bench) -> None:
-    bench.ends.stall_pct = 70
+    bench.ends.stall_pct, bench.ends.system_pct = 70, 45
     found = bench.governor.step()
     assert (found.level, found.own, found.judgement.cause) == (CRITICAL, CRITICAL, "stall_some")
+
+
+def test_a_stall_while_there_is_plenty_of_memory_is_somebody_elses(bench: Bench) -> None:
+    """Another control group that waits for room below its own limit."""
+    bench.ends.stall_pct, bench.ends.system_pct = 70, 10
+    found = bench.governor.step()
+    assert (found.level, found.judgement.reading("stall_some").pct) == (NORMAL, None)
 
 
 def test_a_change_of_our_own_level_alone_is_told_with_its_own_cause(bench: Bench) -> None:

@@ -32,6 +32,14 @@ class StartFailed(HoldfastError):
         self.code = code
 
 
+class NotRestarted(HoldfastError):
+    """A daemon runs, and what is configured now would not start one."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class JsonOfNothing(HoldfastError):
     """The daemon's end has nothing to read."""
 
@@ -189,7 +197,17 @@ def stop(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def restart(context: Context, _arguments: argparse.Namespace) -> int:
-    _ = context.settings  # a wrong config must not take a running daemon down
+    try:
+        _ = context.settings  # a wrong config must not take a running daemon down
+    except HoldfastError as error:
+        held = holder(context.paths.lock)
+        if held is None or held[0] != "daemon":
+            raise
+        raise NotRestarted(
+            f"{error}\nnot restarted: the holdfast that runs (pid {held[1]}) goes on with the "
+            "settings it was started with",
+            int(error.exit),
+        ) from error
     if end(context):
         say("holdfast stopped.")
     _start(context)
@@ -301,7 +319,7 @@ def end(context: Context) -> bool:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         return False
-    wait_s = context.settings.daemon.stop_deadline_ms / 1000 + STOP_MARGIN_S
+    wait_s = _stop_deadline_ms(context) / 1000 + STOP_MARGIN_S
     deadline_s = time.monotonic() + wait_s
     while holder(context.paths.lock) == held:
         if time.monotonic() > deadline_s:
@@ -311,6 +329,16 @@ def end(context: Context) -> bool:
             )
         time.sleep(POLL_S)
     return True
+
+
+def _stop_deadline_ms(context: Context) -> int:
+    """A wrong config must not keep anybody from stopping what runs."""
+    from holdfast.settings import Settings
+
+    try:
+        return context.settings.daemon.stop_deadline_ms
+    except HoldfastError:
+        return Settings().daemon.stop_deadline_ms
 
 
 def run_demo(_context: Context, arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from holdfast import __version__
 from holdfast.cli.context import Context
-from holdfast.cli.parsing import Command
+from holdfast.cli.parsing import Command, CommandParser
 from holdfast.errors import Exit, HoldfastError
 
 EPILOG = """\
@@ -76,6 +76,8 @@ def make_parser() -> argparse.ArgumentParser:
         blobs,
         configuring,
         debugging,
+        doctor,
+        drilling,
         exporting,
         health,
         importing,
@@ -97,7 +99,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(root=parser)  # for completion, which describes all of it
     parser.add_argument("-V", "--version", action="version", version=f"holdfast {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=CommandParser
+    )
     groups = (
         lifecycle,
         importing,
@@ -110,6 +114,8 @@ def make_parser() -> argparse.ArgumentParser:
         recording,
         blobs,
         configuring,
+        doctor,
+        drilling,
         redacting,
         tidying,
         service,

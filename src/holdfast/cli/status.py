@@ -61,6 +61,7 @@ def _offline(context: Context) -> dict[str, Any]:
     from holdfast.journal.reader import SqliteReader
     from holdfast.journal.sqlite import JournalMissing
     from holdfast.status.build import offline_status
+    from holdfast.status.crash import CrashFile
     from holdfast.status.lastrun import RunFile
 
     paths = context.paths
@@ -74,7 +75,7 @@ def _offline(context: Context) -> dict[str, Any]:
         privacy=context.settings.privacy,
         journal_path=paths.journal,
         data_dir=paths.data_dir,
-        last_run=RunFile(paths.run_file).last(),
+        last_run=RunFile(paths.run_file, CrashFile(paths.crash_file)).last(),
         warn_days=context.settings.sources.warn_deletion_days,
     )
     if reader is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import chain
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from holdfast.alerts.desk import AlertDesk
+from holdfast.checks import Check
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor
@@ -95,6 +97,7 @@ class Served(Protocol):
     def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    async def checks(self) -> list[Check]: ...
     def source_reports(self) -> list[SourceReport]: ...
     async def redact(
         self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
@@ -142,6 +145,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     async def status(_request: Request) -> Response:
         return answer(await daemon.status())
 
+    async def doctor(_request: Request) -> Response:
+        return answer(await daemon.checks())
+
     async def sources(_request: Request) -> Response:
         return answer(await asyncio.to_thread(daemon.source_reports))
 
@@ -155,7 +161,12 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             limit=_number(request, "limit"),
         )
         resident = {"true": True, "false": False}.get(ask.get("resident", ""))
-        return answer(await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident)))
+        if ask.get("count") == "true":
+            count = library.count_sessions
+            return answer({"count": await asyncio.to_thread(count, wanted, resident=resident)})
+        pieces = library.sessions_json(wanted, resident=resident)
+        first = await asyncio.to_thread(next, pieces)  # what fails, fails before the answer begins
+        return _stream(chain([first], pieces), "application/json")
 
     async def session(request: Request) -> Response:
         return answer(await asyncio.to_thread(library.session, _name(request)))
@@ -235,6 +246,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     return [
         ("GET", "/v1/health", health),
         ("GET", "/v1/status", status),
+        ("GET", "/v1/doctor", doctor),
         ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),

@@ -11,8 +11,9 @@ from holdfast import __version__
 from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
 from holdfast.governor.admission import Admission
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Governor, Snapshot
+from holdfast.governor.governor import Governor, Look, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
@@ -65,6 +66,7 @@ class Running(Protocol):
     paths: Paths
     run_file: RunFile
     governor: Governor
+    allowance: Allowance
     gate: BackgroundGate
     admission: Admission
     store: SessionStore
@@ -90,10 +92,10 @@ class StatusBuilder:
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
-    def now(self) -> Live:
+    def now(self, look: Look) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        memory = self._memory(daemon.store.status())
+        memory = self._memory(daemon.store.status(), look)
         return Live(daemon.tail.status(), daemon.alerts.status(), memory)
 
     def build(self, live: Live) -> Status:
@@ -115,6 +117,7 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += daemon.allowance.warnings
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
@@ -145,8 +148,8 @@ class StatusBuilder:
             last_run=daemon.last_run,
         )
 
-    def _memory(self, store: StoreStatus) -> MemoryStatus:
-        snapshot = self._daemon.governor.snapshot()
+    def _memory(self, store: StoreStatus, look: Look) -> MemoryStatus:
+        snapshot = self._daemon.governor.snapshot(look)
         tree = snapshot.tree
         return MemoryStatus(
             level=snapshot.level.label,

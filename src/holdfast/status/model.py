@@ -33,8 +33,9 @@ class LastRun(msgspec.Struct, frozen=True):
     version: str
     started_at: str
     ended_at: str  # of an unclean end: the last heartbeat
-    ending: str  # "stopped", "killed or crashed", "machine restarted", "failed"
+    ending: str  # "stopped", "failed", "restart wanted", "crashed", "out of memory", "killed", …
     detail: str
+    evidence: list[str] = []  # what that rests on, where it did not say so itself
 
 
 class DaemonStatus(msgspec.Struct, frozen=True):
