@@ -435,6 +435,7 @@ def test_numbers_carry_their_unit_or_are_counts() -> None:
         "ingest.workers",
         "logs.keep_files",
         "recording.max_active",
+        "server.loopback_port",
     }
     numbers = {doc.key for doc in BY_KEY.values() if doc.type == "whole number"}
     assert {key for key in numbers if not key.endswith(units)} == counts
@@ -520,6 +521,8 @@ def right_values(doc: SettingDoc) -> st.SearchStrategy[object]:
             return st.booleans()
         case "one of several words":
             return st.sampled_from(re.findall(r'"(\w+)"', doc.allowed))
+        case "text" if doc.key == "telemetry.otlp_endpoint":
+            return st.sampled_from(["http://127.0.0.1:4318", "https://collector.example/otlp"])
         case "text" if doc.key == "recording.filename_template":
             return st.sampled_from(["{date}", "a {title}, {time}", "検索-{session}"])
         case "text" if doc.key == "alerts.webhook_url":

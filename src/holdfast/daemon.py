@@ -1,8 +1,9 @@
 """The composition root: what starts, in what order, and the orderly way down.
 
-Up: folders, lock, logs, how the last run ended, journal, memory, recordings, tail, server. Down:
-the server takes no more, the tail finishes its batches and ends its children, recordings are
-written to their ends, the journal stores what waits, the last status is written, the lock goes.
+Up: folders, lock, logs, how the last run ended, journal, memory, recordings, server, tail, who
+sends figures. Down: that one sends what came last, the server takes no more, the tail finishes its
+batches and ends its children, recordings are written to their ends, the journal stores what waits,
+the last status is written, the lock goes.
 Each step down has its own share of the deadline; one that hangs is named in the log and in the run
 file and does not keep the next from running.
 """
@@ -52,6 +53,7 @@ from holdfast.journal.service import Connections
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
+from holdfast.metrics import History, Latest
 from holdfast.notify import Notifier
 from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
@@ -59,13 +61,13 @@ from holdfast.paths import Paths
 from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing, list_recordings
 from holdfast.redaction import Redactor, RedactProgress, RedactReport, RedactRequest
-from holdfast.server.app import make_app
-from holdfast.server.listen import Listener
+from holdfast.server.app import make_app, make_loopback_app
+from holdfast.server.listen import Listener, LoopbackPlace, PortTaken, UnixPlace
 from holdfast.settings import Settings
 from holdfast.shutdown import run_steps
 from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import every_source
-from holdfast.status import LastRun, Status
+from holdfast.status import HealthStatus, LastRun, Status
 from holdfast.status.build import StatusBuilder
 from holdfast.status.crash import CrashFile
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
@@ -79,6 +81,7 @@ from holdfast.wiring import (
     make_redactor,
     make_setup,
     make_store,
+    make_supervisor,
     open_journal,
 )
 
@@ -88,6 +91,7 @@ INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 AUDIT_WAITING_MAX: Final = 256
 AUDIT_RECORD_BYTES: Final = 400  # of one that waits
+TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
 EXPIRY_FIRST_S: Final = 5.0
 
@@ -203,6 +207,23 @@ class Daemon:
             self.logs.audit.info("payloads.dropped", **fields)
         return dropped
 
+    @property
+    def telemetry_problem(self) -> str:
+        return self._supervisor.problem if self._supervisor is not None else ""
+
+    def health(self) -> HealthStatus:
+        tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
+        return HealthStatus(
+            timers=len(self._background),
+            http_connections=sum(each.connections for each in self._listeners),
+            waiting_logs=tail.waiting_logs,
+            followed_logs=tail.hot_logs,
+            pending_captures=self.recorder.waiting,
+            history_points=self.history.points,
+            log_records=sum(each.written for each in logs),
+            log_records_dropped=sum(each.dropped for each in logs),
+        )
+
     async def status(self) -> Status:
         live = self._status_builder.now(await self._looking(self.governor.look_closely))
         return await asyncio.to_thread(self._status_builder.build, live)
@@ -257,15 +278,26 @@ class Daemon:
             gate=self.gate,
         )
         self._status_builder = StatusBuilder(self)
-        self._listener = self._make_listener()
+        self.figures = Latest(self.status)
+        self._listeners = self._make_listeners()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
         libc.malloc_trim()
         self.governor.mark_baseline()
+        self._supervisor = make_supervisor(
+            self.settings,
+            self.paths,
+            self._environ,
+            self.logs,
+            started_at=self.run_file.started_at,
+        )
+        self.history = self._make_history()
         self._register_components()
         self.recorder.start()
-        await self._listener.start()
+        await self._listen()
         await self.tail.start()
+        if self._supervisor is not None:
+            self._supervisor.start()
         self.state = "running"
         self._warn_about_budget()
         self.allowance.look(self._needs())
@@ -301,8 +333,11 @@ class Daemon:
             ),
             self.tail,
             self._audit_waiting,
+            self.history,
+            self._supervisor,
         ):
-            self.governor.register(component)
+            if component is not None:
+                self.governor.register(component)
         self.gate.join(
             "feeding the index",
             pause=self.journal.pause_index,
@@ -310,10 +345,32 @@ class Daemon:
         )
         self.gate.join("looking up what agents delete")
 
-    def _make_listener(self) -> Listener:
+    def _make_listeners(self) -> list[Listener]:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
         grace_s = self.settings.daemon.stop_deadline_ms / 1000 / 3
-        return Listener(make_app(self), self.paths.socket, stop_grace_s=grace_s)
+        listeners = [Listener(make_app(self), UnixPlace(self.paths.socket), stop_grace_s=grace_s)]
+        port = self.settings.server.loopback_port
+        if port is not None:
+            place = LoopbackPlace(port)
+            listeners.append(Listener(make_loopback_app(self), place, stop_grace_s=grace_s))
+        return listeners
+
+    async def _listen(self) -> None:
+        for listener in self._listeners:
+            try:
+                await listener.start()
+            except PortTaken as error:  # conversations are kept whether or not figures are served
+                self.warnings.append(str(error))
+                self.logs.operational.warning("server.port_taken", error=str(error))
+
+    async def _close_listeners(self) -> None:
+        await asyncio.gather(*(listener.close() for listener in self._listeners))
+
+    def _make_history(self) -> History:
+        history = History(self.paths.history_file)
+        if problem := history.load():
+            self.logs.operational.warning("history.not_read", error=problem)
+        return history
 
     def _warn_about_budget(self) -> None:
         budget_bytes = self.governor.budget_bytes
@@ -467,7 +524,9 @@ class Daemon:
             self._store_audit()
             look = await self._looking(self.governor.look_closely)
             self.alerts.step(self._alert_figures(look))
-            self._write_status(await self._status_or_none())
+            status = await self._status_or_none()
+            self._write_status(status)
+            self._remember(status)
             self.allowance.look_at_disk()
             self.run_file.beat(self.governor.footprint_bytes, self.machine.oom_kills())
             self._notifier.status(self._in_a_line())
@@ -579,6 +638,18 @@ class Daemon:
             except OSError as error:
                 self.logs.operational.warning("status.not_written", error=str(error))
 
+    def _remember(self, status: Status | None) -> None:
+        if status is not None:
+            self.history.record(status)
+        if self.history.save_due():
+            self._save_history()
+
+    def _save_history(self) -> None:
+        try:
+            self.history.save()
+        except OSError as error:
+            self.logs.operational.warning("history.not_written", error=str(error))
+
     async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stop.wait(), seconds)
@@ -626,7 +697,8 @@ class Daemon:
         self.run_file.stopping(self._stop_reason)
         late = await run_steps(
             [
-                ("server", self._listener.close),
+                ("telemetry", self._close_telemetry),
+                ("server", self._close_listeners),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -642,6 +714,12 @@ class Daemon:
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
 
+    async def _close_telemetry(self) -> None:
+        """Before the server, of which it asks the last figures."""
+        if self._supervisor is not None:
+            deadline_s = self.settings.daemon.stop_deadline_ms / 1000
+            await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
+
     async def _end_background(self) -> None:
         if self._background:
             await asyncio.wait(set(self._background))
@@ -654,7 +732,10 @@ class Daemon:
 
     async def _write_last_status(self) -> None:
         self.state = "stopped"
-        self._write_status(await self.status())
+        status = await self.status()
+        self._write_status(status)
+        self.history.record(status)
+        self._save_history()
 
 
 def main() -> int:

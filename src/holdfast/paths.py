@@ -79,6 +79,14 @@ class Paths:
         return _in(self.state_dir, "status.json")
 
     @property
+    def history_file(self) -> str:
+        return _in(self.state_dir, "history.zst")
+
+    @property
+    def telemetry_file(self) -> str:
+        return _in(self.state_dir, "otlp-position.json")
+
+    @property
     def socket(self) -> str:
         return _in(self._socket_dir, "holdfast.sock")
 

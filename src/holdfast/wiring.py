@@ -45,6 +45,8 @@ from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
 from holdfast.status.crash import CrashFile
 from holdfast.status.lastrun import write_atomically
+from holdfast.telemetry import Job
+from holdfast.telemetry.supervisor import Supervisor
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -169,6 +171,25 @@ def make_recorder(
         log=logs.operational,
         audit=logs.audit,
     )
+
+
+def make_supervisor(
+    settings: Settings, paths: Paths, environ: Mapping[str, str], logs: Logs, *, started_at: str
+) -> Supervisor | None:
+    """Who sends figures and log away; None when nobody asked for that."""
+    chosen = settings.telemetry
+    if chosen.otlp_endpoint is None or not (chosen.otlp_metrics or chosen.otlp_logs):
+        return None
+    job = Job(
+        endpoint=chosen.otlp_endpoint,
+        metrics=chosen.otlp_metrics,
+        logs=chosen.otlp_logs,
+        interval_s=float(chosen.otlp_interval_secs),
+        log_path=str(logs.operational.path),
+        position_path=paths.telemetry_file,
+        logs_since=started_at,
+    )
+    return Supervisor(job, environ, logs.operational)
 
 
 def make_alerts(

@@ -93,6 +93,7 @@ def sample() -> Json:
             tasks=TaskCounts(3, 3, 0, 0),
             connections=Connections(2, 1, 0, 0, ()),
         ),
+        health=None,
         sources=[
             SourceStatus(
                 agent="claude",

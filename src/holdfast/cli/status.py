@@ -90,7 +90,7 @@ def _watch(context: Context, *, as_json: bool) -> int:
         if as_json:
             put_json(status)
         else:
-            put(render(status) + "\n")
+            put(_screen(context, status) + "\n")
         sys.stdout.flush()
         time.sleep(WATCH_INTERVAL_S)
     from rich.console import Console
@@ -99,8 +99,15 @@ def _watch(context: Context, *, as_json: bool) -> int:
 
     with Live(console=Console(), screen=True, auto_refresh=False) as live:
         while True:
-            live.update(Text.from_ansi(render(get_status(context))), refresh=True)
+            live.update(Text.from_ansi(_screen(context, get_status(context))), refresh=True)
             time.sleep(WATCH_INTERVAL_S)
+
+
+def _screen(context: Context, status: dict[str, Any]) -> str:
+    """The status, and how the last hour was."""
+    from holdfast.cli.trends import trends
+
+    return "\n".join(part for part in (render(status), trends(context)) if part)
 
 
 def render(status: dict[str, Any]) -> str:

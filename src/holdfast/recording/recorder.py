@@ -154,6 +154,11 @@ class Recorder:
         """What keeps all of them from it; "" when nothing does."""
         return self._failure
 
+    @property
+    def waiting(self) -> int:
+        """Commands from outside that are not answered yet."""
+        return len(self._asks)
+
     def close(self) -> None:
         """Write what is stored, bring every file to disk, and end."""
         with self._mail:

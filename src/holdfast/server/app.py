@@ -13,6 +13,8 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -25,6 +27,7 @@ from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
+from holdfast.metrics import History, Latest, dialect_for, exposition, listed
 from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
@@ -41,6 +44,7 @@ T = TypeVar("T")
 PROGRESS_INTERVAL_S: Final = 0.1
 RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost")
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
@@ -55,7 +59,8 @@ _ALWAYS: Final = frozenset(
     {
         "/v1/health",
         "/v1/status",
-        "/v1/metrics",
+        "/v1/figures",
+        "/v1/history",
         "/metrics",
         "/v1/alerts",
         alerts.SILENCE,
@@ -89,6 +94,8 @@ class Served(Protocol):
     store: SessionStore
     tail: Tail
     recorder: Recorder
+    figures: Latest
+    history: History
     alerts: AlertDesk
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
@@ -121,6 +128,34 @@ def make_app(daemon: Served) -> Starlette:
     )
 
 
+def make_loopback_app(daemon: Served) -> Starlette:
+    """What any local user and, through a browser, any web page may come to: figures only.
+
+    A page that points its own name at 127.0.0.1 comes with that name in the Host header; it is
+    refused, so figures can be read by programs of this machine alone.
+    """
+    routes = _figure_routes(daemon)
+    return Starlette(
+        routes=[Route(path, handler, methods=["GET"]) for _method, path, handler in routes],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_HOSTS, www_redirect=False)
+        ],
+        exception_handlers={HoldfastError: _explain, Exception: _report(daemon)},
+    )
+
+
+def _figure_routes(daemon: Served) -> list[tuple[str, str, Handler]]:
+    async def health(_request: Request) -> Response:
+        return answer({"state": daemon.state})
+
+    async def metrics(request: Request) -> Response:
+        dialect = dialect_for(request.headers.get("accept", ""))
+        taken = await daemon.figures.take()
+        return Response(exposition(taken.readings, dialect), media_type=dialect.content_type)
+
+    return [("GET", "/v1/health", health), ("GET", "/metrics", metrics)]
+
+
 def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
     """What begins no new work is let in whatever the pressure: to join an import, to stop."""
     usual = Cost.COSTLY if path in _COSTLY else Cost.CHEAP
@@ -139,8 +174,13 @@ def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
 def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     library = daemon.library
 
-    async def health(_request: Request) -> Response:
-        return answer({"state": daemon.state})
+    async def figures(_request: Request) -> Response:
+        return answer(listed(await daemon.figures.take()))
+
+    async def history(request: Request) -> Response:
+        ask = request.query_params
+        names = [name for name in ask.get("figure", "").split(",") if name]
+        return answer(daemon.history.stretch(names, ask.get("since", "")))
 
     async def status(_request: Request) -> Response:
         return answer(await daemon.status())
@@ -244,9 +284,11 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
     return [
-        ("GET", "/v1/health", health),
+        *_figure_routes(daemon),
         ("GET", "/v1/status", status),
         ("GET", "/v1/doctor", doctor),
+        ("GET", "/v1/figures", figures),
+        ("GET", "/v1/history", history),
         ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),

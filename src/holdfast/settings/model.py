@@ -381,6 +381,38 @@ class Resources(Section, frozen=True):
     ] = 30
 
 
+class Server(Section, frozen=True):
+    loopback_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)] | None,
+        Meta(
+            description="Serves `/metrics` and `/v1/health`, and nothing else, to programs of this "
+            "machine on this port of 127.0.0.1.",
+            extra=_unset("the daemon listens on its unix socket only"),
+        ),
+    ] = None
+
+
+class Telemetry(Section, frozen=True):
+    otlp_endpoint: Annotated[
+        Url | None,
+        Meta(
+            description="Sends figures and holdfast's own log, never conversations, to "
+            "`/v1/metrics` and `/v1/logs` below this address by OTLP/HTTP; needs `holdfast[otel]`.",
+            extra={
+                **_unset("nothing leaves the machine"),
+                **_allowed("text, an address with http:// or https://"),
+            },
+        ),
+    ] = None
+    otlp_metrics: Annotated[bool, Meta(description="Whether figures are sent there.")] = True
+    otlp_logs: Annotated[
+        bool, Meta(description="Whether records of holdfast's own log are sent there.")
+    ] = True
+    otlp_interval_secs: Annotated[
+        int, Meta(ge=1, le=3_600, description="How often figures and new records are sent.")
+    ] = 60
+
+
 class Alerts(Section, frozen=True):
     rules: Annotated[
         tuple[AlertRule, ...],
@@ -453,6 +485,10 @@ class Settings(Section, frozen=True):
     resources: Annotated[
         Resources, Meta(description="When memory counts as scarce, and what is done about it.")
     ] = Resources()
+    server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
+    telemetry: Annotated[
+        Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")
+    ] = Telemetry()
     alerts: Annotated[
         Alerts, Meta(description="What somebody is to be told of while it goes wrong.")
     ] = Alerts()

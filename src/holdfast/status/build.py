@@ -31,6 +31,7 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.model import (
     SCHEMA_VERSION,
     DaemonStatus,
+    HealthStatus,
     ImportStatus,
     JournalStatus,
     LastRun,
@@ -76,14 +77,20 @@ class Running(Protocol):
     alerts: AlertDesk
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
+    @property
+    def telemetry_problem(self) -> str: ...
+
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
+
+    def health(self) -> HealthStatus: ...
 
 
 class Live(NamedTuple):
     tail: TailStatus
     alerts: AlertsStatus
     memory: MemoryStatus
+    health: HealthStatus
 
 
 class StatusBuilder:
@@ -96,7 +103,7 @@ class StatusBuilder:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
         memory = self._memory(daemon.store.status(), look)
-        return Live(daemon.tail.status(), daemon.alerts.status(), memory)
+        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -118,12 +125,14 @@ class StatusBuilder:
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
         problems += daemon.allowance.warnings
+        problems += filter(None, [daemon.telemetry_problem])
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
             memory=live.memory,
+            health=live.health,
             sources=sources,
             sessions=sessions,
             journal=journal,
@@ -236,6 +245,7 @@ def offline_status(
             last_run=last_run,
         ),
         memory=None,
+        health=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),

@@ -171,10 +171,24 @@ class PrivacyStatus(msgspec.Struct, frozen=True):
     redactions: dict[str, int]
 
 
+class HealthStatus(msgspec.Struct, frozen=True):
+    """What a healthy daemon has few of, however long it runs (S12)."""
+
+    timers: int  # duties that come back by the clock
+    http_connections: int
+    waiting_logs: int  # seen to have changed, not read yet
+    followed_logs: int  # written to lately, so looked at often
+    pending_captures: int  # commands from outside that wait for the recorder
+    history_points: int
+    log_records: int  # written to both logs since the start
+    log_records_dropped: int
+
+
 class Status(msgspec.Struct, frozen=True):
     schema_version: int
     daemon: DaemonStatus
     memory: MemoryStatus | None  # null when no daemon runs
+    health: HealthStatus | None  # the same
     sources: list[SourceStatus]
     sessions: SessionsStatus
     journal: JournalStatus
