@@ -59,7 +59,7 @@ def is_json(piece: bytes) -> bool:
 
 
 def is_sound(piece: bytes) -> bool:
-    """Whether it is JSON as it stands, to its end: a shape that does not fit is told before that."""
+    """Whether it is JSON to its end, as it stands: a shape that does not fit is told earlier."""
     try:
         _any_json(piece)
     except (msgspec.DecodeError, RecursionError):
