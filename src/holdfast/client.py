@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
@@ -14,6 +15,7 @@ from holdfast.paths import Paths
 
 CHUNK_BYTES: Final = 65_536
 CONNECT_TIMEOUT_S: Final = 2.0
+PUT_OFF_MAX_S: Final = 10.0  # in all, for a daemon that is short of memory
 
 
 class NotRunning(HoldfastError):
@@ -30,23 +32,41 @@ class Refused(HoldfastError):
         self.code = code
 
 
+class PutOff(Refused):
+    """The daemon is short of memory: it says when to come again, and nothing has begun."""
+
+    def __init__(self, message: str, code: int, retry_after_s: float) -> None:
+        super().__init__(message, code)
+        self.retry_after_s = retry_after_s
+
+
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience_s: float | None) -> None:
         super().__init__("localhost")
         self._path = path
+        self._patience_s = patience_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(CONNECT_TIMEOUT_S)
         self.sock.connect(self._path)
-        self.sock.settimeout(None)
+        self.sock.settimeout(self._patience_s)
 
 
 class Client:
     """One request at a time; answers are JSON or streams of bytes."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        patience_s: float | None = None,
+        put_off_max_s: float = PUT_OFF_MAX_S,
+    ) -> None:
+        """Without `patience_s` an answer is waited for as long as it takes."""
         self._paths = paths
+        self._patience_s = patience_s
+        self._put_off_max_s = put_off_max_s
 
     def is_running(self) -> bool:
         try:
@@ -64,8 +84,24 @@ class Client:
     def stream(
         self, method: str, path: str, /, *, body: object = None, **query: object
     ) -> Iterator[bytes]:
+        """Comes again for as long as is sensible while the daemon puts it off."""
+        waited_s = 0.0
+        while True:
+            try:
+                yield from self._stream_once(method, path, body, query)
+            except PutOff as put_off:
+                waited_s += put_off.retry_after_s
+                if waited_s > self._put_off_max_s:
+                    raise
+                time.sleep(put_off.retry_after_s)
+            else:
+                return
+
+    def _stream_once(
+        self, method: str, path: str, body: object, query: Mapping[str, object]
+    ) -> Iterator[bytes]:
         asked = urlencode({key: value for key, value in query.items() if value not in (None, "")})
-        connection = _UnixConnection(self._paths.socket)
+        connection = _UnixConnection(self._paths.socket, self._patience_s)
         try:
             self._paths.check_socket_dir()
             sent = None if body is None else json.dumps(body).encode()
@@ -97,8 +133,11 @@ class Client:
 
 def _refused(response: http.client.HTTPResponse) -> Refused:
     body = response.read()
+    later = response.getheader("Retry-After", "")
     try:
         problem = json.loads(body)
+        if later.isdecimal():
+            return PutOff(problem["error"], problem["exit"], float(later))
         return Refused(problem["error"], problem["exit"])
     except (ValueError, KeyError, TypeError):
         text = body.decode("utf-8", "replace") or response.reason

@@ -20,6 +20,8 @@ class Exit(IntEnum):
     JOURNAL = 8  # the journal is damaged, too new, or cannot be written
     REFUSED = 9  # the write policy refuses the path
     OVERSIZED = 10  # a session is over budget and `snapshots.oversized` is `fail`
+    BUSY = 11  # the daemon is short of memory and takes no such work for now
+    UNWELL = 12  # `holdfast doctor` found a problem
     RESTART_WANTED = 75  # stopped cleanly because memory stayed critical; restart me
     INTERRUPTED = 130  # Ctrl-C
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
 
+from holdfast.alerts.desk import AlertDesk
+from holdfast.alerts.engine import Alerts
+from holdfast.alerts.paging import Pager
+from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
-from holdfast.governor.governor import Governor, OnChange, Thresholds
+from holdfast.governor.governor import Governor, OnChange, lines_of
+from holdfast.governor.ladder import Step
+from holdfast.governor.levels import STALL_HYSTERESIS_POINTS, Line, Thresholds
 from holdfast.governor.machine import Machine
 from holdfast.governor.readings import Readings
 from holdfast.ingest.child import Setup
@@ -22,7 +29,7 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SqliteWriter
 from holdfast.library import FORMATS, Library
-from holdfast.observe import EventLog, Logs
+from holdfast.observe import Logs
 from holdfast.paths import Paths
 from holdfast.privacy import Door, compiled_apart, kept_screen
 from holdfast.recording.child import PAGE, page_by_child
@@ -36,6 +43,10 @@ from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
+from holdfast.status.crash import CrashFile
+from holdfast.status.lastrun import write_atomically
+from holdfast.telemetry import Job
+from holdfast.telemetry.supervisor import Supervisor
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -91,7 +102,9 @@ def make_redactor(
     extra = (*settings.privacy.extra, *([f"{PATTERN_KIND}={pattern}"] if pattern else []))
     privacy = msgspec.structs.replace(settings.privacy, extra=extra)
     door = Door.from_settings(privacy, kept_screen(paths.state_dir, compiled_apart))
-    return Redactor(journal, paths.blobs, door, files=[paths.status_file, paths.run_file], **how)
+    crash = CrashFile(paths.crash_file)
+    files = [paths.status_file, paths.run_file, crash.path, crash.kept]
+    return Redactor(journal, paths.blobs, door, files=files, **how)
 
 
 def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> SessionStore:
@@ -160,17 +173,85 @@ def make_recorder(
     )
 
 
-def make_governor(settings: Settings, paths: Paths, on_change: OnChange, log: EventLog) -> Governor:
-    resources = settings.resources
-    thresholds = Thresholds(
-        resources.budget_moderate_pct, resources.budget_high_pct, resources.budget_critical_pct
+def make_supervisor(
+    settings: Settings, paths: Paths, environ: Mapping[str, str], logs: Logs, *, started_at: str
+) -> Supervisor | None:
+    """Who sends figures and log away; None when nobody asked for that."""
+    chosen = settings.telemetry
+    if chosen.otlp_endpoint is None or not (chosen.otlp_metrics or chosen.otlp_logs):
+        return None
+    job = Job(
+        endpoint=chosen.otlp_endpoint,
+        metrics=chosen.otlp_metrics,
+        logs=chosen.otlp_logs,
+        interval_s=float(chosen.otlp_interval_secs),
+        log_path=str(logs.operational.path),
+        position_path=paths.telemetry_file,
+        logs_since=started_at,
     )
-    budget_bytes = settings.daemon.max_memory_mb * MIB
+    return Supervisor(job, environ, logs.operational)
+
+
+def make_alerts(
+    settings: Settings,
+    paths: Paths,
+    environ: Mapping[str, str],
+    logs: Logs,
+    *,
+    later: Callable[[Callable[[], None]], None],
+) -> AlertDesk:
+    chosen = settings.alerts
+    return AlertDesk(
+        Alerts(chosen.rules, repeat_s=chosen.repeat_secs),
+        Pager(chosen.webhook_url or "", chosen.command, environ),
+        silences_file=paths.alerts_file,
+        later=later,
+        log=logs.operational,
+        audit=logs.audit,
+        clock_s=time.time,
+        instant=instant,
+        write=write_atomically,
+    )
+
+
+def make_governor(
+    settings: Settings, paths: Paths, on_change: OnChange, logs: Logs, steps: Sequence[Step] = ()
+) -> Governor:
     return Governor(
-        budget_bytes,
-        thresholds,
+        settings.daemon.max_memory_mb * MIB,
+        make_lines(settings),
         readings=Readings(),
         machine=Machine(paths.data_dir),
         on_change=on_change,
-        log=log,
+        log=logs.operational,
+        audit=logs.audit,
+        steps=steps,
+    )
+
+
+def make_lines(settings: Settings) -> tuple[Line, ...]:
+    """Where the levels of each reading begin."""
+    chosen = settings.resources
+    return lines_of(
+        Thresholds(chosen.budget_moderate_pct, chosen.budget_high_pct, chosen.budget_critical_pct),
+        Thresholds(
+            chosen.memory_moderate_pct,
+            chosen.memory_high_pct,
+            chosen.memory_critical_pct,
+            settings="resources.memory_*_pct",
+        ),
+        Thresholds(
+            chosen.stall_some_moderate_pct,
+            chosen.stall_some_high_pct,
+            chosen.stall_some_critical_pct,
+            STALL_HYSTERESIS_POINTS,
+            "resources.stall_some_*_pct",
+        ),
+        Thresholds(
+            chosen.stall_full_moderate_pct,
+            chosen.stall_full_high_pct,
+            chosen.stall_full_critical_pct,
+            STALL_HYSTERESIS_POINTS,
+            "resources.stall_full_*_pct",
+        ),
     )

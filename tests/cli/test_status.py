@@ -9,10 +9,12 @@ import pytest
 
 from holdfast.cli.output import width
 from holdfast.cli.status import render
-from holdfast.governor.governor import ComponentMemory
+from holdfast.governor.admission import Requests
 from holdfast.governor.machine import MachineReading
+from holdfast.governor.tracker import ComponentMemory, TaskCounts
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
+from holdfast.journal.service import Connections
 from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import SessionStore, StoreLimits
 from holdfast.status.model import (
@@ -21,6 +23,8 @@ from holdfast.status.model import (
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PressureReading,
+    PressureStatus,
     PrivacyStatus,
     ProcessStatus,
     RootStatus,
@@ -52,6 +56,20 @@ def sample() -> Json:
         ),
         memory=MemoryStatus(
             level="normal",
+            pressure=PressureStatus(
+                level="normal",
+                own_level="normal",
+                for_s=3_723.0,
+                cause="budget",
+                readings=(
+                    PressureReading("budget", 25.0, "normal", True, 70, 85, 95, 3_723.0),
+                    PressureReading("system", 30.0, "normal", False, 40, 60, 80, 3_723.0),
+                ),
+                holding=(),
+                actions=(),
+                paused=(),
+                requests=Requests(False, False, 0, 0),
+            ),
             budget_bytes=200 * MIB,
             over_budget=False,
             process=ProcessStatus(
@@ -71,7 +89,11 @@ def sample() -> Json:
             components=(ComponentMemory("snapshots", 0, 0, 60 * MIB, 200, 0),),
             baseline_bytes=30 * MIB,
             unaccounted_bytes=20 * MIB,
+            near_limit=(),
+            tasks=TaskCounts(3, 3, 0, 0),
+            connections=Connections(2, 1, 0, 0, ()),
         ),
+        health=None,
         sources=[
             SourceStatus(
                 agent="claude",
@@ -91,6 +113,7 @@ def sample() -> Json:
         journal=JournalStatus("/data/journal.db", 2 * MIB, 0, 0, 0, 0, ""),
         importing=ImportStatus(running=False, done_bytes=0, total_bytes=0, sessions=0, events=0),
         recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
+        alerts=None,
         privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
         problems=[],
     )
@@ -119,7 +142,7 @@ def test_a_healthy_daemon_is_said_in_a_few_lines() -> None:
     assert render(sample()).splitlines()[:6] == [
         "holdfast 0.1.0  running, pid 4711, up 1 h 2 min",
         "Memory    ████████░░░░░░░░░░░░░░░░░░░░░░ 50.0 MiB of 200.0 MiB, normal, peak 80.0 MiB",
-        "  program 30.0 MiB, snapshots 0 B, other 20.0 MiB",
+        "  program 30.0 MiB, other 20.0 MiB",
         "Resident  0 of at most 200 sessions, 0 events, 0 B of 60.0 MiB",
         (
             "Source    claude: 3 files, 3.0 KiB seen = 2.0 KiB parsed + 1.0 KiB skipped + "
@@ -141,7 +164,7 @@ def test_without_a_daemon_it_says_so_and_what_is_kept() -> None:
     ("ending", "told"),
     [
         ("stopped", False),
-        ("killed or crashed", True),
+        ("killed", True),
         ("failed", True),
         ("machine restarted", True),
     ],

@@ -66,7 +66,7 @@ def test_ctypes_is_loaded_at_the_first_call() -> None:
     script = (
         "import sys, holdfast.governor\n"
         "assert 'ctypes' not in sys.modules\n"
-        "holdfast.governor.governor.libc.malloc_trim()\n"
+        "holdfast.governor.libc.malloc_trim()\n"
         "assert 'ctypes' in sys.modules\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

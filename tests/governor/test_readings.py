@@ -289,3 +289,32 @@ def test_closing_gives_the_descriptor_back(proc: FakeProc) -> None:
     readings.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_a_child_between_fork_and_exec_is_not_counted(proc: FakeProc) -> None:
+    """It shares our memory, and the kernel tells our figures of it: we would count twice."""
+    now_s = [0.0]
+    proc.add(1, threads={1: [2]}, pss_kb=60)
+    proc.add(2, parent=1, pss_kb=60)
+    (proc.root / "1" / "cmdline").write_bytes(b"python\0-m\0holdfast.daemon\0")
+    (proc.root / "2" / "cmdline").write_bytes(b"python\0-m\0holdfast.daemon\0")
+    readings = Readings(1, proc_root=proc.root, clock=lambda: now_s[0])
+    assert readings.tree().footprint_bytes == 60 * KB
+    (proc.root / "2" / "cmdline").write_bytes(b"python\0-c\0import child\0")
+    assert readings.tree().footprint_bytes == 120 * KB
+    readings.close()
+
+
+def test_a_child_that_goes_on_with_our_program_is_counted_soon(proc: FakeProc) -> None:
+    """It was forked, and what it shares with us PSS splits: nothing may stay hidden."""
+    now_s = [0.0]
+    proc.add(1, threads={1: [2]}, pss_kb=60)
+    proc.add(2, parent=1, pss_kb=30)
+    for pid in (1, 2):
+        (proc.root / str(pid) / "cmdline").write_bytes(b"python\0-m\0holdfast.daemon\0")
+    readings = Readings(1, proc_root=proc.root, clock=lambda: now_s[0])
+    assert readings.tree().children == ()
+    now_s[0] = readings_module.UNBEGUN_MAX_S
+    assert [child.pid for child in readings.tree().children] == [2]
+    assert [child.pid for child in readings.tree().children] == [2]
+    readings.close()

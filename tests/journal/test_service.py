@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from holdfast.journal import mailbox, service
 from holdfast.journal.conformance import Trial, cursor, known, many
-from holdfast.journal.footprint import JournalFootprint
+from holdfast.journal.footprint import UnindexedTexts, WaitingBatches
 from holdfast.journal.mailbox import JournalClosed
 from holdfast.journal.memory import MemoryJournal, MemoryReader, MemoryWriter
 from holdfast.journal.model import AuditRecord, Batch, SearchQuery
@@ -69,7 +71,7 @@ class Pooled(MemoryReader):
 class Bench:
     """A service on the twin, which shows what happens within."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.journal = MemoryJournal()
         self.trial = Trial(MemorySubject(tmp_path, self.journal))
         self.open = threading.Event()
@@ -86,7 +88,7 @@ class Bench:
         self.writers: list[Gate] = []
         self.readers: list[Pooled] = []
         self.service = JournalService(
-            self._writer, self._reader, readers=2, on_failure=self.noted.append
+            self._writer, self._reader, readers=2, on_failure=self.noted.append, clock_s=clock_s
         )
 
     def _writer(self) -> JournalWriter:
@@ -258,23 +260,89 @@ def test_too_much_that_waits_holds_up_who_brings_more(
     assert len(bench.journal.state.sessions) == 11
 
 
-def test_the_footprint_counts_what_waits(bench: Bench) -> None:
-    footprint = JournalFootprint(bench.service, readers=2)
-    before = footprint.usage()
+def test_what_waits_is_counted(bench: Bench) -> None:
+    component = WaitingBatches(bench.service)
+    before = component.usage()
     bench.open.clear()
     bench.service.submit(bench.batch("a", "x"))
     assert bench.arrived.acquire(timeout=SOON_S)
     waits = bench.service.submit(bench.batch("b", "y" * 100_000))
-    usage = footprint.usage()
+    usage = component.usage()
     assert usage.items == before.items + 1
     assert usage.bytes - before.bytes > 100_000
-    assert usage.limit_bytes is not None
-    assert usage.limit_bytes > mailbox.WAITING_BYTES_MAX
+    assert (usage.limit_bytes, usage.limit_items) == (
+        mailbox.WAITING_BYTES_MAX,
+        mailbox.WAITING_MAX,
+    )
     bench.open.set()
     waits.result(SOON_S)
 
 
+def test_texts_that_wait_for_the_index_are_counted_until_it_is_fed(bench: Bench) -> None:
+    component = UnindexedTexts(bench.service)
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+    bench.service.pause_index()
+    bench.service.submit(bench.batch("a", "z" * 10_000)).result(SOON_S)
+    assert component.usage().items == 1
+    until(lambda: component.usage().bytes >= 10_000, "they are counted")
+    bench.service.resume_index()
+    until(lambda: component.usage().bytes == 0, "the index is fed")
+
+
+# Connections that read.
+
+
+def test_who_reads_is_counted_and_who_does_not_end_is_named(bench: Bench) -> None:
+    with bench.service.reader():
+        now_s = time.monotonic()
+        found = bench.service.connections(10, now_s)
+        assert (found.open, found.lent, found.waiting, found.held_too_long) == (1, 1, 0, ())
+        (held,) = bench.service.connections(10, now_s + 20).held_too_long
+        assert held.who == threading.current_thread().name
+        assert held.for_s >= 20
+    found = bench.service.connections(10, time.monotonic() + 20)
+    assert (found.open, found.lent, found.held_too_long) == (1, 0, ())
+
+
+def test_readers_that_wait_for_a_connection_are_counted(bench: Bench) -> None:
+    limit = bench.service.connections(1).readers_max
+
+    def read() -> None:
+        with bench.service.reader():
+            pass
+
+    with ExitStack() as lent:
+        for _ in range(limit):
+            lent.enter_context(bench.service.reader())
+        thread = threading.Thread(target=read)
+        thread.start()
+        until(lambda: bench.service.connections(1).waiting == 1, "it waits")
+        assert bench.service.connections(1).open == limit
+    thread.join(SOON_S)
+    assert bench.service.connections(1).waiting == 0
+
+
 # The index.
+
+
+def test_a_paused_index_is_fed_when_it_goes_on(bench: Bench) -> None:
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+    bench.service.pause_index()
+    bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+    bench.service.call(lambda _writer: None).result(SOON_S)  # it had time to feed it
+    assert bench.service.index_lag == 1
+    bench.service.resume_index()
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+
+
+def test_a_paused_index_does_not_fall_too_far_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it is memory too."""
+    monkeypatch.setattr(service, "INDEX_EVERY_CHARS", 50)
+    bench.service.pause_index()
+    bench.service.submit(bench.batch("a", "z" * 60)).result(SOON_S)
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
 
 
 def test_the_index_is_fed_when_nothing_waits(bench: Bench) -> None:
@@ -305,6 +373,34 @@ def test_the_index_does_not_fall_too_far_behind_while_much_is_written(
     bench.open.set()
     bench.service.settle()
     assert lags == [0] * 6
+
+
+def test_the_index_is_not_fed_between_batches_that_come_one_by_one(tmp_path: Path) -> None:
+    """Fed a little at a time, it merges what it holds again and again."""
+    bench = Bench(tmp_path, clock_s=lambda: 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "INDEX_QUIET_S", 30)
+        for number in range(20):
+            bench.service.submit(bench.batch(f"s{number}", "needle")).result(SOON_S)
+        assert bench.feeds == 0
+        bench.service.settle()
+    assert bench.service.index_lag == 0
+    bench.service.close()
+
+
+def test_what_is_stored_is_found_after_a_while_though_more_comes(tmp_path: Path) -> None:
+    now_s = 0.0
+    bench = Bench(tmp_path, clock_s=lambda: now_s)
+    lags = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "INDEX_QUIET_S", 30)
+        bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+        bench.service.call(lambda writer: lags.append(writer.index_lag)).result(SOON_S)
+        now_s = service.INDEX_EVERY_S
+        bench.service.submit(bench.batch("b", "needle")).result(SOON_S)
+        bench.service.call(lambda writer: lags.append(writer.index_lag)).result(SOON_S)
+    assert lags == [1, 0]
+    bench.service.close()
 
 
 @pytest.mark.parametrize("error", [JournalFull("full"), ValueError("surprise")])

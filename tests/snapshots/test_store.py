@@ -465,3 +465,58 @@ def test_closing_is_no_eviction() -> None:
     store.close()
     assert told == []
     assert len(store) == store.accounted_bytes == store.status().resident_events == 0
+
+
+def test_a_smaller_share_of_the_budget_holds_until_it_is_taken_back() -> None:
+    """And makes the least recent leave."""
+    told: list[Eviction] = []
+    store = SessionStore(limits(budget_bytes=100_000), on_evicted=told.append)
+    for name in "abcdef":
+        fill(store, name, 10, size=1_000)
+    before = store.accounted_bytes
+    assert store.resize(50) == before - store.accounted_bytes > 0
+    assert store.accounted_bytes <= 50_000
+    assert {each.reason for each in told} == {"memory_pressure"}
+    assert told[0].session == "a"
+    assert (store.status().budget_bytes, store.status().allowed_bytes) == (100_000, 50_000)
+    assert store.usage().limit_bytes == 50_000
+    for name in "uvwxyz":
+        fill(store, name, 10, size=1_000)
+    assert store.accounted_bytes <= 50_000
+    assert store.resize(100) == 0
+    for name in "ghijkl":
+        fill(store, name, 10, size=1_000)
+    assert 50_000 < store.accounted_bytes <= 100_000
+
+
+def test_a_smaller_share_is_no_reason_to_stop_because_of_a_large_session() -> None:
+    """`oversized` is about the budget that was set, not about one that pressure left."""
+    store = SessionStore(limits(budget_bytes=100_000, oversized="fail"))
+    store.resize(10)
+    fill(store, "s", 40, size=1_000)
+    assert store.accounted_bytes <= 10_000
+
+
+def test_open_tails_are_compressed_least_recent_first_and_a_few_at_a_time() -> None:
+    store = SessionStore(limits(block_bytes=1_000_000))
+    for name in "abc":
+        fill(store, name, 50, size=1_000)
+    kept = b"".join(store.read("a"))
+    before = store.accounted_bytes
+    sealed, freed = store.seal_tails(1)
+    assert (sealed, freed) == (1, before - store.accounted_bytes)
+    assert freed > 0
+    first = store.resident("a")
+    last = store.resident("c")
+    assert first is not None
+    assert last is not None
+    assert first.bytes < last.bytes
+    assert store.seal_tails(LARGE)[0] == 2
+    assert store.seal_tails(LARGE) == (0, 0)
+    assert b"".join(store.read("a")) == kept
+
+
+def test_a_tail_that_is_hardly_larger_than_its_block_stays_open() -> None:
+    store = SessionStore(limits(block_bytes=1_000_000))
+    fill(store, "a", 2, size=1_000)
+    assert store.seal_tails(LARGE) == (0, 0)

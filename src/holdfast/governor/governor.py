@@ -1,114 +1,74 @@
-"""Decides how near the ceiling we are, and takes memory back before it is reached.
+"""Decides how near an end we are, and sees to it that something is done before it is reached.
 
 `step()` reads, decides and acts, once; the daemon calls it as often as `next_delay_s` says. There
-is no thread, timer or event loop in here, so a test drives the governor with a list of readings and
-a clock that it moves by hand.
+is no thread, timer or event loop in here, so a test drives the governor with a list of readings
+and a clock that it moves by hand.
 
-A level is entered at once and left late: only when the reading is `HYSTERESIS_POINTS` below the
-line and the level was held for `MIN_DWELL_S`. Without the first a reading that rests on a line, and
-without the second a relief that works for one reading, would start and stop background jobs
-several times a second.
-
-From `HIGH` on, components are asked for what is missing to the *moderate* line, the largest first.
-Asking only down to the high line was rejected: the next event would bring it back, and each
-eviction would be followed by the next. After that comes `malloc_trim`: without it what was evicted
-stays with the allocator and the footprint does not move.
+The parts have modules of their own: what a reading means (`levels.py`), what is done at which
+level (`ladder.py`), how memory is taken back (`relief.py`), who holds what (`registry.py`,
+`tracker.py`). Here they are put together.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
-from typing import ClassVar, Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from holdfast.errors import Exit, HoldfastError
-from holdfast.governor import libc
+from holdfast.governor.ladder import Ladder, Pressure, Step, StepRecord
+from holdfast.governor.levels import (
+    BUDGET,
+    GROUP,
+    STALL_FULL,
+    STALL_HYSTERESIS_POINTS,
+    STALL_SOME,
+    SYSTEM,
+    Judgement,
+    Levels,
+    Line,
+    Thresholds,
+)
 from holdfast.governor.machine import Machine, MachineReading
-from holdfast.governor.protocol import Bounded, Level, Usage
+from holdfast.governor.protocol import Bounded, Level
 from holdfast.governor.readings import Allocations, Readings, TreeMemory
+from holdfast.governor.registry import Components
+from holdfast.governor.relief import Relief, Reliever
+from holdfast.governor.tracker import ComponentMemory, TaskCounts, Tracker
 from holdfast.observe import EventLog
 
-HYSTERESIS_POINTS: Final = 5.0  # percent of the budget
-MIN_DWELL_S: Final = 2.0
 IDLE_DELAY_S: Final = 10.0
+SMALL_DELAY_S: Final = 2.0  # others fill the machine: that lasts
+WATCHFUL_DELAY_S: Final = 1.0
 BUSY_DELAY_S: Final = 0.25
 FAST_GROWTH_PCT: Final = 5.0  # of the budget
-TRIM_INTERVAL_S: Final = 5.0  # while under pressure with nothing given back
-WORTH_TELLING_PCT: Final = 1.0  # of the budget; a trim that brought less is not recorded
-ACTIONS_KEPT: Final = 64
+SHRINK_CACHES: Final = "shrink caches"
 
-_NOTHING: Final = Usage(bytes=0, items=0, limit_bytes=None)
-
-OnChange = Callable[[Level, Level, str, int], None]
-"""Called with the level, the one before, the cause, and the footprint in bytes."""
-
-
-class ThresholdsError(HoldfastError):
-    exit: ClassVar[Exit] = Exit.CONFIG
+# Of what others have a share in; what is our own comes with the governor.
+SYSTEM_THRESHOLDS: Final = Thresholds(40, 60, 80, settings="resources.memory_*_pct")
+STALL_SOME_THRESHOLDS: Final = Thresholds(
+    10, 30, 60, STALL_HYSTERESIS_POINTS, "resources.stall_some_*_pct"
+)
+STALL_FULL_THRESHOLDS: Final = Thresholds(
+    5, 15, 40, STALL_HYSTERESIS_POINTS, "resources.stall_full_*_pct"
+)
 
 
-class Thresholds(msgspec.Struct, frozen=True):
-    """Where each level begins, in percent of the budget."""
+class Change(msgspec.Struct, frozen=True):
+    """A level that is not what it was, and why."""
 
-    moderate_pct: float = 70.0
-    high_pct: float = 85.0
-    critical_pct: float = 95.0
-
-    def __post_init__(self) -> None:
-        lines = (HYSTERESIS_POINTS, self.moderate_pct, self.high_pct, self.critical_pct)
-        if not (lines[0] < lines[1] < lines[2] < lines[3] <= 100):
-            raise ThresholdsError(
-                f"memory thresholds must rise from moderate to high to critical, above "
-                f"{HYSTERESIS_POINTS:g} and at most 100 percent; they are {self.moderate_pct:g}, "
-                f"{self.high_pct:g} and {self.critical_pct:g}. Change resources.budget_*_pct."
-            )
-
-    def level(self, pct: float) -> Level:
-        if pct >= self.critical_pct:
-            return Level.CRITICAL
-        if pct >= self.high_pct:
-            return Level.HIGH
-        return Level.MODERATE if pct >= self.moderate_pct else Level.NORMAL
-
-
-def decide(previous: Level, pct: float, thresholds: Thresholds, *, dwell_elapsed: bool) -> Level:
-    """The level after a reading. Never below the plain one; above it only down from `previous`."""
-    plain = thresholds.level(pct)
-    if plain >= previous:
-        return plain
-    if not dwell_elapsed:
-        return previous
-    return min(previous, thresholds.level(pct + HYSTERESIS_POINTS))
-
-
-def next_delay_s(level: Level, *, active: bool) -> float:
-    """How long the daemon may wait before the next step. `active`: an import is running."""
-    return BUSY_DELAY_S if active or level > Level.NORMAL else IDLE_DELAY_S
-
-
-class Action(msgspec.Struct, frozen=True):
-    """What one component was asked for and what came of it."""
-
-    component: str
-    asked_bytes: int
-    given_bytes: int  # by its own account
-    before_bytes: int  # its usage
-    after_bytes: int
-
-
-class Relief(msgspec.Struct, frozen=True):
-    """One attempt to get below the moderate line."""
-
-    at_s: float  # on the governor's clock
-    took_s: float
     level: Level
-    actions: tuple[Action, ...]
-    trimmed: bool
-    before_bytes: int  # the footprint
-    after_bytes: int
+    previous: Level
+    own: Level
+    previous_own: Level
+    cause: str  # the reading that decides
+    pct: float  # what it was
+    threshold_pct: float  # where the level begins that it decides
+    footprint_bytes: int
+
+
+OnChange = Callable[[Change], None]
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -117,24 +77,19 @@ class Assessment(msgspec.Struct, frozen=True):
     at_s: float
     level: Level
     previous: Level
-    cause: str
-    pct: float
+    judgement: Judgement
     footprint_bytes: int
     exact: bool
     relief: Relief | None
 
-
-class ComponentMemory(msgspec.Struct, frozen=True):
-    name: str
-    bytes: int
-    items: int
-    limit_bytes: int | None
-    limit_items: int | None
-    high_water_bytes: int
+    @property
+    def own(self) -> Level:
+        return self.judgement.own
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     level: Level
+    own: Level
     level_for_s: float
     budget_bytes: int
     footprint_bytes: int
@@ -145,61 +100,127 @@ class Snapshot(msgspec.Struct, frozen=True):
     tree: TreeMemory
     machine: MachineReading
     allocations: Allocations
+    tasks: TaskCounts
+    held: tuple[str, ...]  # steps of the ladder that hold
+    records: tuple[StepRecord, ...]  # what was done, newest first
     last: Assessment | None
+
+
+def lines_of(
+    budget: Thresholds,
+    memory: Thresholds = SYSTEM_THRESHOLDS,
+    stall_some: Thresholds = STALL_SOME_THRESHOLDS,
+    stall_full: Thresholds = STALL_FULL_THRESHOLDS,
+) -> tuple[Line, ...]:
+    """All readings in the order in which they are named when several say the same."""
+    return (
+        Line(BUDGET, budget, own=True),
+        Line(GROUP, memory, own=True),
+        Line(STALL_SOME, stall_some, own=True),
+        Line(STALL_FULL, stall_full, own=True),
+        Line(SYSTEM, memory, own=False),
+    )
+
+
+def next_delay_s(level: Level, own: Level, *, active: bool) -> float:
+    """How long the daemon may wait before the next step. `active`: an import is running."""
+    if active or own > Level.MODERATE:
+        return BUSY_DELAY_S
+    if own > Level.NORMAL:
+        return WATCHFUL_DELAY_S
+    return SMALL_DELAY_S if level > Level.NORMAL else IDLE_DELAY_S
+
+
+class Look(NamedTuple):
+    """What the kernel said at one moment."""
+
+    tree: TreeMemory
+    machine: MachineReading
 
 
 class Governor:
     def __init__(
         self,
         budget_bytes: int,
-        thresholds: Thresholds,
+        lines: Sequence[Line],
         *,
         readings: Readings,
         machine: Machine,
         on_change: OnChange,
         log: EventLog,
+        audit: EventLog | None = None,
+        steps: Sequence[Step] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         assert budget_bytes > 0, budget_bytes
         self.budget_bytes: Final = budget_bytes
-        self.thresholds: Final = thresholds
-        self.actions: Final[deque[Relief]] = deque(maxlen=ACTIONS_KEPT)
+        self.lines: Final = {line.name: line for line in lines}
+        self.tracker: Final = Tracker(clock)
         self._readings: Final = readings
         self._machine: Final = machine
         self._on_change: Final = on_change
         self._log: Final = log
         self._clock: Final = clock
-        self._components: Final[dict[str, Bounded]] = {}
-        self._high_water: Final[dict[str, int]] = {}
-        self._level = Level.NORMAL
+        self._components: Final = Components(self.tracker, log)
+        self._reliever: Final = Reliever(
+            budget_bytes, self._components, readings=readings, log=log, clock=clock
+        )
+        shrink = Step(
+            name=SHRINK_CACHES,
+            level=Level.HIGH,
+            own=False,
+            apply=self._reliever.act,
+            hold=self._reliever.act,
+        )
+        self.ladder: Final = Ladder([shrink, *steps], log, audit=audit, clock=clock)
+        self._levels: Final = Levels(lines, clock())
+        self._level = self._own = Level.NORMAL
         self._level_since_s = clock()
-        self._trimmed_at_s = float("-inf")
         self._rss_at_step_bytes = 0
         self._baseline_bytes = 0
         self._last: Assessment | None = None
 
     @property
     def level(self) -> Level:
+        """The worst of all readings: how small we make ourselves."""
         return self._level
+
+    @property
+    def own_level(self) -> Level:
+        """The worst of our own readings: whether we turn work away."""
+        return self._own
 
     @property
     def footprint_bytes(self) -> int:
         """PSS + swap of the tree as the last step found it."""
         return self._last.footprint_bytes if self._last is not None else 0
 
+    @property
+    def baseline_bytes(self) -> int:
+        """What the program takes by itself."""
+        return self._baseline_bytes
+
+    @property
+    def reliefs(self) -> Sequence[Relief]:
+        return self._reliever.reliefs
+
     def register(self, component: Bounded) -> None:
-        name = component.name
-        if name in self._components:
-            raise ValueError(f"a component named {name!r} is registered already; rename one")
-        self._components[name] = component
-        self._high_water[name] = 0
+        self._components.add(component)
 
     def components(self) -> tuple[Bounded, ...]:
-        return tuple(self._components.values())
+        return self._components.all()
 
     def mark_baseline(self) -> None:
         """Call once all is imported and nothing loaded: what is used now is the program itself."""
         self._baseline_bytes = self._readings.tree().footprint_bytes
+
+    def read_footprint(self) -> int:
+        """The footprint at this moment; decides nothing."""
+        return self._readings.tree().footprint_bytes
+
+    def line_bytes(self, level: Level) -> int:
+        """Where a level of the budget begins."""
+        return int(self.budget_bytes * self.lines[BUDGET].thresholds.of(level) / 100)
 
     def fast_due(self) -> bool:
         """Did this process grow so much since the last step that the next one should not wait?
@@ -209,156 +230,136 @@ class Governor:
         grown_bytes = self._readings.fast() - self._rss_at_step_bytes
         return grown_bytes * 100 > self.budget_bytes * FAST_GROWTH_PCT
 
-    def step(self) -> Assessment:
-        """Read, decide, and at `HIGH` or above act."""
+    def look(self) -> Look:
+        """What `step` goes by. For a thread, where one must not wait.
+
+        The kernel adds up a process page by page, and waits for one that is about to change what it
+        maps: with import children that was a fifth of a second now and then.
+        """
+        return Look(self._readings.tree(), self._machine.look())
+
+    def look_closely(self) -> Look:
+        """What `snapshot` shows. For a thread too."""
+        return Look(self._readings.tree(), self._machine.read())
+
+    def step(self, look: Look | None = None) -> Assessment:
+        """Read what was not read before, decide, and do what the level asks for."""
         now_s = self._clock()
-        tree = self._readings.tree()
-        usages = self._usages()
-        pct = 100 * tree.footprint_bytes / self.budget_bytes
-        previous = self._level
-        level = decide(
-            previous,
-            pct,
-            self.thresholds,
-            dwell_elapsed=now_s - self._level_since_s >= MIN_DWELL_S,
+        tree, machine = look or self.look()
+        self._components.look()
+        judgement = self._levels.take(self._pcts(tree, machine), now_s)
+        previous, previous_own = self._level, self._own
+        self._level, self._own = judgement.level, judgement.own
+        if self._level != previous:
+            self._level_since_s = now_s
+        if (self._level, self._own) != (previous, previous_own):
+            self._announce(judgement, previous, previous_own, tree)
+        reliefs_before = self.reliefs[-1] if self.reliefs else None
+        self.ladder.follow(
+            Pressure(
+                judgement=judgement,
+                excess_bytes=self._excess_bytes(judgement, tree, machine),
+                footprint_bytes=tree.footprint_bytes,
+                worse=self._level > previous or self._own > previous_own,
+            ),
+            now_s,
         )
-        if level != previous:
-            self._level, self._level_since_s = level, now_s
-            self._announce(level, previous, pct, tree)
-        relief = None
-        if level >= Level.HIGH:
-            worse = level > previous
-            relief = self._relieve(level, tree.footprint_bytes, usages, force_trim=worse)
+        relief = self.reliefs[-1] if self.reliefs else None
         self._rss_at_step_bytes = self._readings.fast()
         self._last = Assessment(
             at_s=now_s,
-            level=level,
+            level=self._level,
             previous=previous,
-            cause="budget",
-            pct=pct,
+            judgement=judgement,
             footprint_bytes=tree.footprint_bytes,
             exact=tree.exact,
-            relief=relief,
+            relief=relief if relief is not reliefs_before else None,
         )
         return self._last
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, look: Look | None = None) -> Snapshot:
         """Read afresh, so that the lines add up; decides nothing."""
-        tree = self._readings.tree()
-        components = sorted(
-            (
-                ComponentMemory(
-                    name=name,
-                    bytes=usage.bytes,
-                    items=usage.items,
-                    limit_bytes=usage.limit_bytes,
-                    limit_items=usage.limit_items,
-                    high_water_bytes=self._high_water[name],
-                )
-                for name, usage in self._usages().items()
-            ),
-            key=lambda component: (-component.bytes, component.name),
-        )
-        accounted_bytes = self._baseline_bytes + sum(c.bytes for c in components)
+        tree, machine = look or self.look_closely()
+        self._components.look()
+        components = self.tracker.snapshot()
+        accounted_bytes = self._baseline_bytes + sum(each.bytes for each in components)
         return Snapshot(
             level=self._level,
+            own=self._own,
             level_for_s=self._clock() - self._level_since_s,
             budget_bytes=self.budget_bytes,
             footprint_bytes=tree.footprint_bytes,
             peak_footprint_bytes=tree.peak_footprint_bytes,
             baseline_bytes=self._baseline_bytes,
-            components=tuple(components),
+            components=components,
             unaccounted_bytes=tree.footprint_bytes - accounted_bytes,
             tree=tree,
-            machine=self._machine.read(),
+            machine=machine,
             allocations=self._readings.allocations(),
+            tasks=self.tracker.tasks(),
+            held=self.ladder.held,
+            records=tuple(reversed(self.ladder.records)),
             last=self._last,
         )
 
-    def _announce(self, level: Level, previous: Level, pct: float, tree: TreeMemory) -> None:
-        say = {Level.CRITICAL: self._log.error, Level.HIGH: self._log.warning}
-        say.get(level, self._log.info)(
-            "governor.level_changed",
-            pressure=level.label,
-            previous=previous.label,
-            cause="budget",
-            pct=round(pct, 1),
+    def _pcts(self, tree: TreeMemory, machine: MachineReading) -> dict[str, float | None]:
+        group, system, stall = machine.group, machine.system, machine.stall
+        if stall is not None and stall.of == "system" and system is not None:
+            plenty = system.used_pct < self.lines[SYSTEM].thresholds.moderate_pct
+            if plenty:  # some other group waits for room below its own limit
+                stall = None
+        return {
+            BUDGET: 100 * tree.footprint_bytes / self.budget_bytes,
+            GROUP: group.used_pct if group is not None else None,
+            SYSTEM: system.used_pct if system is not None else None,
+            STALL_SOME: stall.some_pct if stall is not None else None,
+            STALL_FULL: stall.full_pct if stall is not None else None,
+        }
+
+    def _excess_bytes(self, judgement: Judgement, tree: TreeMemory, machine: MachineReading) -> int:
+        """What is above the moderate line where a limit is near; the machine's is not ours."""
+        above = [0]
+        levels = {each.name: each.level for each in judgement.readings}
+        if levels.get(BUDGET, Level.NORMAL) >= Level.HIGH:
+            above.append(tree.footprint_bytes - self.line_bytes(Level.MODERATE))
+        group = machine.group
+        if levels.get(GROUP, Level.NORMAL) >= Level.HIGH and group and group.limit_bytes:
+            line_pct = self.lines[GROUP].thresholds.moderate_pct
+            above.append(group.used_bytes - int(group.limit_bytes * line_pct / 100))
+        return max(above)
+
+    def _announce(
+        self, judgement: Judgement, previous: Level, previous_own: Level, tree: TreeMemory
+    ) -> None:
+        deciding = judgement.reading(judgement.cause)
+        if judgement.level == previous:  # only our own changed
+            deciding = judgement.own_cause()
+        change = Change(
+            level=judgement.level,
+            previous=previous,
+            own=judgement.own,
+            previous_own=previous_own,
+            cause=deciding.name,
+            pct=round(deciding.pct or 0.0, 1),
+            threshold_pct=self.lines[deciding.name].thresholds.of(deciding.level),
             footprint_bytes=tree.footprint_bytes,
+        )
+        worst = judgement.own if judgement.own != previous_own else judgement.level
+        say = {Level.CRITICAL: self._log.error, Level.HIGH: self._log.warning}
+        say.get(worst, self._log.info)(
+            "governor.level_changed",
+            pressure=change.level.label,
+            previous=previous.label,
+            own=change.own.label,
+            previous_own=previous_own.label,
+            cause=change.cause,
+            pct=change.pct,
+            threshold_pct=change.threshold_pct,
+            footprint_bytes=change.footprint_bytes,
             budget_bytes=self.budget_bytes,
             exact=tree.exact,
         )
         try:
-            self._on_change(level, previous, "budget", tree.footprint_bytes)
+            self._on_change(change)
         except Exception as error:  # noqa: BLE001 - the ceiling must hold though a listener fails
             self._log.error("governor.listener_failed", error=error)
-
-    def _relieve(
-        self, level: Level, footprint_bytes: int, usages: dict[str, Usage], *, force_trim: bool
-    ) -> Relief | None:
-        """None when nothing came of it."""
-        began_s = self._clock()
-        line_bytes = int(self.budget_bytes * self.thresholds.moderate_pct / 100)
-        missing_bytes = footprint_bytes - line_bytes
-        actions = []
-        for name, usage in sorted(usages.items(), key=lambda item: (-item[1].bytes, item[0])):
-            if missing_bytes <= 0:
-                break
-            if usage.bytes > 0:
-                action = self._ask(name, level, missing_bytes, usage.bytes)
-                missing_bytes -= action.given_bytes
-                if action.given_bytes:
-                    actions.append(action)
-        trim_due = force_trim or began_s - self._trimmed_at_s >= TRIM_INTERVAL_S
-        if not actions and not trim_due:
-            return None
-        trimmed = libc.malloc_trim()
-        self._trimmed_at_s = began_s
-        relief = Relief(
-            at_s=began_s,
-            took_s=self._clock() - began_s,
-            level=level,
-            actions=tuple(actions),
-            trimmed=trimmed,
-            before_bytes=footprint_bytes,
-            after_bytes=self._readings.tree().footprint_bytes,
-        )
-        brought_bytes = relief.before_bytes - relief.after_bytes
-        if not actions and brought_bytes * 100 < self.budget_bytes * WORTH_TELLING_PCT:
-            return None
-        self.actions.append(relief)
-        self._log.warning(
-            "governor.relieved",
-            pressure=level.label,
-            actions=actions,
-            trimmed=trimmed,
-            before_bytes=relief.before_bytes,
-            after_bytes=relief.after_bytes,
-            took_ms=round(relief.took_s * 1000, 1),
-        )
-        return relief
-
-    def _ask(self, name: str, level: Level, asked_bytes: int, before_bytes: int) -> Action:
-        try:
-            given_bytes = self._components[name].relieve(level, asked_bytes)
-        except Exception as error:  # noqa: BLE001 - the other components must still be asked
-            self._log.error("governor.relieve_failed", component=name, error=error)
-            given_bytes = 0
-        return Action(
-            component=name,
-            asked_bytes=asked_bytes,
-            given_bytes=given_bytes,
-            before_bytes=before_bytes,
-            after_bytes=self._usage(name).bytes,
-        )
-
-    def _usages(self) -> dict[str, Usage]:
-        return {name: self._usage(name) for name in self._components}
-
-    def _usage(self, name: str) -> Usage:
-        try:
-            usage = self._components[name].usage()
-        except Exception as error:  # noqa: BLE001 - one blind spot must not blind the governor
-            self._log.error("governor.usage_failed", component=name, error=error)
-            return _NOTHING
-        self._high_water[name] = max(self._high_water[name], usage.bytes)
-        return usage

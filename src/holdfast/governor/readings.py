@@ -13,6 +13,11 @@ Rejected: RSS summed over the tree counts the interpreter once per child; the cg
 `Swap` is taken and not `SwapPss`: it may count a page twice after a fork but never too little, and
 a ceiling must not be kept by the kinder of two figures.
 
+A child between fork and exec may share the memory of its parent (`vfork`, which `subprocess` uses):
+the kernel then tells the parent's figures of both. Such a child still has the parent's command line
+and is not counted until it has its own, or is older than `UNBEGUN_MAX_S`: one that goes on with our
+program was forked, and shares pages that PSS splits.
+
 A process that its parent abandons (double fork) leaves the tree and is not seen.
 
 Without /proc (macOS) `getrusage` stands in: the *peak* RSS of this process alone, so the figure
@@ -27,6 +32,7 @@ import errno
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -38,6 +44,7 @@ from holdfast.governor import libc
 _PROC: Final = Path("/proc")
 _CHUNK_BYTES: Final = 65_536
 _STATM_MAX_BYTES: Final = 256
+UNBEGUN_MAX_S: Final = 0.5
 _ROLLUP: Final = re.compile(rb"^(Rss|Pss|Swap):\s+(\d+) kB", re.MULTILINE)
 _STATUS: Final = re.compile(rb"^(Name|VmHWM|VmRSS|VmSwap):[ \t]*(.*?)(?: kB)?$", re.MULTILINE)
 
@@ -72,10 +79,19 @@ class Allocations(msgspec.Struct, frozen=True):
 
 
 class Readings:
-    def __init__(self, pid: int | None = None, *, proc_root: Path = _PROC) -> None:
+    def __init__(
+        self,
+        pid: int | None = None,
+        *,
+        proc_root: Path = _PROC,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.pid: Final = os.getpid() if pid is None else pid
         self._proc: Final = str(proc_root)
         self._peak_bytes = 0
+        self._clock: Final = clock
+        self._begun: set[int] = set()  # children that run their own program
+        self._unbegun: dict[int, float] = {}  # others, and when each was first seen
         self._page_bytes: Final = os.sysconf("SC_PAGE_SIZE")
         self._statm_fd: int | None = None
         with contextlib.suppress(OSError):
@@ -105,7 +121,7 @@ class Readings:
                 raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(self.pid))
             rss = _peak_rss_bytes()
             own = ProcessMemory(self.pid, "", rss, None, 0, rss)
-        found = (self._process(pid) for pid in self._descendants())
+        found = (self._process(pid) for pid in self._begun_descendants())
         children = tuple(child for child in found if child is not None)
         everyone = (own, *children)
         pss = sum(p.rss_bytes if p.pss_bytes is None else p.pss_bytes for p in everyone)
@@ -149,15 +165,40 @@ class Readings:
             peak_rss_bytes=max(rss, _kb(status.get(b"VmHWM", b"0"))),
         )
 
-    def _descendants(self) -> Iterator[int]:
+    def _begun_descendants(self) -> list[int]:
+        """Those that run a program of their own; which those are is remembered."""
+        now_s = self._clock()
+        pids = dict(self._descendants())
+        unbegun: dict[int, float] = {}
+        for pid, parent in pids.items():
+            if pid in self._begun:
+                continue
+            since_s = self._unbegun.get(pid, now_s)
+            if now_s - since_s < UNBEGUN_MAX_S and self._same_command_line(pid, parent):
+                unbegun[pid] = since_s
+        self._unbegun = unbegun
+        self._begun = set(pids) - set(unbegun)
+        return [pid for pid in pids if pid in self._begun]
+
+    def _same_command_line(self, pid: int, parent: int) -> bool:
+        """False when one of them is gone, or is a kernel's."""
+        try:
+            its = _read(f"{self._proc}/{pid}/cmdline")
+            return bool(its) and its == _read(f"{self._proc}/{parent}/cmdline")
+        except OSError:
+            return False
+
+    def _descendants(self) -> Iterator[tuple[int, int]]:
+        """Each with its parent."""
         children_of = self._listed_children if self._lists_children else self._scanned_children()
         seen, waiting = {self.pid}, [self.pid]
         while waiting:
-            for child in children_of(waiting.pop()):
+            parent = waiting.pop()
+            for child in children_of(parent):
                 if child not in seen:
                     seen.add(child)
                     waiting.append(child)
-                    yield child
+                    yield child, parent
 
     def _listed_children(self, pid: int) -> list[int]:
         """Every thread has its own list: a child belongs to the thread that started it."""

@@ -1,4 +1,8 @@
-"""The import children as a component of the governor: what they weigh, and how to have fewer."""
+"""The import children as a component of the governor: what they weigh.
+
+They give nothing back when they are asked for it: the ladder ends them, when all else was not
+enough (`degradation.py`).
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,10 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class ImportChildren:
-    """At `CRITICAL` one child ends and the others take its work; the last one stays."""
-
     name: Final = "import children"
 
-    def __init__(
-        self, pids: Callable[[], list[int]], shed: Callable[[], bool], *, limit_bytes: int
-    ) -> None:
+    def __init__(self, pids: Callable[[], list[int]], *, limit_bytes: int) -> None:
         self._pids = pids
-        self._shed = shed
         self._limit_bytes = limit_bytes
 
     def usage(self) -> Usage:
@@ -30,11 +29,8 @@ class ImportChildren:
             bytes=sum(map(_resident_bytes, pids)), items=len(pids), limit_bytes=self._limit_bytes
         )
 
-    def relieve(self, level: Level, target_bytes: int) -> int:
-        before = self.usage()
-        if level < Level.CRITICAL or target_bytes <= 0 or not before.items or not self._shed():
-            return 0
-        return before.bytes // before.items
+    def relieve(self, _level: Level, _target_bytes: int) -> int:
+        return 0
 
 
 def _resident_bytes(pid: int) -> int:

@@ -1,8 +1,9 @@
-"""What SQLite holds in this process, as a component of the governor.
+"""What the journal holds in this process, as components of the governor.
 
 SQLite counts its own allocations, all connections together: page caches, the index's buffers,
-statements. Beside them wait the batches that are not stored yet. Under pressure the writer gives
-its cache back between two groups.
+statements. Under pressure the writer gives its cache back between two groups. Beside SQLite wait
+the batches that are not stored yet, and the texts of what is stored that the index has not been
+fed.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Final
 import apsw
 
 from holdfast.governor.protocol import Level, Usage
-from holdfast.journal.mailbox import WAITING_BYTES_MAX
-from holdfast.journal.service import JournalService
+from holdfast.journal.mailbox import GROUP_BYTES_MAX, WAITING_BYTES_MAX, WAITING_MAX
+from holdfast.journal.service import INDEX_EVERY_CHARS, JournalService
 from holdfast.journal.sqlite import READER_CACHE_KB, WRITER_CACHE_KB
 
 # Beside its page caches: prepared statements, the index's hash table, lookaside memory.
@@ -26,17 +27,62 @@ class JournalFootprint:
     def __init__(self, journal: JournalService, *, readers: int) -> None:
         self._journal = journal
         caches_kb = WRITER_CACHE_KB + READER_CACHE_KB * readers + WORKING_KB
-        self._limit_bytes = caches_kb * 1024 + WAITING_BYTES_MAX
+        self._limit_bytes = caches_kb * 1024
 
     def usage(self) -> Usage:
         return Usage(
-            bytes=apsw.memory_used() + self._journal.waiting_bytes,
-            items=self._journal.waiting,
+            bytes=apsw.memory_used(),
+            items=self._journal.connections_open,
             limit_bytes=self._limit_bytes,
         )
 
     def relieve(self, level: Level, target_bytes: int) -> int:
         """Asks for it only: the writer answers between two groups, the next step sees it."""
-        if level >= Level.HIGH and target_bytes > 0 and self._journal.waiting == 0:
+        if level >= Level.HIGH and target_bytes > 0:
+            self.release()
+        return 0
+
+    def release(self) -> None:
+        if self._journal.waiting == 0:
             self._journal.call(lambda writer: writer.release_memory())
+
+
+class WaitingBatches:
+    """What waits for the writer's thread. Its limit is kept by making whoever brings more wait."""
+
+    name: Final = "waiting batches"
+
+    def __init__(self, journal: JournalService) -> None:
+        self._journal = journal
+
+    def usage(self) -> Usage:
+        return Usage(
+            bytes=self._journal.waiting_bytes,
+            items=self._journal.waiting,
+            limit_bytes=WAITING_BYTES_MAX,
+            limit_items=WAITING_MAX,
+        )
+
+    def relieve(self, _level: Level, _target_bytes: int) -> int:
+        """Nothing of it can be let go of; it is written as fast as that can be done."""
+        return 0
+
+
+class UnindexedTexts:
+    """What is stored and remembered for the index, which is fed when there is time for it."""
+
+    name: Final = "unindexed texts"
+
+    def __init__(self, journal: JournalService) -> None:
+        self._journal = journal
+
+    def usage(self) -> Usage:
+        return Usage(
+            bytes=self._journal.unindexed_chars,
+            items=self._journal.index_lag,
+            limit_bytes=INDEX_EVERY_CHARS + GROUP_BYTES_MAX,
+        )
+
+    def relieve(self, _level: Level, _target_bytes: int) -> int:
+        """Feeding the index takes more memory than it gives back: it waits."""
         return 0

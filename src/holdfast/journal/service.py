@@ -2,7 +2,9 @@
 
 Whoever has a batch submits it and gets a future. The thread takes everything that waits, commits it
 as one transaction, then resolves the futures; so a hundred callers cost one commit. When nothing
-waits it feeds the index, then sleeps without a timer.
+has come for a moment it feeds the index, then sleeps without a timer. The moment matters: during
+an import the thread is done with each batch before the next comes, and an index that is fed a batch
+at a time merges what it holds again and again, at twice the cost of all else the thread does.
 
 A group that fails is tried again batch by batch, so that one bad batch costs only itself. A full or
 failing disk fails the whole group, touches nothing and is never tried again by itself: callers keep
@@ -12,14 +14,18 @@ their cursors and come again, and after a failure below SQLite they meet a write
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.questions import Questions
 from holdfast.journal.sqlite import (
     JournalBroken,
     JournalDamaged,
@@ -29,8 +35,34 @@ from holdfast.journal.sqlite import (
 
 INDEX_EVERY_EVENTS: Final = 8_192
 INDEX_EVERY_CHARS: Final = 2_000_000
+INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
+INDEX_EVERY_S: Final = 0.5  # what is stored is found after this at the latest, come what may
 
 _NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
+
+
+class Lend(NamedTuple):
+    """A reader that somebody has."""
+
+    who: str  # the thread that took it
+    since_s: float
+
+
+class HeldReader(msgspec.Struct, frozen=True):
+    """A reader that was not given back for long."""
+
+    who: str
+    for_s: float
+
+
+class Connections(msgspec.Struct, frozen=True):
+    """The connections that read; beside them there is the one that writes."""
+
+    readers_max: int
+    open: int
+    lent: int
+    waiting: int  # who wants one and has to wait
+    held_too_long: tuple[HeldReader, ...]  # the longest first
 
 
 class JournalService:
@@ -43,11 +75,15 @@ class JournalService:
         *,
         readers: int = 2,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock_s = clock_s
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._on_failure = on_failure
         self._mailbox = Mailbox()
+        self._readers_max = readers
+        self.questions = Questions(self.reader)
         self._reader_slots = threading.Semaphore(readers)
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []
@@ -55,6 +91,10 @@ class JournalService:
         self._writer = open_writer()
         self._broken = False
         self._unindexed_chars = 0
+        self._fed_s = clock_s()
+        self._index_paused = False
+        self._lends: dict[int, Lend] = {}
+        self._waiting_readers = 0
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -68,8 +108,52 @@ class JournalService:
         return len(self._mailbox)
 
     @property
+    def waiting_pct(self) -> float:
+        """Of how much may wait before whoever submits must."""
+        return self._mailbox.filled_pct
+
+    @property
     def waiting_bytes(self) -> int:
         return self._mailbox.bytes
+
+    @property
+    def connections_open(self) -> int:
+        """The writer's, and those that read."""
+        return 1 + len(self._idle_readers) + len(self._lends)
+
+    @property
+    def unindexed_chars(self) -> int:
+        """Texts that are kept for the index, about one byte each."""
+        return self._unindexed_chars
+
+    def pause_index(self) -> None:
+        """Feed the index only when it would fall too far behind."""
+        self._index_paused = True
+
+    def resume_index(self) -> None:
+        self._index_paused = False
+        if not self.waiting:  # else the thread is awake, and we might have to wait
+            with suppress(JournalClosed):
+                self.call(lambda _writer: None)  # wakes it
+
+    def connections(self, held_s: float, now_s: float | None = None) -> Connections:
+        """Who reads, and whether somebody has been doing so for longer than `held_s`."""
+        now_s = time.monotonic() if now_s is None else now_s
+        with self._readers_lock:
+            lends = list(self._lends.values())
+            idle = len(self._idle_readers)
+        held = [
+            HeldReader(lend.who, round(now_s - lend.since_s, 1))
+            for lend in lends
+            if now_s - lend.since_s > held_s
+        ]
+        return Connections(
+            readers_max=self._readers_max,
+            open=idle + len(lends),
+            lent=len(lends),
+            waiting=self._waiting_readers,
+            held_too_long=tuple(sorted(held, key=lambda each: -each.for_s)),
+        )
 
     def submit(self, batch: Batch, *, durable: bool = False) -> Future[None]:
         """Store a batch soon. Blocks while too much waits: that is the back-pressure of ingest."""
@@ -96,7 +180,7 @@ class JournalService:
     @contextmanager
     def reader(self) -> Iterator[JournalReader]:
         """A reader for the time of the block; waits while all are lent."""
-        with self._reader_slots:
+        with self._slot():
             reader = self._lend()
             sound = True
             try:
@@ -106,6 +190,21 @@ class JournalService:
                 raise
             finally:
                 self._take_back(reader, sound=sound)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._reader_slots.acquire(blocking=False):
+            with self._readers_lock:
+                self._waiting_readers += 1
+            try:
+                self._reader_slots.acquire()
+            finally:
+                with self._readers_lock:
+                    self._waiting_readers -= 1
+        try:
+            yield
+        finally:
+            self._reader_slots.release()
 
     def close(self) -> None:
         """Store what waits, then close everything; a reader that is lent closes when it is back."""
@@ -124,12 +223,16 @@ class JournalService:
         with self._readers_lock:
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
-            if self._idle_readers:
-                return self._idle_readers.pop()
-        return self._open_reader()
+            reader = self._idle_readers.pop() if self._idle_readers else None
+        if reader is None:
+            reader = self._open_reader()
+        with self._readers_lock:
+            self._lends[id(reader)] = Lend(threading.current_thread().name, time.monotonic())
+        return reader
 
     def _take_back(self, reader: JournalReader, *, sound: bool) -> None:
         with self._readers_lock:
+            self._lends.pop(id(reader), None)
             if sound and not self._closed:
                 self._idle_readers.append(reader)
                 return
@@ -140,29 +243,37 @@ class JournalService:
 
     def _run(self) -> None:
         behind = self._writer.index_lag > 0  # what was stored and not indexed when we last ended
+        quiet_s: float | None = 0.0 if behind else None
         try:
-            while (work := self._mailbox.take(wait=not behind)) is not None:
+            while (work := self._mailbox.take(wait=True, at_most_s=quiet_s)) is not None:
                 if isinstance(work, Call):
                     self._call(work)
                 elif work:
                     self._write(work)
-                behind = self._follow(idle=work == [])
+                quiet_s = self._follow(idle=work == [])
         finally:  # only an error of our own gets here before the mailbox is empty
             self._refuse_the_rest()
 
-    def _follow(self, *, idle: bool) -> bool:
-        """Feed the index when there is time, or when it would fall too far behind."""
+    def _follow(self, *, idle: bool) -> float | None:
+        """Feed the index when there is time, or when it would fall too far behind.
+
+        Gives after how much quiet it is to be fed next; None when it lacks nothing.
+        """
         lag = self._writer.index_lag
         due = lag >= INDEX_EVERY_EVENTS or self._unindexed_chars >= INDEX_EVERY_CHARS
-        if not idle and not due:
-            return lag > 0
+        if self._index_paused and not due:
+            return None
+        due = due or self._clock_s() - self._fed_s >= INDEX_EVERY_S
+        if not lag or not (idle or due):
+            return INDEX_QUIET_S if lag else None
         try:
             more = self._mended().feed_index()
         except Exception as error:  # noqa: BLE001  # a search that lags must not stop the writing
             self._note(error)
-            return False
+            return None
         self._unindexed_chars = 0
-        return more
+        self._fed_s = self._clock_s()
+        return 0.0 if more else None
 
     def _write(self, group: list[Write]) -> None:
         try:

@@ -37,6 +37,8 @@ IdleMode = Literal["observe", "enforce"]
 
 # What a spilled session may keep: half, so that one giant never owns the whole budget.
 OVERSIZED_SHARE: Final = 2
+WHOLE_PCT: Final = 100
+TAIL_WORTH_SEALING_BYTES: Final = 16_384  # a block of less is hardly smaller than its lines
 
 
 class OversizedSession(HoldfastError):
@@ -77,6 +79,7 @@ class StoreStatus(msgspec.Struct, frozen=True):
 
     accounted_bytes: int
     budget_bytes: int
+    allowed_bytes: int  # the budget, or a part of it while memory is scarce
     peak_bytes: int
     over_budget: bool
     resident_sessions: int
@@ -122,6 +125,7 @@ class SessionStore:
         self._on_evicted = on_evicted
         self._clock_s = clock_s
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._allowed_bytes = limits.budget_bytes
         self._bytes = 0
         self._peak_bytes = 0
         self._events = 0
@@ -188,7 +192,7 @@ class SessionStore:
         return Usage(
             bytes=self._bytes,
             items=len(self._sessions),
-            limit_bytes=self.limits.budget_bytes,
+            limit_bytes=self._allowed_bytes,
             limit_items=self.limits.max_sessions,
         )
 
@@ -199,12 +203,36 @@ class SessionStore:
             freed += self.evict(next(iter(self._sessions)), "memory_pressure")
         return freed
 
+    def resize(self, share_pct: int) -> int:
+        """Allow a share of the budget until told otherwise; how many bytes left for that."""
+        self._allowed_bytes = self.limits.budget_bytes * share_pct // WHOLE_PCT
+        return self._evict_down_to(self._allowed_bytes)
+
+    def seal_tails(self, max_bytes: int) -> tuple[int, int]:
+        """Compress open tails, the least recent first, about `max_bytes` of them.
+
+        How many tails that were, and how many bytes it gave back.
+        """
+        sealed, worked, before = 0, 0, self._bytes
+        for entry in self._sessions.values():
+            arena, tail_bytes = entry.arena, entry.arena.tail_bytes
+            if worked >= max_bytes:
+                break
+            if tail_bytes >= TAIL_WORTH_SEALING_BYTES:
+                bytes_before = arena.resident_bytes
+                arena.seal_tail()
+                self._adjust(arena, bytes_before, arena.events)
+                worked += tail_bytes
+                sealed += 1
+        return sealed, before - self._bytes
+
     def status(self) -> StoreStatus:
         limits = self.limits
         idle_set = limits.idle_eviction_ms is not None
         return StoreStatus(
             accounted_bytes=self._bytes,
             budget_bytes=limits.budget_bytes,
+            allowed_bytes=self._allowed_bytes,
             peak_bytes=self._peak_bytes,
             over_budget=self._bytes > limits.budget_bytes,
             resident_sessions=len(self._sessions),
@@ -287,8 +315,15 @@ class SessionStore:
             self._shrink_oversized(session, entry)
         while len(self._sessions) > self.limits.max_sessions:
             self.evict(next(iter(self._sessions)), "max_sessions")
-        while self._bytes > self.limits.budget_bytes and self._sessions:
-            self.evict(next(iter(self._sessions)), "memory_budget")
+        self._evict_down_to(self._allowed_bytes)
+
+    def _evict_down_to(self, allowed_bytes: int) -> int:
+        whole = allowed_bytes == self.limits.budget_bytes
+        freed = 0
+        while self._bytes > allowed_bytes and self._sessions:
+            session = next(iter(self._sessions))
+            freed += self.evict(session, "memory_budget" if whole else "memory_pressure")
+        return freed
 
     def _shrink_oversized(self, session: str, entry: _Session) -> None:
         arena, policy, budget = entry.arena, self.limits.oversized, self.limits.budget_bytes

@@ -59,7 +59,7 @@ def is_json(piece: bytes) -> bool:
 
 
 def is_sound(piece: bytes) -> bool:
-    """Whether it is JSON to its end, as it stands: a shape that does not fit is told earlier."""
+    """Whether it is JSON to its very end: a shape that does not fit is told before that."""
     try:
         _any_json(piece)
     except (msgspec.DecodeError, RecursionError):

@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
+from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
-from holdfast.governor.governor import Governor
-from holdfast.governor.protocol import Level
+from holdfast.governor.admission import Admission
+from holdfast.governor.allowance import Allowance
+from holdfast.governor.gate import BackgroundGate
+from holdfast.governor.governor import Governor, Look, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
-from holdfast.journal.service import JournalService
+from holdfast.journal.service import Connections, JournalService
 from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
@@ -28,10 +31,13 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.model import (
     SCHEMA_VERSION,
     DaemonStatus,
+    HealthStatus,
     ImportStatus,
     JournalStatus,
     LastRun,
     MemoryStatus,
+    PressureReading,
+    PressureStatus,
     PrivacyStatus,
     ProcessStatus,
     RootStatus,
@@ -42,6 +48,7 @@ from holdfast.status.model import (
 )
 
 NEWEST_SESSIONS: Final = 100
+ACTIONS_SHOWN: Final = 32
 NOTHING: Final = Totals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 NO_RECORDINGS: Final = RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, [])
 
@@ -60,18 +67,30 @@ class Running(Protocol):
     paths: Paths
     run_file: RunFile
     governor: Governor
+    allowance: Allowance
+    gate: BackgroundGate
+    admission: Admission
     store: SessionStore
     journal: JournalService
     tail: Tail
     recorder: Recorder
+    alerts: AlertDesk
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
+    @property
+    def telemetry_problem(self) -> str: ...
+
     def residency(self, session: str) -> int | None: ...
+    def connections(self) -> Connections: ...
+
+    def health(self) -> HealthStatus: ...
 
 
 class Live(NamedTuple):
     tail: TailStatus
+    alerts: AlertsStatus
     memory: MemoryStatus
+    health: HealthStatus
 
 
 class StatusBuilder:
@@ -80,10 +99,11 @@ class StatusBuilder:
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
-    def now(self) -> Live:
+    def now(self, look: Look) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        return Live(daemon.tail.status(), self._memory(daemon.store.status()))
+        memory = self._memory(daemon.store.status(), look)
+        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -104,16 +124,21 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += daemon.allowance.warnings
+        problems += filter(None, [daemon.telemetry_problem])
+        problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
             memory=live.memory,
+            health=live.health,
             sources=sources,
             sessions=sessions,
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
             recordings=recordings,
+            alerts=live.alerts,
             privacy=privacy,
             problems=problems,
         )
@@ -132,11 +157,12 @@ class StatusBuilder:
             last_run=daemon.last_run,
         )
 
-    def _memory(self, store: StoreStatus) -> MemoryStatus:
-        snapshot = self._daemon.governor.snapshot()
+    def _memory(self, store: StoreStatus, look: Look) -> MemoryStatus:
+        snapshot = self._daemon.governor.snapshot(look)
         tree = snapshot.tree
         return MemoryStatus(
-            level=Level(snapshot.level).label,
+            level=snapshot.level.label,
+            pressure=self._pressure(snapshot),
             budget_bytes=snapshot.budget_bytes,
             over_budget=snapshot.footprint_bytes > snapshot.budget_bytes,
             process=ProcessStatus(
@@ -156,6 +182,36 @@ class StatusBuilder:
             components=snapshot.components,
             baseline_bytes=snapshot.baseline_bytes,
             unaccounted_bytes=snapshot.unaccounted_bytes,
+            near_limit=tuple(self._daemon.governor.tracker.check_thresholds()),
+            tasks=snapshot.tasks,
+            connections=self._daemon.connections(),
+        )
+
+    def _pressure(self, snapshot: Snapshot) -> PressureStatus:
+        daemon, last = self._daemon, snapshot.last
+        readings = last.judgement.readings if last is not None else ()
+        return PressureStatus(
+            level=snapshot.level.label,
+            own_level=snapshot.own.label,
+            for_s=round(snapshot.level_for_s, 1),
+            cause=last.judgement.cause if last is not None else "",
+            readings=tuple(
+                PressureReading(
+                    name=each.name,
+                    pct=None if each.pct is None else round(each.pct, 1),
+                    level=each.level.label,
+                    own=each.own,
+                    moderate_pct=each.moderate_pct,
+                    high_pct=each.high_pct,
+                    critical_pct=each.critical_pct,
+                    for_s=round(each.for_s, 1),
+                )
+                for each in readings
+            ),
+            holding=snapshot.held,
+            actions=snapshot.records[:ACTIONS_SHOWN],
+            paused=() if daemon.gate.is_open else daemon.gate.jobs,
+            requests=daemon.admission.status(),
         )
 
 
@@ -189,11 +245,13 @@ def offline_status(
             last_run=last_run,
         ),
         memory=None,
+        health=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
+        alerts=None,
         privacy=privacy_status(privacy, reader),
         problems=[],
     )

@@ -10,11 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.governor.governor import ComponentMemory
+from holdfast.alerts.desk import AlertsStatus
+from holdfast.governor.admission import Requests
+from holdfast.governor.ladder import StepRecord
 from holdfast.governor.machine import MachineReading
 from holdfast.governor.readings import ProcessMemory
+from holdfast.governor.tracker import ComponentMemory, OverLimit, TaskCounts
 from holdfast.ingest.importer import ByteCounts
 from holdfast.journal.model import UnknownType
+from holdfast.journal.service import Connections
 from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import StoreStatus
 from holdfast.status.expiry import ExpiryStatus
@@ -29,8 +33,9 @@ class LastRun(msgspec.Struct, frozen=True):
     version: str
     started_at: str
     ended_at: str  # of an unclean end: the last heartbeat
-    ending: str  # "stopped", "killed or crashed", "machine restarted", "failed"
+    ending: str  # "stopped", "failed", "restart wanted", "crashed", "out of memory", "killed", …
     detail: str
+    evidence: list[str] = []  # what that rests on, where it did not say so itself
 
 
 class DaemonStatus(msgspec.Struct, frozen=True):
@@ -60,8 +65,36 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     children: tuple[ProcessMemory, ...]
 
 
+class PressureReading(msgspec.Struct, frozen=True):
+    """One reading, where its levels begin, and what it says by itself."""
+
+    name: str  # "budget", "cgroup", "stall_some", "stall_full", "system"
+    pct: float | None  # null where the platform does not tell it, or nothing limits us
+    level: str
+    own: bool  # whether it counts for `own_level`
+    moderate_pct: float
+    high_pct: float
+    critical_pct: float
+    for_s: float  # how long it has been at this level
+
+
+class PressureStatus(msgspec.Struct, frozen=True):
+    """How near an end we are, why, and what is done about it."""
+
+    level: str  # "normal", "moderate", "high", "critical"
+    own_level: str  # without the memory of the machine: whether work is turned away
+    for_s: float
+    cause: str  # the reading that decides the level
+    readings: tuple[PressureReading, ...]
+    holding: tuple[str, ...]  # steps of the ladder that hold now, in order
+    actions: tuple[StepRecord, ...]  # what was done last, newest first
+    paused: tuple[str, ...]  # background jobs that wait for better times
+    requests: Requests
+
+
 class MemoryStatus(msgspec.Struct, frozen=True):
     level: str  # "normal", "moderate", "high", "critical"
+    pressure: PressureStatus
     budget_bytes: int
     over_budget: bool
     process: ProcessStatus
@@ -70,6 +103,9 @@ class MemoryStatus(msgspec.Struct, frozen=True):
     components: tuple[ComponentMemory, ...]
     baseline_bytes: int  # the program itself, before it held anything
     unaccounted_bytes: int  # the process minus baseline minus components
+    near_limit: tuple[OverLimit, ...]  # components that are near their own limit
+    tasks: TaskCounts
+    connections: Connections
 
 
 class RootStatus(msgspec.Struct, frozen=True):
@@ -135,15 +171,30 @@ class PrivacyStatus(msgspec.Struct, frozen=True):
     redactions: dict[str, int]
 
 
+class HealthStatus(msgspec.Struct, frozen=True):
+    """What a healthy daemon has few of, however long it runs (S12)."""
+
+    timers: int  # duties that come back by the clock
+    http_connections: int
+    waiting_logs: int  # seen to have changed, not read yet
+    followed_logs: int  # written to lately, so looked at often
+    pending_captures: int  # commands from outside that wait for the recorder
+    history_points: int
+    log_records: int  # written to both logs since the start
+    log_records_dropped: int
+
+
 class Status(msgspec.Struct, frozen=True):
     schema_version: int
     daemon: DaemonStatus
     memory: MemoryStatus | None  # null when no daemon runs
+    health: HealthStatus | None  # the same
     sources: list[SourceStatus]
     sessions: SessionsStatus
     journal: JournalStatus
     importing: ImportStatus
     recordings: RecordingsStatus
+    alerts: AlertsStatus | None  # null when no daemon runs
     privacy: PrivacyStatus
     problems: list[str]
 

@@ -1,0 +1,348 @@
+"""The oracle: for any course of readings, what holds and what was done is what the table says.
+
+The tables are read from docs/operations.md. The expectation is computed here, in the plainest way,
+from those tables alone; the governor with its real steps is driven by the same readings.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.degradation import LAST_CHILD_AFTER_STEPS, Parts, steps
+from holdfast.errors import Exit
+from holdfast.governor import Governor, Level, Thresholds, lines_of
+from holdfast.governor.admission import Admission
+from holdfast.governor.gate import BackgroundGate
+from holdfast.governor.governor import SHRINK_CACHES
+from holdfast.governor.levels import MIN_DWELL_S
+from holdfast.ingest.tail import Tail
+from holdfast.journal.footprint import JournalFootprint
+from holdfast.journal.service import JournalService
+from holdfast.snapshots import SessionStore, StoreLimits
+from tests.governor.test_governor import BUDGET, MB, Clock, Ends, Machine, Recorder
+
+PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text("utf-8")
+EXIT_S = 60.0
+NORMAL, MODERATE, HIGH, CRITICAL = Level
+
+
+class Reading(NamedTuple):
+    moderate: float
+    high: float
+    critical: float
+    own: bool
+
+
+class Row(NamedTuple):
+    step: str
+    level: Level
+    own: bool
+    lasting: bool
+
+
+def table(heading: str) -> list[list[str]]:
+    part = PAGE.partition(f"\n### {heading}\n")[2].partition("\n### ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines][2:]
+
+
+@cache
+def readings() -> dict[str, Reading]:
+    found = {}
+    for name, _what, *lines, own in table("Levels"):
+        moderate, high, critical = (float(line.rstrip(" %")) for line in lines)
+        found[name.strip("`")] = Reading(moderate, high, critical, own == "yes")
+    return found
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            row[0].strip("`"),
+            Level[re.split(r"\W", row[1])[0].upper()],
+            row[2] == "own",
+            "critical_exit_secs" in row[1],
+        )
+        for row in table("Steps")
+    )
+
+
+class FakeTail:
+    """What the steps ask of a tail."""
+
+    def __init__(self) -> None:
+        self.children = 0
+        self.told: list[str] = []
+
+    def child_pids(self) -> list[int]:
+        return list(range(self.children))
+
+    def fewer_children(self) -> int:
+        ended = self.children - 1 or self.children
+        self.children -= ended
+        self.told.append(f"{ended} ended")
+        return ended
+
+    def let_children_go_on(self) -> None:
+        self.told.append("go on")
+
+    def slow_down(self) -> None:
+        self.told.append("slow")
+
+    def speed_up(self) -> None:
+        self.told.append("fast")
+
+
+class FakeJournal:
+    waiting = 0
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def call(self, _work: object) -> None:
+        self.calls += 1
+
+
+class FakeFootprint:
+    def __init__(self) -> None:
+        self.releases = 0
+
+    def release(self) -> None:
+        self.releases += 1
+
+
+class Degrading:
+    """A governor with the daemon's steps, and stand-ins for what they act on."""
+
+    def __init__(self) -> None:
+        self.machine, self.ends, self.clock = Machine(), Ends(), Clock()
+        self.store = SessionStore(StoreLimits(budget_bytes=20 * MB))
+        self.fake_tail, self.fake_journal = FakeTail(), FakeJournal()
+        self.fake_footprint = FakeFootprint()
+        self.tail = cast("Tail", self.fake_tail)
+        self.journal = cast("JournalService", self.fake_journal)
+        self.footprint = cast("JournalFootprint", self.fake_footprint)
+        self.gate, self.admission = BackgroundGate(), Admission()
+        self.stops: list[tuple[str, Exit]] = []
+        parts: Parts = self
+        self.governor = Governor(
+            BUDGET,
+            lines_of(Thresholds()),
+            readings=self.machine,
+            machine=self.ends,
+            on_change=lambda _change: None,
+            log=Recorder(),
+            steps=steps(parts, critical_exit_s=EXIT_S),
+            clock=self.clock,
+        )
+
+    def stop(self, reason: str, code: Exit) -> None:
+        self.stops.append((reason, code))
+
+    def step(self, mb: float, *, after_s: float = 0.25) -> tuple[str, ...]:
+        self.clock.now_s += after_s
+        self.machine.mb = mb
+        self.governor.step()
+        return self.governor.ladder.held
+
+
+class Oracle:
+    """The tables, taken literally."""
+
+    def __init__(self, now_s: float) -> None:
+        self.levels = dict.fromkeys(readings(), (NORMAL, now_s))
+        self.since: dict[tuple[bool, Level], float] = {}
+        self.held: list[str] = []
+        self.done: list[tuple[str, str]] = []
+
+    def see(self, pcts: dict[str, float | None], now_s: float) -> tuple[Level, Level]:
+        for name, about in readings().items():
+            before, since_s = self.levels[name]
+            pct = pcts[name]
+            level = self.level_of(about, pct)
+            if pct is not None and level < before:
+                slack = 2 if name.startswith("stall") else 5
+                late = min(before, self.level_of(about, pct + slack))
+                level = late if now_s - since_s >= MIN_DWELL_S else before
+            if level != before:
+                self.levels[name] = (level, now_s)
+        worst = max(level for level, _ in self.levels.values())
+        own = max(self.levels[name][0] for name, about in readings().items() if about.own)
+        self.follow(worst, own, now_s)
+        return worst, own
+
+    def level_of(self, about: Reading, pct: float | None) -> Level:
+        lines = (about.moderate, about.high, about.critical)
+        return Level(sum(pct is not None and pct >= line for line in lines))
+
+    def follow(self, worst: Level, own: Level, now_s: float) -> None:
+        for by_own, level in ((False, worst), (True, own)):
+            for each in Level:
+                if level >= each:
+                    self.since.setdefault((by_own, each), now_s)
+                else:
+                    self.since.pop((by_own, each), None)
+        wanted = [
+            row.step
+            for row in rows()
+            if (since_s := self.since.get((row.own, row.level))) is not None
+            and now_s - since_s >= (EXIT_S if row.lasting else 0)
+        ]
+        self.done += [("undone", step) for step in reversed(self.held) if step not in wanted]
+        self.done += [("applied", step) for step in wanted if step not in self.held]
+        self.held = wanted
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> list[tuple[float, dict[str, float | None]]]:
+    """Readings near their lines more often than not, at paces from hectic to rare."""
+    near = st.sampled_from([0.0, 4.0, 9.0, 14.9, 15.0, 38.0, 40.0, 55.0, 60.0, 69.0, 70.0, 79.9])
+    any_pct = near | st.sampled_from([80.0, 85.0, 89.9, 90.0, 94.0, 95.0]) | st.floats(0, 130)
+    course = []
+    for _ in range(draw(st.integers(1, 25))):
+        after_s = draw(st.sampled_from([0.1, 0.25, 0.9, 1.0, 10.0, 59.0, 61.0]))
+        course.append(
+            (
+                after_s,
+                {
+                    "budget": draw(any_pct),
+                    "cgroup": draw(st.none() | any_pct),
+                    "stall": draw(st.none() | any_pct),
+                    "system": draw(st.none() | any_pct.filter(lambda pct: pct <= 100)),
+                },
+            )
+        )
+    return course
+
+
+def test_the_tables_name_every_reading_and_every_step_in_order() -> None:
+    made = Degrading()
+    assert [row.step for row in rows()] == [step.name for step in made.governor.ladder.steps]
+    assert rows()[0].step == SHRINK_CACHES
+    assert set(readings()) == set(made.governor.lines)
+    for name, about in readings().items():
+        line = made.governor.lines[name]
+        lines = line.thresholds
+        assert about == (lines.moderate_pct, lines.high_pct, lines.critical_pct, line.own), name
+
+
+@given(courses())
+def test_levels_and_steps_are_what_the_tables_say(
+    course: list[tuple[float, dict[str, Any]]],
+) -> None:
+    made = Degrading()
+    oracle = Oracle(made.clock.now_s)
+    seen = 0
+    for after_s, pcts in course:
+        made.clock.now_s += after_s
+        made.machine.mb = pcts["budget"]
+        made.ends.group_pct = pcts["cgroup"]
+        made.ends.stall_pct, made.ends.system_pct = pcts["stall"], pcts["system"]
+        stall, group = pcts["stall"], pcts["cgroup"]
+        if pcts["system"] is not None and made.ends.used_pct() < readings()["system"].moderate:
+            stall = None  # the machine has memory enough
+        found = made.governor.step()
+        expected = oracle.see(
+            {
+                "budget": 100 * int(pcts["budget"] * MB) / BUDGET,
+                "cgroup": None if group is None else 100 * int(group * MB) / BUDGET,
+                "stall_some": stall,
+                "stall_full": None if stall is None else 0.0,
+                "system": None if pcts["system"] is None else made.ends.used_pct(),
+            },
+            made.clock.now_s,
+        )
+        assert (found.level, found.own) == expected
+        assert list(made.governor.ladder.held) == oracle.held
+        records = made.governor.ladder.records
+        assert [(each.done, each.step) for each in records if each.done != "again"] == (
+            oracle.done[seen:]
+        )
+        records.clear()  # it is bounded
+        seen = len(oracle.done)
+    assert made.admission.refusing == ("refuse new work" in oracle.held)
+    assert made.admission.throttling == ("throttle requests" in oracle.held)
+    assert made.gate.is_open == ("pause background jobs" not in oracle.held)
+    assert len(made.stops) == oracle.done.count(("applied", rows()[-1].step))
+
+
+def test_budgets_are_halved_quartered_and_given_back_in_reverse() -> None:
+    made = Degrading()
+
+    def allowed() -> int | None:
+        return made.store.usage().limit_bytes
+
+    made.ends.system_pct = 65
+    made.step(10)
+    assert allowed() == 10 * MB
+    made.ends.system_pct = 85
+    made.step(10)
+    assert (allowed(), made.fake_footprint.releases) == (5 * MB, 2)
+    made.ends.system_pct = 65
+    made.step(10, after_s=2)
+    assert allowed() == 10 * MB
+    made.ends.system_pct = 20
+    made.step(10, after_s=2)
+    assert (allowed(), made.fake_tail.told) == (20 * MB, [])
+
+
+def test_all_children_but_one_end_at_once_and_that_one_when_it_is_too_much_alone() -> None:
+    made = Degrading()
+    made.fake_tail.children = 3
+    made.step(97)
+    assert made.fake_tail.told == ["slow", "2 ended"]
+    for _ in range(LAST_CHILD_AFTER_STEPS):
+        made.step(97)
+    assert made.fake_tail.told == ["slow", "2 ended", "1 ended"]
+    made.step(10, after_s=2)
+    assert made.fake_tail.told[-2:] == ["go on", "fast"]
+
+
+def test_children_stay_when_what_else_was_done_is_enough() -> None:
+    """The level lasts a second; what the step before gave back counts at once."""
+    made = Degrading()
+    made.fake_tail.children = 2
+    made.step(97)
+    assert made.fake_tail.children == 1
+    made.fake_tail.children = 2
+    made.step(60)
+    assert (made.governor.own_level, made.fake_tail.children) == (CRITICAL, 2)
+
+
+def test_a_lasting_critical_level_stops_the_daemon_once_with_its_own_code() -> None:
+    made = Degrading()
+    made.step(97)
+    made.step(97, after_s=EXIT_S - 0.5)
+    assert made.stops == []
+    for _ in range(4):
+        made.step(97, after_s=1)
+    ((reason, code),) = made.stops
+    assert code is Exit.RESTART_WANTED
+    assert "raise daemon.max_memory_mb" in reason
+
+
+def test_a_program_that_alone_is_over_the_line_is_not_stopped_to_be_started_again() -> None:
+    made = Degrading()
+    made.machine.mb = 96
+    made.governor.mark_baseline()
+    made.step(97)
+    made.step(97, after_s=EXIT_S + 1)
+    assert made.stops == []
+    assert "raise the ceiling" in made.governor.ladder.records[-1].effect
+
+
+def test_the_journal_is_flushed_unless_it_is_busy_writing() -> None:
+    made = Degrading()
+    made.step(97)
+    assert made.fake_journal.calls == 1
+    busy = Degrading()
+    busy.fake_journal.waiting = 3
+    busy.step(97)
+    assert busy.fake_journal.calls == 0
