@@ -200,3 +200,14 @@ def test_a_description_that_is_no_utf8_costs_itself(world: World) -> None:
     world.blob(asked("one"))
     world.catch_up()
     assert [event.text for event in world.kept.events(NAME)] == ["one"]
+
+
+def test_rows_out_of_order_are_not_read_for_ever(world: World) -> None:
+    for words in ("one", "two"):
+        world.blob(asked(words))
+    world.theirs.execute(
+        "ALTER TABLE blobs RENAME TO kept;"
+        "CREATE VIEW blobs AS SELECT 5 AS rowid, id, data FROM kept"
+    ).fetchall()
+    with pytest.raises(OSError, match="damaged"):
+        world.catch_up()
