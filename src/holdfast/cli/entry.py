@@ -32,7 +32,8 @@ def check_health() -> int:
     try:
         body = _ask("/v1/health", _PROBE_TIMEOUT_S) or b""
     except Exception as error:  # noqa: BLE001  # whatever is wrong, a probe says so
-        print(f"holdfast does not answer: {error}", file=sys.stderr)
+        why = getattr(error, "strerror", None) or error
+        print(f"holdfast does not answer ({why}): start it with `holdfast start`", file=sys.stderr)
         return 1
     # Not decoded as JSON: loading that takes as long as the rest.
     state = body.partition(b'"state":"')[2].partition(b'"')[0].decode("utf-8", "replace")

@@ -173,7 +173,7 @@ def _lines(told: Status) -> list[str]:
         starts = "starts by itself" if told.enabled else "does not start by itself"
         runs = f"runs (pid {told.pid})" if told.active else "does not run"
         lines.append(f"  {starts}, {runs}: {plain(told.said)}")
-    if told.by_hand_pid is not None:
+    if told.by_hand_pid is not None and told.problem is None:
         lines.append(
             f"  a daemon that was started by hand runs (pid {told.by_hand_pid}): "
             "`holdfast service install` puts the service in its place"
