@@ -21,9 +21,11 @@ from bench import (
     first_import,
     giants,
     idle,
+    library,
     recording,
     resident,
     search,
+    soak,
     sources,
     status,
     tail,
@@ -48,7 +50,10 @@ BENCHES: Final[dict[str, Bench]] = {
     "giants": giants,
     "sources": sources,
     "database": database,
+    "library": library,
+    "soak": soak,
 }
+LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named
 HERE: Final = Path(__file__).parent
 DOCS: Final = HERE.parent / "docs" / "performance.md"
 
@@ -62,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     print(machine, flush=True)
     with tempfile.TemporaryDirectory(prefix="hfb-") as work:
         setting = Setting(asked.scale, Path(work))
-        for name in asked.names or BENCHES:
+        for name in asked.names or [name for name in BENCHES if name not in LONG]:
             bench = BENCHES[name]
             at, started_s = instant(), time.perf_counter()
             try:
@@ -99,7 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         "only a bench that cannot run makes the exit code 1.",
     )
     parser.add_argument(
-        "names", nargs="*", type=_name, metavar="NAME", help=f"which (all): {', '.join(BENCHES)}"
+        "names",
+        nargs="*",
+        type=_name,
+        metavar="NAME",
+        help=f"which (all but {', '.join(LONG)}): {', '.join(BENCHES)}",
     )
     parser.add_argument(
         "--scale", type=_scale, default=1.0, help="sizes, rounds and times, as a share (1)"

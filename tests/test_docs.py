@@ -91,6 +91,22 @@ def test_every_command_and_option_is_in_the_operations_page(command: str) -> Non
     assert options == wanted
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_has_two_rows(command: str) -> None:
+    listed = [row[0] for row in rows("docs/operations.md", "## Commands")]
+    assert listed.count(f"`{command}`") == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_table_is_cut_in_two(page: Path) -> None:
+    """Behind an empty line a table begins anew, with a head and a line under it."""
+    for part in re.split(r"\n\n+", re.sub(r"(?ms)^```.*?^```", "", text_of(name(page)))):
+        lines = part.strip().splitlines()
+        if lines and lines[0].startswith("|"):
+            assert len(lines) > 1, part
+            assert set(lines[1]) <= set("|- :"), part
+
+
 def test_every_command_is_in_the_readme() -> None:
     listed = {row[0].strip("`").split(" ")[1] for row in rows("README.md", "## Commands")[2:]}
     assert listed == {command.split(" ")[1] for command in COMMANDS}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from holdfast import library as library_module
 from holdfast.demo import lines
 from holdfast.events import Kind, encode
 from holdfast.journal.conformance import said
 from holdfast.journal.memory import MemoryJournal
-from holdfast.journal.model import Batch, Facts, SessionFilter, Span
+from holdfast.journal.model import Batch, Facts, SessionFilter, SessionRow, Span
+from holdfast.journal.protocol import JournalReader
 from holdfast.library import Library
 from holdfast.recording.view import EVERYTHING, View
 from tests.support.home import Home, moment, sid, talk
@@ -120,6 +124,39 @@ def test_what_is_redacted_is_in_no_export(kept: Home) -> None:
     assert all(b"\n" not in line for line in seen), "it is given one line at a time"
 
 
+def test_many_sessions_are_told_a_page_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = MemoryJournal()
+    for number in range(7):
+        facts = Facts(id=f"s{number}", agent="claude", agent_session_id=str(number))
+        journal.writer().write([Batch(facts=facts, first_seq=0)])
+    asked: list[int] = []
+
+    class Counting:
+        def __init__(self) -> None:
+            self._reader = journal.reader()
+            self.session_numbers = self._reader.session_numbers
+
+        def sessions_at(self, numbers: Sequence[int]) -> list[SessionRow]:
+            asked.append(len(numbers))
+            return self._reader.sessions_at(numbers)
+
+    monkeypatch.setattr(library_module, "SESSIONS_PAGE", 3)
+    library = Library(
+        lambda: nullcontext(cast("JournalReader", Counting())),
+        lambda session: 9 if session in ("s1", "s6") else None,
+    )
+    every = SessionFilter()
+    assert [len(page) for page in library.session_pages(every)] == [3, 3, 1]
+    assert asked == [3, 3, 1]
+    told = json.loads(b"".join(library.sessions_json(every)))
+    assert told == [msgspec.to_builtins(each) for each in library.sessions(every)]
+    assert json.loads(b"".join(library.sessions_json(SessionFilter(agent="other")))) == []
+    assert [each.id for each in library.sessions(every, resident=True)] == ["s1", "s6"]
+    assert len(library.sessions(SessionFilter(limit=4), resident=False)) == 4
+    assert library.count_sessions(SessionFilter(limit=1)) == 7
+    assert library.count_sessions(every, resident=True) == 2
+
+
 def test_a_fork_is_told_with_what_it_begins_with(home: Home) -> None:
     first, second = lines.user_line("a", uuid="u1"), lines.user_line("b", uuid="u2")
     home.write_exactly("origin", first, second, lines.user_line("mine", uuid="u3"))
@@ -154,6 +191,72 @@ def test_of_each_thing_the_newest_version_is_told_where_the_first_one_stood() ->
     library = Library(lambda: nullcontext(journal.reader()))
     assert [event.text for event in library.conversation("s")] == ["a3", "b2", "c"]
     assert told(library.export("s", "jsonl", EVERYTHING)) == content
+
+
+class CountedReadings:
+    """A journal's readers, and how often one was asked for lines."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+        self.readings = 0
+
+    def __call__(self) -> AbstractContextManager[JournalReader]:
+        reader = self._journal.reader()
+        read = reader.read
+
+        def counted(*where: Any, **how: Any) -> Generator[bytes, None, None]:
+            self.readings += 1
+            return read(*where, **how)
+
+        return nullcontext(
+            cast(
+                "JournalReader",
+                SimpleNamespace(
+                    read=counted, session=reader.session, lineage=reader.lineage, find=reader.find
+                ),
+            )
+        )
+
+
+def rewritten_later(journal: MemoryJournal, count: int, *, words: str = "") -> None:
+    """A session all of whose messages are changed after the last of them."""
+    for first in range(0, 2 * count, 100):
+        content = b"".join(
+            encode(
+                msgspec.structs.replace(
+                    said("s", seq, f"{seq}{words}", Kind.USER, moment(seq)),
+                    supersedes=seq - count if seq >= count else None,
+                )
+            )
+            + b"\n"
+            for seq in range(first, first + 100)
+        )
+        facts = Facts(id="s", agent="gemini", agent_session_id="x")
+        batch = Batch(facts=facts, first_seq=first, lines=content, line_count=100)
+        journal.writer().write([batch])
+
+
+def test_what_changed_later_costs_no_look_for_each_thing() -> None:
+    journal = MemoryJournal()
+    rewritten_later(journal, 1_000)
+    readers = CountedReadings(journal)
+    library = Library(readers)
+    texts = [event.text for event in library.conversation("s")]
+    assert texts == [str(seq) for seq in range(1_000, 2_000)]
+    once = readers.readings
+    assert once < 100
+    told(library.export("s", "markdown", EVERYTHING))
+    assert readers.readings - once < 2 * once, "which versions are the last is found out once"
+
+
+def test_later_versions_that_are_too_much_to_hold_are_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("holdfast.library.READ_AHEAD_BYTES", 5_000)
+    journal = MemoryJournal()
+    rewritten_later(journal, 300, words=" kelp" * 100)
+    texts = [event.text for event in Library(CountedReadings(journal)).conversation("s")]
+    assert texts == [f"{seq}{' kelp' * 100}" for seq in range(300, 600)]
 
 
 def test_last_words_of_a_fork_are_its_own_and_lines_are_cut_at_newlines_only() -> None:

@@ -6,12 +6,13 @@ import fcntl
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from holdfast.errors import Exit
-from holdfast.lock import AlreadyRunning, JournalLock, LockFailed, holder
+from holdfast.lock import LOOK_AGAIN_S, AlreadyRunning, JournalLock, LockFailed, holder
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_to_ask_who_holds_it_keeps_nobody_from_getting_it(path: str) -> None:
                 assert asking.poll() is None
         finally:
             asking.kill()
+
+
+def test_who_asks_for_long_is_waited_for(path: str) -> None:
+    """A busy machine may stop a process at any place: between two of its lines too."""
+    JournalLock(path).acquire("import").release()
+    asking = os.open(path, os.O_RDWR)
+    fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(JournalLock(path).acquire, "daemon")
+        assert not wait([waiting], timeout=20 * LOOK_AGAIN_S).done
+        os.close(asking)
+        waiting.result().release()
 
 
 def test_a_file_system_without_locks_is_named(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,15 @@ import pytest
 from holdfast import blocks
 from holdfast.blobstore import BlobStore
 from holdfast.events import EMPTY, Event, Kind, Origin, encode
-from holdfast.journal.model import AuditRecord, Batch, Cursor, Facts, SearchQuery
+from holdfast.journal.model import (
+    AuditRecord,
+    Batch,
+    CommandRow,
+    Cursor,
+    Facts,
+    Recording,
+    SearchQuery,
+)
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.writer import SqliteWriter
@@ -80,6 +88,7 @@ class Shelf:
         return Redactor(self.journal, self.blobs, door(privacy))
 
     def raw(self) -> bytes:
+        self.journal.settle()  # else the index may still be fed
         found = b"".join(
             Path(self.path + end).read_bytes()
             for end in ("", "-wal")
@@ -154,6 +163,45 @@ def test_a_dry_run_changes_nothing_and_says_what_would(shelf: Shelf) -> None:
     did = shelf.redactor().run([], dry_run=False)
     assert (would.found, would.events, would.blobs) == (did.found, did.events, did.blobs)
     assert did.blobs == 1
+
+
+def test_commands_and_recordings_are_gone_over_too(shelf: Shelf) -> None:
+    shelf.store("a", f"::capture {HIDDEN}")
+    place = msgspec.msgpack.encode([3, b"said last: " + HIDDEN.encode(), b"\x00\xff digest"])
+    recording = Recording(
+        no=1,
+        session="a",
+        path=f"/tmp/{HIDDEN}.md",
+        form="markdown",
+        state="stopped",
+        asked="::capture",
+        started_at="",
+        place=place,
+    )
+    given = CommandRow(
+        no=1,
+        key="k",
+        session="a",
+        seq=0,
+        at="",
+        name="capture",
+        text=f"::capture {HIDDEN}",
+        origin="chat",
+        state="refused",
+        outcome=f"cannot write {HIDDEN}",
+    )
+    save = shelf.journal.call(lambda writer: writer.save_recordings([recording], [given]))
+    save.result()
+    would = shelf.redactor().run([], dry_run=True)
+    did = shelf.redactor().run([], dry_run=False)
+    assert would.found == did.found
+    assert b"zanzibar" not in shelf.raw()
+    with shelf.journal.reader() as reader:
+        (clean,), (command,) = reader.recordings(), reader.commands()
+    assert clean.path == "/tmp/[private].md"
+    assert msgspec.msgpack.decode(clean.place) == [3, b"", b"\x00\xff digest"]
+    assert (command.text, command.key) == ("::capture [private]", "k")
+    assert command.outcome == "cannot write [private]"
 
 
 def test_a_payload_is_written_anew_and_the_old_one_goes(shelf: Shelf) -> None:

@@ -100,6 +100,21 @@ class Api:
         assert response.status == http.client.OK, f"GET {path}: {response.status} {body[:300]!r}"
         return body
 
+    def answer(self, path: str) -> tuple[int, bytes]:
+        """Whatever the daemon answers; 0 when it does not."""
+        for _attempt in range(2):
+            try:
+                response, body = self._ask(path)
+            except (OSError, http.client.HTTPException):
+                self._connection.close()
+            else:
+                return response.status, body
+        return 0, b""
+
+    @staticmethod
+    def decoded(body: bytes) -> Any:
+        return json.loads(body)
+
     def json(self, path: str) -> Any:
         return json.loads(self.get(path))
 
@@ -140,10 +155,17 @@ class RunningDaemon:
 
 
 @contextmanager
-def running_daemon(home: Home) -> Iterator[RunningDaemon]:
+def running_daemon(
+    home: Home, *, enter: Callable[[], None] | None = None
+) -> Iterator[RunningDaemon]:
+    """`enter` runs between fork and exec, to put limits on the daemon."""
     try:
         started = subprocess.run(
-            [HOLDFAST, "start"], env=home.environ, capture_output=True, check=False
+            [HOLDFAST, "start"],
+            env=home.environ,
+            capture_output=True,
+            check=False,
+            preexec_fn=enter,  # a limit must be there before the daemon is
         )
         pid = home.daemon_pid()
         assert pid is not None, f"holdfast start: {started.stderr.decode()}"

@@ -1,3 +1,21 @@
-"""holdfast keeps the conversations of AI coding agents, for good, under a ceiling."""
+"""holdfast keeps the conversations of AI coding agents, for good, under a ceiling.
+
+As a library: `from holdfast import Governor, SessionStore` (docs/library.md). Both are loaded when
+they are first named, so that the command line and its probes stay as light as they are.
+"""
 
 __version__ = "0.1.0"
+
+__all__ = ["Governor", "SessionStore", "__version__"]
+
+TYPE_CHECKING = False  # type checkers know this name; `typing` itself costs 8 ms
+if TYPE_CHECKING:
+    from holdfast.embedded import Governor, SessionStore
+
+
+def __getattr__(name: str) -> object:
+    if name in ("Governor", "SessionStore"):
+        from holdfast import embedded
+
+        return getattr(embedded, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

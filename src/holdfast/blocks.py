@@ -36,6 +36,11 @@ VERSION: Final = 1
 HEADER: Final = struct.Struct("<II3sBIQII")
 HEADER_BYTES: Final = HEADER.size
 COMPRESSION_LEVEL: Final = 3
+# Of what the level looks back with: half of its own choice, which does not fit into the cache of a
+# core. A block is a sixth faster so, and a thousandth larger.
+HASH_LOG: Final = 16
+CHAIN_LOG: Final = 15
+_TYPICAL_BYTES: Final = 300_000
 
 _SKIPPABLE_MAGIC: Final = 0x184D2A5B
 _SKIPPABLE_BYTES: Final = HEADER_BYTES - 8
@@ -71,9 +76,15 @@ class _Contexts(threading.local):
     """zstd contexts are reused, and are not safe to share between threads."""
 
     def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(
-            level=COMPRESSION_LEVEL, write_checksum=False, write_content_size=True
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            COMPRESSION_LEVEL,
+            source_size=_TYPICAL_BYTES,
+            hash_log=HASH_LOG,
+            chain_log=CHAIN_LOG,
+            write_checksum=False,
+            write_content_size=True,
         )
+        self.compressor = zstandard.ZstdCompressor(compression_params=parameters)
         self.decompressor = zstandard.ZstdDecompressor()
 
 

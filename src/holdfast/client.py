@@ -41,22 +41,31 @@ class PutOff(Refused):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience_s: float | None) -> None:
         super().__init__("localhost")
         self._path = path
+        self._patience_s = patience_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(CONNECT_TIMEOUT_S)
         self.sock.connect(self._path)
-        self.sock.settimeout(None)
+        self.sock.settimeout(self._patience_s)
 
 
 class Client:
     """One request at a time; answers are JSON or streams of bytes."""
 
-    def __init__(self, paths: Paths, *, put_off_max_s: float = PUT_OFF_MAX_S) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        patience_s: float | None = None,
+        put_off_max_s: float = PUT_OFF_MAX_S,
+    ) -> None:
+        """Without `patience_s` an answer is waited for as long as it takes."""
         self._paths = paths
+        self._patience_s = patience_s
         self._put_off_max_s = put_off_max_s
 
     def is_running(self) -> bool:
@@ -92,7 +101,7 @@ class Client:
         self, method: str, path: str, body: object, query: Mapping[str, object]
     ) -> Iterator[bytes]:
         asked = urlencode({key: value for key, value in query.items() if value not in (None, "")})
-        connection = _UnixConnection(self._paths.socket)
+        connection = _UnixConnection(self._paths.socket, self._patience_s)
         try:
             self._paths.check_socket_dir()
             sent = None if body is None else json.dumps(body).encode()

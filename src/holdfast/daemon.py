@@ -1,8 +1,9 @@
 """The composition root: what starts, in what order, and the orderly way down.
 
-Up: folders, lock, logs, how the last run ended, journal, memory, recordings, tail, server. Down:
-the server takes no more, the tail finishes its batches and ends its children, recordings are
-written to their ends, the journal stores what waits, the last status is written, the lock goes.
+Up: folders, lock, logs, how the last run ended, journal, memory, recordings, server, tail, who
+sends figures. Down: that one sends what came last, the server takes no more, the tail finishes its
+batches and ends its children, recordings are written to their ends, the journal stores what waits,
+the last status is written, the lock goes.
 Each step down has its own share of the deadline; one that hangs is named in the log and in the run
 file and does not keep the next from running.
 """
@@ -27,14 +28,20 @@ import msgspec
 import uvloop
 
 from holdfast import __version__, payloads
+from holdfast.alerts.conditions import Figures
+from holdfast.alerts.figures import Rooms, figures
 from holdfast.blobstore import BlobStore
+from holdfast.checks import Check
 from holdfast.clock import instant
 from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Change, next_delay_s
+from holdfast.governor.governor import Change, Look, next_delay_s
+from holdfast.governor.limits import Needs, check_system
+from holdfast.governor.machine import Machine
 from holdfast.governor.tracker import Account
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
@@ -46,29 +53,35 @@ from holdfast.journal.service import Connections
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
+from holdfast.metrics import History, Latest
+from holdfast.notify import Notifier
 from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
 from holdfast.paths import Paths
 from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing, list_recordings
 from holdfast.redaction import Redactor, RedactProgress, RedactReport, RedactRequest
-from holdfast.server.app import make_app
-from holdfast.server.listen import Listener
+from holdfast.server.app import make_app, make_loopback_app
+from holdfast.server.listen import Listener, LoopbackPlace, PortTaken, UnixPlace
 from holdfast.settings import Settings
 from holdfast.shutdown import run_steps
 from holdfast.snapshots import Eviction, OversizedSession
 from holdfast.sources.registry import every_source
-from holdfast.status import LastRun, Status
+from holdfast.status import HealthStatus, LastRun, Status
 from holdfast.status.build import StatusBuilder
+from holdfast.status.crash import CrashFile
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
+from holdfast.status.health import checks as health_checks
 from holdfast.status.lastrun import RunFile, write_atomically
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
+    make_alerts,
     make_governor,
     make_recorder,
     make_redactor,
     make_setup,
     make_store,
+    make_supervisor,
     open_journal,
 )
 
@@ -78,6 +91,7 @@ INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 AUDIT_WAITING_MAX: Final = 256
 AUDIT_RECORD_BYTES: Final = 400  # of one that waits
+TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
 EXPIRY_FIRST_S: Final = 5.0
 
@@ -96,7 +110,10 @@ class Daemon:
         self.last_journal_problem = ""
         self.warnings: list[str] = []
         self.exit = Exit.OK
-        self.run_file = RunFile(paths.run_file)
+        self.crash = CrashFile(paths.crash_file)
+        self.run_file = RunFile(paths.run_file, self.crash)
+        self.machine = Machine(paths.data_dir)
+        self._notifier = Notifier.from_env(environ)
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
         self.expiry: dict[str, ExpiryStatus] = {}
@@ -105,6 +122,7 @@ class Daemon:
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
         )
+        self.allowance = Allowance(self.machine, paths.data_dir, self.logs.operational)
         self._stop = asyncio.Event()
         self._look = asyncio.Event()  # the governor is to look before its time
         self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
@@ -117,7 +135,9 @@ class Daemon:
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
         self.gate = BackgroundGate()
-        self.admission = Admission()
+        self.alerts = make_alerts(settings, paths, environ, self.logs, later=self._on_thread)
+        self.admission = Admission(asked=lambda: self.alerts.throttles)
+        self._lookout = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self.governor = make_governor(
             settings,
             paths,
@@ -133,13 +153,16 @@ class Daemon:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
-            self.last_run = self.run_file.begin()
+            self.allowance.take()
+            self.last_run = self.run_file.begin(self.machine.oom_kills())
             log.info(
                 "daemon.starting", version=__version__, pid=os.getpid(), last_run=self.last_run
             )
             try:
                 await self._start()
             except BaseException as error:
+                if not isinstance(error, HoldfastError):
+                    self.crash.write(error)
                 self.run_file.end(f"could not start: {error}", failed=True)
                 log.error("daemon.start_failed", error=repr(error))  # noqa: TRY400  # not logging
                 raise
@@ -163,42 +186,65 @@ class Daemon:
             self.gate.open()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
-        with self.journal.reader() as reader:
-            return payloads.report(reader, BlobStore(self.paths.blobs), wanted)
+        return payloads.report(self.journal.questions, BlobStore(self.paths.blobs), wanted)
 
     def payload(self, digest: str) -> Iterator[bytes]:
-        with self.journal.reader() as reader:
-            return payloads.content(reader, BlobStore(self.paths.blobs), digest)
+        return payloads.content(self.journal.questions, BlobStore(self.paths.blobs), digest)
 
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped:
-        with self.journal.reader() as reader:
-            dropped = payloads.drop(
-                reader,
-                lambda work: self.journal.call(work).result(),
-                BlobStore(self.paths.blobs),
-                wanted,
-                now_s=time.time(),
-                in_flight_s=payloads.IN_FLIGHT_S,
-                dry_run=dry_run,
-            )
+        dropped = payloads.drop(
+            self.journal.questions,
+            lambda work: self.journal.call(work).result(),
+            BlobStore(self.paths.blobs),
+            wanted,
+            now_s=time.time(),
+            in_flight_s=payloads.IN_FLIGHT_S,
+            dry_run=dry_run,
+        )
         if dropped.count and not dry_run:
             fields = msgspec.to_builtins(dropped)
             self.logs.operational.info("payloads.dropped", **fields)
             self.logs.audit.info("payloads.dropped", **fields)
         return dropped
 
+    @property
+    def telemetry_problem(self) -> str:
+        return self._supervisor.problem if self._supervisor is not None else ""
+
+    def health(self) -> HealthStatus:
+        tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
+        return HealthStatus(
+            timers=len(self._background),
+            http_connections=sum(each.connections for each in self._listeners),
+            waiting_logs=tail.waiting_logs,
+            followed_logs=tail.hot_logs,
+            pending_captures=self.recorder.waiting,
+            history_points=self.history.points,
+            log_records=sum(each.written for each in logs),
+            log_records_dropped=sum(each.dropped for each in logs),
+        )
+
     async def status(self) -> Status:
-        return await asyncio.to_thread(self._status_builder.build, self._status_builder.now())
+        live = self._status_builder.now(await self._looking(self.governor.look_closely))
+        return await asyncio.to_thread(self._status_builder.build, live)
+
+    async def _looking(self, look: Callable[[], Look]) -> Look:
+        """On a thread of its own: an import may keep all others busy, and memory does not wait."""
+        return await asyncio.get_running_loop().run_in_executor(self._lookout, look)
+
+    async def checks(self) -> list[Check]:
+        """What `holdfast doctor` asks: what nobody but this process can tell."""
+        limits = await asyncio.to_thread(self.allowance.look, self._needs())
+        return [*limits, *check_system(self.machine.read()), *health_checks(self)]
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
-        with self.journal.reader() as reader:
-            return source_reports(
-                self.every_source,
-                reader,
-                now_s=time.time(),
-                warn_days=self.settings.sources.warn_deletion_days,
-            )
+        return source_reports(
+            self.every_source,
+            self.journal.questions,
+            now_s=time.time(),
+            warn_days=self.settings.sources.warn_deletion_days,
+        )
 
     # The way up.
 
@@ -232,20 +278,46 @@ class Daemon:
             gate=self.gate,
         )
         self._status_builder = StatusBuilder(self)
-        self._listener = self._make_listener()
+        self.figures = Latest(self.status)
+        self._listeners = self._make_listeners()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
         libc.malloc_trim()
         self.governor.mark_baseline()
+        self._supervisor = make_supervisor(
+            self.settings,
+            self.paths,
+            self._environ,
+            self.logs,
+            started_at=self.run_file.started_at,
+        )
+        self.history = self._make_history()
         self._register_components()
         self.recorder.start()
-        await self._listener.start()
+        await self._listen()
         await self.tail.start()
+        if self._supervisor is not None:
+            self._supervisor.start()
         self.state = "running"
         self._warn_about_budget()
+        self.allowance.look(self._needs())
         self._spawn(self._govern())
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
+        if self._notifier.watchdog_s is not None:
+            self._spawn(self._feed_watchdog(self._notifier.watchdog_s))
+        self._notifier.ready()
+
+    def _needs(self) -> Needs:
+        watching = self.tail.watching
+        return Needs(
+            budget_bytes=self.governor.budget_bytes,
+            children=self._workers,
+            reconcile_secs=self.settings.ingest.reconcile_secs,
+            folders=watching.folders,
+            unwatched=watching.unwatched,
+            blind=watching.blind,
+        )
 
     def _register_components(self) -> None:
         """Whatever has a limit: what is left over is what nobody accounts for."""
@@ -261,8 +333,11 @@ class Daemon:
             ),
             self.tail,
             self._audit_waiting,
+            self.history,
+            self._supervisor,
         ):
-            self.governor.register(component)
+            if component is not None:
+                self.governor.register(component)
         self.gate.join(
             "feeding the index",
             pause=self.journal.pause_index,
@@ -270,10 +345,32 @@ class Daemon:
         )
         self.gate.join("looking up what agents delete")
 
-    def _make_listener(self) -> Listener:
+    def _make_listeners(self) -> list[Listener]:
         logging.getLogger("uvicorn").addHandler(stdlib_handler(self.logs.operational))
         grace_s = self.settings.daemon.stop_deadline_ms / 1000 / 3
-        return Listener(make_app(self), self.paths.socket, stop_grace_s=grace_s)
+        listeners = [Listener(make_app(self), UnixPlace(self.paths.socket), stop_grace_s=grace_s)]
+        port = self.settings.server.loopback_port
+        if port is not None:
+            place = LoopbackPlace(port)
+            listeners.append(Listener(make_loopback_app(self), place, stop_grace_s=grace_s))
+        return listeners
+
+    async def _listen(self) -> None:
+        for listener in self._listeners:
+            try:
+                await listener.start()
+            except PortTaken as error:  # conversations are kept whether or not figures are served
+                self.warnings.append(str(error))
+                self.logs.operational.warning("server.port_taken", error=str(error))
+
+    async def _close_listeners(self) -> None:
+        await asyncio.gather(*(listener.close() for listener in self._listeners))
+
+    def _make_history(self) -> History:
+        history = History(self.paths.history_file)
+        if problem := history.load():
+            self.logs.operational.warning("history.not_read", error=problem)
+        return history
 
     def _warn_about_budget(self) -> None:
         budget_bytes = self.governor.budget_bytes
@@ -334,6 +431,8 @@ class Daemon:
                 )
             finally:
                 self._redactor = None
+        if not report.dry_run:
+            self.recorder.begin_again()
         self._write_status(await self.status())
         self.logs.audit.info(
             "journal.redacted",
@@ -391,7 +490,7 @@ class Daemon:
         """Keep the tree below its ceiling; look often while much happens, rarely while not."""
         logged_s = 0.0
         while not self._stop.is_set():
-            assessment = self.governor.step()
+            assessment = self.governor.step(await self._looking(self.governor.look))
             self.state = "importing" if self.tail.importing else "running"
             interval_s = self.settings.resources.memory_log_interval_secs
             if time.monotonic() - logged_s >= interval_s:
@@ -423,9 +522,40 @@ class Daemon:
         while not self._stop.is_set():
             self.store.sweep_idle()
             self._store_audit()
-            self._write_status(await self._status_or_none())
-            self.run_file.beat()
+            look = await self._looking(self.governor.look_closely)
+            self.alerts.step(self._alert_figures(look))
+            status = await self._status_or_none()
+            self._write_status(status)
+            self._remember(status)
+            self.allowance.look_at_disk()
+            self.run_file.beat(self.governor.footprint_bytes, self.machine.oom_kills())
+            self._notifier.status(self._in_a_line())
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)
+
+    def _in_a_line(self) -> str:
+        """For `systemctl status`."""
+        used, budget = self.governor.footprint_bytes / MIB, self.governor.budget_bytes // MIB
+        return f"{self.state}, {used:.1f} of {budget} MiB, pressure {self.governor.level.label}"
+
+    async def _feed_watchdog(self, interval_s: float) -> None:
+        """A sign of life from the loop itself: when it hangs, the service manager restarts us."""
+        while not self._stop.is_set():
+            self._notifier.alive()
+            await self._pause(interval_s)
+
+    def _alert_figures(self, look: Look) -> Figures:
+        connections = self.journal.connections(self.settings.resources.reader_held_secs)
+        rooms = Rooms(
+            uptime_s=time.monotonic() - self.started_s,
+            work_queue=self.journal.waiting,
+            work_queue_pct=self.journal.waiting_pct,
+            connections_used=connections.lent,
+            connections_leaked=len(connections.held_too_long),
+            lag_bytes=self.tail.status().lag_bytes,
+            sessions_resident=len(self.store),
+            journal_failed=bool(self.journal_problem),
+        )
+        return figures(self.governor.snapshot(look), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
@@ -444,10 +574,12 @@ class Daemon:
 
     def _find_expiring(self) -> dict[str, ExpiryStatus]:
         warn_days = self.settings.sources.warn_deletion_days
-        with self.journal.reader() as reader:
-            return expiry_by_agent(
-                self.sources.values(), reader, now_s=time.time(), warn_days=warn_days
-            )
+        return expiry_by_agent(
+            self.sources.values(),
+            self.journal.questions,
+            now_s=time.time(),
+            warn_days=warn_days,
+        )
 
     def _log_expiry(self) -> None:
         """Once a day, and when it is about other logs than before."""
@@ -506,6 +638,18 @@ class Daemon:
             except OSError as error:
                 self.logs.operational.warning("status.not_written", error=str(error))
 
+    def _remember(self, status: Status | None) -> None:
+        if status is not None:
+            self.history.record(status)
+        if self.history.save_due():
+            self._save_history()
+
+    def _save_history(self) -> None:
+        try:
+            self.history.save()
+        except OSError as error:
+            self.logs.operational.warning("history.not_written", error=str(error))
+
     async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stop.wait(), seconds)
@@ -517,6 +661,9 @@ class Daemon:
         self._background.add(task)
         task.add_done_callback(self._background_done)
 
+    def _on_thread(self, work: Callable[[], None]) -> None:
+        self._spawn(asyncio.to_thread(work))
+
     async def _tracked(self, work: Coroutine[None, None, None]) -> None:
         with self.governor.tracker.task():
             await work
@@ -525,6 +672,8 @@ class Daemon:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             error = task.exception()
+            assert error is not None
+            self.crash.write(error)
             self.logs.operational.error("daemon.failed", error=repr(error))
             self.stop(f"an internal task failed ({error!r}): please report it", Exit.FAILURE)
 
@@ -542,11 +691,14 @@ class Daemon:
     async def shutdown_all(self) -> list[str]:
         """Every part in order, each within its deadline, none able to stop the rest."""
         self.state = "stopping"
+        self._notifier.stopping()
         log = self.logs.operational
         log.info("daemon.stopping", reason=self._stop_reason)
+        self.run_file.stopping(self._stop_reason)
         late = await run_steps(
             [
-                ("server", self._listener.close),
+                ("telemetry", self._close_telemetry),
+                ("server", self._close_listeners),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -558,9 +710,15 @@ class Daemon:
         )
         self.store.close()
         detail = "; ".join([self._stop_reason, *late])
-        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK)
+        self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK, code=int(self.exit))
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
+
+    async def _close_telemetry(self) -> None:
+        """Before the server, of which it asks the last figures."""
+        if self._supervisor is not None:
+            deadline_s = self.settings.daemon.stop_deadline_ms / 1000
+            await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
 
     async def _end_background(self) -> None:
         if self._background:
@@ -574,7 +732,10 @@ class Daemon:
 
     async def _write_last_status(self) -> None:
         self.state = "stopped"
-        self._write_status(await self.status())
+        status = await self.status()
+        self._write_status(status)
+        self.history.record(status)
+        self._save_history()
 
 
 def main() -> int:

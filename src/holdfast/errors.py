@@ -21,6 +21,7 @@ class Exit(IntEnum):
     REFUSED = 9  # the write policy refuses the path
     OVERSIZED = 10  # a session is over budget and `snapshots.oversized` is `fail`
     BUSY = 11  # the daemon is short of memory and takes no such work for now
+    UNWELL = 12  # `holdfast doctor` found a problem
     RESTART_WANTED = 75  # stopped cleanly because memory stayed critical; restart me
     INTERRUPTED = 130  # Ctrl-C
 

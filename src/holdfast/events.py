@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -99,6 +100,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     supersedes: int | None = None  # the seq of the event that this one is a later version of
 
 
+@lru_cache(maxsize=256)  # each log that is read is asked for it several times in a row
 def session_id(agent: str, agent_session_id: str) -> str:
     """The id of a session: 13 letters and digits, the same on every machine that sees the log."""
     digest = hashlib.blake2b(f"{agent}\0{agent_session_id}".encode(), digest_size=8).digest()

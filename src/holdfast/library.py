@@ -8,7 +8,6 @@ before an eviction, after it and after a restart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import msgspec
@@ -17,7 +16,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import EMPTY, Event, Kind, Usage, decode_lines, encode
 from holdfast.journal.model import Hit, SearchQuery, SessionFilter, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.recording.markdown import SessionHead, render
 from holdfast.recording.survey import survey
 from holdfast.recording.view import EVERYTHING, Glance, LastWords, View, is_picked, left_out, pick
@@ -29,9 +28,13 @@ if TYPE_CHECKING:
 Format = Literal["markdown", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
 CANDIDATES_SHOWN: Final = 10
+SESSIONS_PAGE: Final = 200
+READ_AHEAD_EVENTS: Final = 256  # whose later versions are looked for together
+READ_AHEAD_BYTES: Final = 4 * 1024 * 1024  # of these; what is beyond is looked for by itself
 _SUPERSEDES: Final = b'"supersedes":'
 
-ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
+Newest = dict[tuple[str, int], int]  # session and number of an event -> number of its last version
+
 Residency = Callable[[str], int | None]  # session -> resident bytes
 Redact = Callable[[bytes], bytes]  # one line of JSON -> the same without what is not to be told
 
@@ -87,14 +90,50 @@ class Library:
     def sessions(
         self, wanted: SessionFilter, *, resident: bool | None = None
     ) -> list[SessionEntry]:
-        limit = wanted.limit
+        return [entry for page in self.session_pages(wanted, resident=resident) for entry in page]
+
+    def session_pages(
+        self, wanted: SessionFilter, *, resident: bool | None = None
+    ) -> Iterator[list[SessionEntry]]:
+        """The same, a page at a time: a hundred thousand sessions are held as their numbers only.
+
+        Which sessions and in which order is decided once; a reader is held for a page at a time.
+        """
+        left = wanted.limit
         if resident is not None:  # known here only, so it is sifted here
             wanted = msgspec.structs.replace(wanted, limit=None)
         with self._readers() as reader:
-            entries = [self._entry(row) for row in reader.sessions(wanted)]
+            numbers = reader.session_numbers(wanted)
+        for first in range(0, len(numbers), SESSIONS_PAGE):
+            with self._readers() as reader:
+                rows = reader.sessions_at(numbers[first : first + SESSIONS_PAGE])
+            page = [self._entry(row) for row in rows]
+            if resident is not None:
+                page = [entry for entry in page if entry.resident is resident][:left]
+            if page:
+                yield page
+            if left is not None:
+                left -= len(page)
+                if left <= 0:
+                    return
+
+    def sessions_json(
+        self, wanted: SessionFilter, *, resident: bool | None = None
+    ) -> Iterator[bytes]:
+        """The same as the pieces of a JSON array."""
+        before = b"["
+        for page in self.session_pages(wanted, resident=resident):
+            yield before + msgspec.json.encode(page)[1:-1]
+            before = b","
+        yield b"[]" if before == b"[" else b"]"
+
+    def count_sessions(self, wanted: SessionFilter, *, resident: bool | None = None) -> int:
+        """How many there are, whatever the limit."""
+        wanted = msgspec.structs.replace(wanted, limit=None)
         if resident is not None:
-            entries = [entry for entry in entries if entry.resident is resident]
-        return entries[:limit]
+            return sum(map(len, self.session_pages(wanted, resident=resident)))
+        with self._readers() as reader:
+            return len(reader.session_numbers(wanted))
 
     def session(self, name: str) -> SessionEntry:
         """By id, agent's id, `agent/id`, or a beginning of one that fits no other session."""
@@ -138,22 +177,51 @@ class Library:
         A later version takes the place of the first one. Events are numbered through, for what a
         session begins with has the numbers of another one.
         """
-        newest = self._newest_versions(session)
+        return self._told(session, self._newest_versions(session))
+
+    def _told(self, session: str, newest: Newest) -> Iterator[Event]:
         number = 0
         for lines in self.whole(session):
-            for event in decode_lines(lines):
-                if event.supersedes is not None:
-                    continue
-                place = (event.session, event.seq)
-                shown = self._event(event.session, newest[place]) if place in newest else event
-                shown.seq, shown.supersedes = number, None
-                number += 1
-                yield shown
+            events = decode_lines(lines)
+            for first in range(0, len(events), READ_AHEAD_EVENTS):
+                run = events[first : first + READ_AHEAD_EVENTS]
+                later = self._later_versions(run, newest)
+                for event in run:
+                    if event.supersedes is not None:
+                        continue
+                    shown, last = event, newest.get((event.session, event.seq))
+                    if last in later:
+                        shown = later.pop(last)
+                    elif last is not None:
+                        shown = self._event(event.session, last)
+                    shown.seq, shown.supersedes = number, None
+                    number += 1
+                    yield shown
 
-    def _newest_versions(self, session: str) -> dict[tuple[str, int], int]:
+    def _later_versions(self, events: list[Event], newest: Newest) -> dict[int, Event]:
+        """What is to be shown in the place of some events, as far as it may be held.
+
+        In the order in which they stand, so that a block is opened for all of them at once.
+        """
+        places = [place for event in events if (place := (event.session, event.seq)) in newest]
+        wanted = sorted({newest[place] for place in places}, reverse=True)
+        found: dict[int, Event] = {}
+        held_bytes = 0
+        while wanted and held_bytes < READ_AHEAD_BYTES:
+            session, first = places[0][0], wanted[-1]
+            lines = next(self.lines(session, first), b"").split(b"\n")
+            if len(lines) < 2:
+                break
+            while wanted and wanted[-1] - first < len(lines) - 1 and held_bytes < READ_AHEAD_BYTES:
+                line = lines[wanted[-1] - first]
+                (found[wanted.pop()],) = decode_lines(line)
+                held_bytes += len(line)
+        return found
+
+    def _newest_versions(self, session: str) -> Newest:
         """Of each event that was superseded: the number of what is to be shown in its place."""
-        newest: dict[tuple[str, int], int] = {}
-        first: dict[tuple[str, int], int] = {}  # of a later version, the number of the first
+        newest: Newest = {}
+        first: Newest = {}  # of a later version, the number of the first
         for lines in self.whole(session):
             if _SUPERSEDES not in lines:
                 continue
@@ -188,10 +256,19 @@ class Library:
             yield from self._picked_lines(session, view)
             return
         entry = self.session(session)
-        surveyed = survey(self.conversation(entry.id), view, entry.agent)
-        events = pick(self.conversation(entry.id), view, surveyed.last_words)
+        newest = self._newest_versions(entry.id)
+        surveyed = survey(self._told(entry.id, newest), view, entry.agent)
+        events = pick(self._told(entry.id, newest), view, surveyed.last_words)
         for piece in render(_head(entry, surveyed.participants), events, view):
             yield piece.encode("utf-8", "replace")
+
+    def shows_any(self, session: str, view: View) -> bool:
+        """Whether anything of a session is left of it in this view."""
+        last_words = LastWords(view)
+        if not view.commentary:
+            for event in self.conversation(session):
+                last_words.see(event)
+        return next(pick(self.conversation(session), view, last_words), None) is not None
 
     def page(self, session: str, view: View, payload: Payload) -> Iterator[bytes]:
         """The conversation as one HTML file; `payload` is for the pictures in it.
@@ -202,8 +279,9 @@ class Library:
         from holdfast.recording.html import render as render_page
 
         entry = self.session(session)
-        surveyed = survey(self.conversation(entry.id), view, entry.agent)
-        events = pick(self.conversation(entry.id), view, surveyed.last_words)
+        newest = self._newest_versions(entry.id)
+        surveyed = survey(self._told(entry.id, newest), view, entry.agent)
+        events = pick(self._told(entry.id, newest), view, surveyed.last_words)
         for piece in render_page(_cover(entry, view), surveyed, events, payload):
             yield piece.encode("utf-8", "replace")
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Final, Literal, Self
 
 from holdfast.errors import Exit, HoldfastError
 
-LOOKS: Final = 5
 LOOK_AGAIN_S: Final = 0.01
+ASKED_S_MAX: Final = 10.0  # whoever asks and is stopped in the middle is no reason to wait longer
 
 Role = Literal["daemon", "import", "clean", "redact"]
 _DOING: Final[dict[str, str]] = {
@@ -87,11 +87,18 @@ def _who_holds(said: str) -> str:
 
 
 def _lock(fd: int) -> None:
-    """Whoever only asks who holds the lock has it for a moment: that moment is waited for."""
-    for _ in range(LOOKS - 1):
+    """Whoever only asks who holds the lock has it for a moment: that moment is waited for.
+
+    It is shared with whoever asks, and a holder shares it with nobody: that tells them apart,
+    however long a busy machine makes that moment.
+    """
+    last_s = time.monotonic() + ASKED_S_MAX
+    while time.monotonic() < last_s:
         with suppress(BlockingIOError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_UN)
         time.sleep(LOOK_AGAIN_S)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -62,12 +62,29 @@ class Paths:
         return _in(self.state_dir, "logs")
 
     @property
+    def alerts_file(self) -> str:
+        """Which alerts are silenced, and until when."""
+        return os.path.join(self.state_dir, "alerts.json")
+
+    @property
     def run_file(self) -> str:
         return _in(self.state_dir, "run.json")
 
     @property
+    def crash_file(self) -> str:
+        return _in(self.state_dir, "crash.txt")
+
+    @property
     def status_file(self) -> str:
         return _in(self.state_dir, "status.json")
+
+    @property
+    def history_file(self) -> str:
+        return _in(self.state_dir, "history.zst")
+
+    @property
+    def telemetry_file(self) -> str:
+        return _in(self.state_dir, "otlp-position.json")
 
     @property
     def socket(self) -> str:

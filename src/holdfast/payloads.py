@@ -17,7 +17,7 @@ from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.journal.model import BlobFilter, BlobRow
-from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.protocol import JournalQuestions, JournalWriter
 
 DROPPED_AT_ONCE: Final = 500
 IN_FLIGHT_S: Final = 60.0  # from the time when a payload is put until the journal knows of it
@@ -88,7 +88,7 @@ class Dropped(msgspec.Struct):
     in_flight: int = 0  # of these, how many stay because they were put a moment ago
 
 
-def report(reader: JournalReader, blobs: BlobStore, wanted: BlobFilter) -> PayloadReport:
+def report(reader: JournalQuestions, blobs: BlobStore, wanted: BlobFilter) -> PayloadReport:
     totals = reader.totals()
     rows = reader.blobs(wanted)
     return PayloadReport(
@@ -100,7 +100,7 @@ def report(reader: JournalReader, blobs: BlobStore, wanted: BlobFilter) -> Paylo
     )
 
 
-def content(reader: JournalReader, blobs: BlobStore, digest: str) -> Iterator[bytes]:
+def content(reader: JournalQuestions, blobs: BlobStore, digest: str) -> Iterator[bytes]:
     """A payload by its digest, or by how that begins."""
     rows = reader.blobs(BlobFilter(digest=digest, dropped=True, limit=2)) if digest else []
     if not rows:
@@ -114,7 +114,7 @@ def content(reader: JournalReader, blobs: BlobStore, digest: str) -> Iterator[by
 
 
 def drop(
-    reader: JournalReader,
+    reader: JournalQuestions,
     on_writer: Callable[[Callable[[JournalWriter], object]], object],
     blobs: BlobStore,
     wanted: BlobFilter,
@@ -159,9 +159,15 @@ def drop(
 
 
 def _entry(row: BlobRow, blobs: BlobStore) -> PayloadEntry:
-    kind = "" if row.dropped_at else _type_of(blobs, row.digest)
+    gone = bool(row.dropped_at)
     return PayloadEntry(
-        row.digest, kind, row.bytes, row.stored_bytes, row.sessions, row.used_at, row.dropped_at
+        row.digest,
+        "" if gone else _type_of(blobs, row.digest),
+        row.bytes,
+        0 if gone else row.stored_bytes,
+        row.sessions,
+        row.used_at,
+        row.dropped_at,
     )
 
 

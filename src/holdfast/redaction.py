@@ -20,13 +20,14 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
-from holdfast.journal.model import Blob, SessionFilter, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.model import LIVE_STATES, Blob, SessionFilter, SessionRow
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.journal.service import JournalService
 from holdfast.library import resolve
 from holdfast.privacy import Door
 from holdfast.status.lastrun import write_atomically
 
+ROWS_PAGE: Final = 200
 AUDIT_ROWS_MAX: Final = 1 << 40
 _DIGEST: Final = re.compile(rb"\b[0-9a-f]{40}\b")
 
@@ -99,11 +100,10 @@ class Redactor:
         totals: Counter[str] = Counter()
         scrub = Scrubber(self._door, self._store, writes=not dry_run)
         with self._journal.reader() as reader:
-            rows = reader.sessions(SessionFilter())
+            numbers = reader.session_numbers(SessionFilter())
             wanted = {resolve(reader, name) for name in names}
-        if wanted:
-            rows = [row for row in rows if row.id in wanted]
-        for number, row in enumerate(rows, 1):
+        total = len(wanted) or len(numbers)
+        for number, row in enumerate(self._rows(numbers, wanted), 1):
             if self._stopping:
                 break
             events, found = self._session(row, scrub, dry_run=dry_run)
@@ -114,19 +114,28 @@ class Redactor:
                 report.events += events
                 totals.update(found)
             report.looked_at = number
-            self._on_progress(RedactProgress(number, len(rows)))
+            self._on_progress(RedactProgress(number, total))
         if not self._stopping:
             totals.update(self._records(scrub, dry_run=dry_run))
             if not dry_run:
                 self._purge(scrub, everything=not names)
         if not dry_run:
             self._clean_files()
-            for row in rows:  # what came into memory between its rewriting and now
+            for row in self._rows(
+                numbers, wanted
+            ):  # what came into memory between its rewriting and now
                 self._on_rewritten(row.id)
         report.found = dict(totals.most_common())
         report.blobs = len(scrub.replaced)
         report.seconds = round(time.monotonic() - started_s, 3)
         return report
+
+    def _rows(self, numbers: Sequence[int], wanted: set[str]) -> Iterator[SessionRow]:
+        """A page at a time; without names all of them."""
+        for first in range(0, len(numbers), ROWS_PAGE):
+            with self._journal.reader() as reader:
+                rows = reader.sessions_at(numbers[first : first + ROWS_PAGE])
+            yield from (row for row in rows if not wanted or row.id in wanted)
 
     def _session(
         self, row: SessionRow, scrub: Scrubber, *, dry_run: bool
@@ -166,10 +175,10 @@ class Redactor:
         self._door.take_found()
 
     def _purge(self, scrub: Scrubber, *, everything: bool) -> None:
-        with self._journal.reader() as reader:
-            known = {blob.digest for blob in reader.blobs()} if everything else set()
-            candidates = (known | set(scrub.replaced)) - scrub.kept
-            stale = sorted(candidates - _referred(reader, candidates)) if candidates else []
+        questions, readers = self._journal.questions, self._journal.reader
+        known = {blob.digest for blob in questions.blobs()} if everything else set()
+        candidates = (known | set(scrub.replaced)) - scrub.kept
+        stale = sorted(candidates - _referred(readers, candidates)) if candidates else []
         self._journal.call(lambda writer: writer.forget_blobs(stale)).result()
         for digest in stale:
             self._store.remove(digest)
@@ -220,9 +229,9 @@ class Scrubber:
         return clean
 
     def packed(self, content: bytes) -> bytes:
+        """It repeats what is told of the session, so what goes here is not counted again."""
         if not content:
             return content
-        """It repeats what is told of the session, so what goes here is not counted again."""
         try:
             unpacked = msgspec.msgpack.decode(content)
             clean = self._unpacked(unpacked)
@@ -258,6 +267,13 @@ class Scrubber:
             self.lines(bytes(record.detail) + b"\n")
         for unknown in reader.unknown_types():
             self.text(unknown.type)
+        for command in reader.commands():
+            self.text(command.text)
+            self.text(command.outcome)
+        for recording in reader.recordings():
+            self.text(recording.problem)
+            if recording.state not in LIVE_STATES:
+                self.text(recording.path)
         self.found()
 
     def _line(self, line: bytes) -> bytes:
@@ -299,6 +315,8 @@ class Scrubber:
     def _unpacked(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._door.clean_text(value)
+        if isinstance(value, bytes):  # what stands at the end of a recording: a part is no use
+            return b"" if self._door.suspects(value) else value
         if isinstance(value, list):
             return [self._unpacked(item) for item in value]
         if isinstance(value, dict):
@@ -332,10 +350,14 @@ def _overlapping(chunks: Iterable[bytes]) -> Iterator[bytes]:
         before = chunk[-4_096:]
 
 
-def _referred(reader: JournalReader, digests: set[str]) -> set[str]:
-    """Which of these payloads any event still refers to."""
+def _referred(readers: ReaderScope, digests: set[str]) -> set[str]:
+    """Which of these payloads any event still refers to. A reader is held for one session."""
     found: set[str] = set()
-    for row in reader.sessions(SessionFilter()):
-        for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
-            found.update(map(bytes.decode, _DIGEST.findall(lines)))
+    with readers() as reader:
+        every = list(reader.session_numbers(SessionFilter()))
+    for number in every:
+        with readers() as reader:
+            for row in reader.sessions_at([number]):
+                for lines in reader.read(row.id, on_damage=lambda *_damage: b""):
+                    found.update(map(bytes.decode, _DIGEST.findall(lines)))
     return found & digests

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
 
+from holdfast.alerts.desk import AlertDesk
+from holdfast.alerts.engine import Alerts
+from holdfast.alerts.paging import Pager
+from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor, OnChange, lines_of
 from holdfast.governor.ladder import Step
@@ -38,6 +43,10 @@ from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
+from holdfast.status.crash import CrashFile
+from holdfast.status.lastrun import write_atomically
+from holdfast.telemetry import Job
+from holdfast.telemetry.supervisor import Supervisor
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -93,7 +102,9 @@ def make_redactor(
     extra = (*settings.privacy.extra, *([f"{PATTERN_KIND}={pattern}"] if pattern else []))
     privacy = msgspec.structs.replace(settings.privacy, extra=extra)
     door = Door.from_settings(privacy, kept_screen(paths.state_dir, compiled_apart))
-    return Redactor(journal, paths.blobs, door, files=[paths.status_file, paths.run_file], **how)
+    crash = CrashFile(paths.crash_file)
+    files = [paths.status_file, paths.run_file, crash.path, crash.kept]
+    return Redactor(journal, paths.blobs, door, files=files, **how)
 
 
 def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> SessionStore:
@@ -159,6 +170,47 @@ def make_recorder(
         export_forms=(*FORMATS, PAGE),
         log=logs.operational,
         audit=logs.audit,
+    )
+
+
+def make_supervisor(
+    settings: Settings, paths: Paths, environ: Mapping[str, str], logs: Logs, *, started_at: str
+) -> Supervisor | None:
+    """Who sends figures and log away; None when nobody asked for that."""
+    chosen = settings.telemetry
+    if chosen.otlp_endpoint is None or not (chosen.otlp_metrics or chosen.otlp_logs):
+        return None
+    job = Job(
+        endpoint=chosen.otlp_endpoint,
+        metrics=chosen.otlp_metrics,
+        logs=chosen.otlp_logs,
+        interval_s=float(chosen.otlp_interval_secs),
+        log_path=str(logs.operational.path),
+        position_path=paths.telemetry_file,
+        logs_since=started_at,
+    )
+    return Supervisor(job, environ, logs.operational)
+
+
+def make_alerts(
+    settings: Settings,
+    paths: Paths,
+    environ: Mapping[str, str],
+    logs: Logs,
+    *,
+    later: Callable[[Callable[[], None]], None],
+) -> AlertDesk:
+    chosen = settings.alerts
+    return AlertDesk(
+        Alerts(chosen.rules, repeat_s=chosen.repeat_secs),
+        Pager(chosen.webhook_url or "", chosen.command, environ),
+        silences_file=paths.alerts_file,
+        later=later,
+        log=logs.operational,
+        audit=logs.audit,
+        clock_s=time.time,
+        instant=instant,
+        write=write_atomically,
     )
 
 

@@ -80,7 +80,16 @@ def test_payloads_are_dropped_by_age_and_the_conversation_stays(pictured: Home) 
     gone = pictured.run("blobs", event["blob"])
     assert gone.code == 4
     assert "dropped by `clean`" in gone.err
-    assert "dropped" in pictured.run("blobs", "--dropped").text
+    (row,) = [
+        line for line in pictured.run("blobs", "--dropped").text.splitlines() if " dropped " in line
+    ]
+    assert row.split()[1:6] == ["dropped", "10.0", "KiB", "-", "1"]
+    (gone,) = [
+        each
+        for each in pictured.run("blobs", "--dropped", "--json").json["shown"]
+        if each["dropped_at"]
+    ]
+    assert gone["stored_bytes"] == 0
     left = [name for _, _, names in os.walk(pictured.paths.blobs) for name in names]
     assert len(left) == 1
 

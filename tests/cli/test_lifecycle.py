@@ -71,9 +71,14 @@ def test_a_wrong_config_does_not_take_a_running_daemon_down(home: Home) -> None:
     with stopping(home):
         home.ok("start")
         home.config("[daemon]\nmax_memory_mb = 0\n")
-        assert home.run("restart").code == Exit.CONFIG
-        assert holder(home.paths.lock) is not None
-        home.config("")
+        before = holder(home.paths.lock)
+        assert before is not None
+        refused = home.run("restart")
+        assert refused.code == Exit.CONFIG
+        assert f"(pid {before[1]}) goes on with the settings it was started with" in refused.err
+        assert holder(home.paths.lock) == before
+        assert home.ok("stop").err == "holdfast stopped.\n"
+        assert "goes on" not in home.run("restart").err
 
 
 def test_folders_may_be_named_relative_to_where_the_command_runs(home: Home) -> None:

@@ -36,7 +36,8 @@ def here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 def test_every_promised_command_is_there() -> None:
     wanted = (
         "init up start stop restart status demo import sources sessions show search export record "
-        "capture recordings blobs config redact clean completion"
+        "capture recordings blobs config redact clean completion "
+        "health service debug metrics alerts doctor drill"
     )
     assert {name[0] for name in COMMANDS} == set(wanted.split())
     actions = {name[1] for name in COMMANDS if name[0] == "config" and len(name) > 1}
@@ -107,6 +108,31 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(arguments)
     assert ended.value.code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["record", "a1", "--json", "notes.md"], {"path": "notes.md", "json": True}),
+        (["capture", "--json", "a1", "notes.md"], {"path": "notes.md", "json": True}),
+        (["capture", "a1", "notes.md", "--json"], {"path": "notes.md", "json": True}),
+        (["search", "why", "-n", "3", "so", "slow"], {"words": ["why", "so", "slow"], "limit": 3}),
+        (["export", "a1", "-f", "html", "b2"], {"session": ["a1", "b2"], "format": "html"}),
+        (["search", "--", "-O2", "--json"], {"words": ["-O2", "--json"], "json": False}),
+        (["config", "show", "--json", "--origin"], {"json": True, "origin": True}),
+    ],
+    ids=" ".join,
+)
+def test_options_may_stand_anywhere(arguments: list[str], wanted: dict[str, object]) -> None:
+    parsed = make_parser().parse_args(arguments)
+    assert {name: getattr(parsed, name) for name in wanted} == wanted
+
+
+def test_an_option_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["record", "a1", "--jsn", "notes.md"])
+    assert ended.value.code == Exit.USAGE
+    assert "--jsn" in capsys.readouterr().err
 
 
 def test_config_without_an_action_ends_with_2_and_lists_the_actions(

@@ -114,6 +114,27 @@ def test_the_last_column_is_cut_where_the_terminal_ends(
     assert lines[1].endswith("…")
 
 
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.integers(2, 30))
+def test_what_is_wrapped_fits_and_nothing_of_it_is_gone(text: str, room: int) -> None:
+    lines = output.wrapped(text, room)
+    assert all(output.width(line) <= room for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_last_column_that_is_wanted_whole_goes_on_below_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [("1", "an outcome that takes more than a line"), ("2", "short")]
+    monkeypatch.setattr(output, "WIDTH_WITHOUT_TERMINAL", 24)
+    lines = output.table(("N", "OUTCOME"), rows, whole=True).splitlines()
+    assert lines[1] == "1  an outcome that takes more than a line"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = output.table(("N", "OUTCOME"), rows, whole=True).splitlines()
+    assert lines[1:] == ["1  an outcome that takes", "   more than a line", "2  short"]
+
+
 def test_no_title_can_steer_a_terminal() -> None:
     hostile = "a\x1b[2Jb\x07c\nd\x9be\u2028f"
     assert output.plain(hostile) == "a [2Jb c d e f"

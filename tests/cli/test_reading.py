@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from holdfast.cli import reading
 from holdfast.cli.context import _whole_lines
-from holdfast.cli.reading import _one_event
+from holdfast.cli.reading import SESSIONS_LISTED, _one_event
 from holdfast.demo import lines
 from holdfast.errors import Exit
 from tests.support.home import Home, sid, talk
@@ -79,9 +80,69 @@ def test_sessions_are_listed_newest_first_and_filtered(kept: Home) -> None:
     assert len(listed) == 3
     assert len(kept.ok("sessions", "-n", "1").text.splitlines()) == 2
     assert "zebra" in kept.ok("sessions", "--text", "zebra").text
-    assert "No sessions" in kept.ok("sessions", "--agent", "nobody").err
-    assert kept.ok("sessions", "--agent", "nobody", "--json").json == []
+    assert "No sessions of goose" in kept.ok("sessions", "--agent", "goose").err
+    assert kept.ok("sessions", "--agent", "goose", "--json").json == []
     assert kept.ok("sessions", "--resident", "--json").json == []
+
+
+@pytest.mark.parametrize("command", [["sessions"], ["search", "x"], ["export", "-o", "x/"]])
+def test_an_agent_that_nobody_knows_is_a_mistake_that_names_the_known_ones(
+    kept: Home, command: list[str]
+) -> None:
+    refused = kept.run(*command, "--agent", "clod")
+    assert refused.code == Exit.USAGE
+    assert "'clod' is no agent" in refused.err
+    assert "claude, cline, codex" in refused.err
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_the_list_of_sessions_is_short_unless_asked_and_says_what_it_leaves_out(
+    home: Home, running: bool
+) -> None:
+    for number in range(SESSIONS_LISTED + 3):
+        home.write_log(f"log{number}", *talk(1, start=number, session=f"log{number}"))
+    home.ok("import", "--quiet")
+    with home.daemon() if running else nullcontext():
+        listed = home.ok("sessions")
+        assert len(listed.text.splitlines()) == SESSIONS_LISTED + 1
+        assert listed.err.startswith("3 older sessions more: --all")
+        assert home.ok("sessions", "--text", "word 7").err == ""
+        assert home.ok("sessions", "-n", "52").err.startswith("1 older session more")
+        assert len(home.ok("sessions", "--all").text.splitlines()) == SESSIONS_LISTED + 4
+        assert home.ok("sessions", "-n", "2", "--not-resident").err.startswith("51 older sessions")
+        told = home.ok("sessions", "--json")
+        assert len(told.json) == SESSIONS_LISTED + 3
+        assert told.out.count(b"\n") == 1
+        assert len(home.ok("sessions", "--json", "-n", "4").json) == 4
+
+
+def test_forks_and_subagents_are_marked_with_what_they_come_from(home: Home) -> None:
+    first = lines.user_line("a question", uuid="u1", session="origin")
+    home.write_exactly("origin", first, lines.user_line("more", uuid="u2", session="origin"))
+    home.write_exactly("branch", first, lines.user_line("else", uuid="u3", session="branch"))
+    home.write_exactly(
+        "origin/subagents/agent-a1",
+        lines.user_line("help out", uuid="u4", session="origin", agent="a1"),
+    )
+    home.ok("import", "--quiet")
+    listed = home.ok("sessions").text
+    kin = {
+        name: each for name, each in home.sessions().items() if each["parent"] + each["forked_from"]
+    }
+    assert len(kin) == 2
+    assert f"(subagent of {sid('origin')}) help out" in listed
+    (forked,) = [each for each in kin.values() if each["forked_from"]]
+    assert f"(fork of {forked['forked_from']}) " in listed
+    assert listed.count(" of ") == 2
+
+
+def test_a_title_is_found_with_the_time_of_its_session(home: Home) -> None:
+    home.write_log(
+        "alpha", lines.summary_line("All about walruses", leaf="x"), *talk(1, session="alpha")
+    )
+    home.ok("import", "--quiet")
+    assert " -  " not in home.ok("search", "walruses").text.splitlines()[0]
+    assert " d ago  " in home.ok("search", "walruses").text.splitlines()[0]
 
 
 def test_a_search_shows_the_session_and_marks_the_word(kept: Home) -> None:
@@ -95,6 +156,17 @@ def test_a_search_without_hits_says_what_to_do_and_is_no_failure(kept: Home) -> 
     assert not found.text
     assert "Nothing found" in found.err
     assert kept.ok("search", "unfindable", "--json").json == []
+
+
+@pytest.mark.parametrize("form", ["markdown", "html", "jsonl"])
+def test_an_export_of_which_nothing_is_left_says_so_and_is_no_failure(
+    kept: Home, form: str
+) -> None:
+    far = kept.ok("export", "beta", "-f", form, "--since", "2999-01-01")
+    assert "Nothing of" in far.err
+    assert (far.out == b"") is (form == "jsonl"), "a document has its head all the same"
+    assert "Nothing of" in kept.ok("export", "beta", "--kind", "tool.call", "-o", "none.md").err
+    assert kept.ok("export", "beta", "-f", form, "--since", "2001-01-01").err == ""
 
 
 def test_an_export_goes_to_stdout_or_into_a_folder(kept: Home) -> None:

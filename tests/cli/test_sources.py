@@ -18,7 +18,13 @@ from tests.support.home import Home
 from tests.support.waiting import until
 
 DAY_S = 86_400
-FOLDERS = {"copilot": ".copilot", "cursor": ".cursor", "pi": ".pi/agent", "qwen": ".qwen"}
+FOLDERS = {
+    "codex": ".codex",
+    "copilot": ".copilot",
+    "cursor": ".cursor",
+    "pi": ".pi/agent",
+    "qwen": ".qwen",
+}
 
 
 def write(home: Home, agent: str, content: bytes = b"") -> str:

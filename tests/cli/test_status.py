@@ -93,6 +93,7 @@ def sample() -> Json:
             tasks=TaskCounts(3, 3, 0, 0),
             connections=Connections(2, 1, 0, 0, ()),
         ),
+        health=None,
         sources=[
             SourceStatus(
                 agent="claude",
@@ -112,6 +113,7 @@ def sample() -> Json:
         journal=JournalStatus("/data/journal.db", 2 * MIB, 0, 0, 0, 0, ""),
         importing=ImportStatus(running=False, done_bytes=0, total_bytes=0, sessions=0, events=0),
         recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
+        alerts=None,
         privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
         problems=[],
     )
@@ -162,7 +164,7 @@ def test_without_a_daemon_it_says_so_and_what_is_kept() -> None:
     ("ending", "told"),
     [
         ("stopped", False),
-        ("killed or crashed", True),
+        ("killed", True),
         ("failed", True),
         ("machine restarted", True),
     ],

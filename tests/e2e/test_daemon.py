@@ -196,10 +196,10 @@ def test_how_the_last_run_ended_is_told(home: Home) -> None:
 
     with home.daemon() as daemon:
         daemon.kill()
-    assert ending() == "killed or crashed"
-    assert "killed or crashed" in home.ok("status").text
+    assert ending() == "killed"
+    assert "killed" in home.ok("status").text
     with home.daemon() as daemon:
-        assert daemon.status()["daemon"]["last_run"]["ending"] == "killed or crashed"
+        assert daemon.status()["daemon"]["last_run"]["ending"] == "killed"
         assert daemon.terminate() == 0
     assert ending() == "stopped"
     assert "Last run" not in home.ok("status").text, "nobody needs to hear of an orderly stop"

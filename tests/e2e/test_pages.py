@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.demo import lines
 from tests.support.browser import CHROMIUM, Page, browser
-from tests.support.home import Home, moment
+from tests.support.home import Home, moment, talk
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -132,6 +132,40 @@ def test_a_link_to_an_event_opens_it(page: Page, home_with_page: Home) -> None:
     assert page.ask("location.hash") == "#e3"
 
 
+@pytest.mark.parametrize("width", [240, 390, 1280])
+def test_what_a_link_points_to_comes_to_rest_below_the_bar(
+    page: Page, home_with_page: Home, width: int
+) -> None:
+    home_with_page.write_log("long", *talk(60, session="long"))
+    home_with_page.ok("import", "--quiet")
+    home_with_page.ok("export", "long", "-f", "html", "-o", "long.html")
+    page.open(f"{path(home_with_page, 'long.html')}#e30", width=width)
+    space = (
+        "document.getElementById('e30').getBoundingClientRect().top"
+        " - document.getElementById('bar').getBoundingClientRect().bottom"
+    )
+    until(lambda: 0 <= page.ask(space) < 60, "the event is below the bar")
+    page.ask("{ location.hash = '#e10'; 0 }")
+    space = space.replace("e30", "e10")
+    until(lambda: 0 <= page.ask(space) < 60, "the next one too", detail=lambda: page.ask(space))
+
+
+def test_a_long_name_of_a_tool_leaves_room_until_it_is_opened(
+    page: Page, home_with_page: Home
+) -> None:
+    name = "mcp__a_server_with_a_long_name__a_tool_with_a_longer_one_" * 2
+    home_with_page.write_log("tool", lines.tool_use_line(name, {"a": "b"}, use="t1", at=moment(1)))
+    home_with_page.ok("import", "--quiet")
+    home_with_page.ok("export", "tool", "-f", "html", "-o", "tool.html")
+    page.open(path(home_with_page, "tool.html"), width=390)
+    height = "document.querySelector('.call summary b').getBoundingClientRect().height"
+    folded = page.ask(height)
+    assert folded < 30, "one line"
+    page.ask("document.querySelector('.call details').open = true")
+    assert page.ask(height) > folded, "all of it"
+    assert page.ask("document.documentElement.scrollWidth") <= 390
+
+
 def test_the_index_filters_and_sorts(page: Page, home_with_page: Home) -> None:
     home_with_page.ok("export", "--all", "-f", "html", "-o", "pages/")
     page.open(path(home_with_page, "pages/index.html"))
@@ -149,3 +183,6 @@ def test_the_index_filters_and_sorts(page: Page, home_with_page: Home) -> None:
     assert page.complaints == []
     page.open(path(home_with_page, "pages/index.html"), width=320)
     assert page.ask("document.documentElement.scrollWidth") <= 320
+    label = "getComputedStyle(document.querySelector('td.{}'), '::before').content"
+    assert page.ask(label.format("began")) == '"began "'
+    assert page.ask(label.format("updated")) == '"updated "'

@@ -207,6 +207,19 @@ def test_bad_commands_are_told_everywhere_and_good_ones_beside_them_run(
     assert "captrue" not in json.dumps(log)
 
 
+def test_the_listing_shows_outcomes_whole_and_says_what_it_leaves_out(
+    home: Home, chat: Chat, daemon: RunningDaemon
+) -> None:
+    chat.say("::export a.md\n::export b.md\n::export /etc/" + "x" * 150 + ".md")
+    last = wait_for_command(home, "::export /etc/" + "x" * 150 + ".md")
+    shown = home.ok("recordings", "-n", "1")
+    assert last["outcome"] in shown.text
+    assert shown.err == "1 older recording and 2 older commands: --all lists them.\n"
+    assert home.ok("recordings").err == ""
+    told = home.ok("recordings", "-n", "2", "--json").json
+    assert (told["recordings_left_out"], told["commands_left_out"]) == (0, 1)
+
+
 def test_nobody_but_the_user_gives_commands(home: Home, chat: Chat, daemon: RunningDaemon) -> None:
     chat.reply("::record")
     chat.say("```\n::record\n```\n> ::record")

@@ -437,6 +437,21 @@ def test_the_first_step_is_due_and_then_what_grew_fast(bench: Bench) -> None:
     assert not bench.governor.fast_due()
 
 
+def test_a_step_goes_by_what_was_looked_at_before_on_a_thread(bench: Bench) -> None:
+    bench.machine.mb = 90
+    look = bench.governor.look()
+    bench.machine.mb = 10
+    assert bench.governor.step(look).footprint_bytes == 90 * MB
+    assert bench.governor.step().footprint_bytes == 10 * MB
+
+
+def test_a_snapshot_shows_what_was_looked_at_before_on_a_thread(bench: Bench) -> None:
+    bench.machine.mb = 60
+    look = bench.governor.look_closely()
+    bench.machine.mb = 10
+    assert bench.governor.snapshot(look).footprint_bytes == 60 * MB
+
+
 def test_growth_counts_from_what_relief_left(bench: Bench) -> None:
     bench.cache("snapshots", 40)
     bench.step(90)

@@ -224,7 +224,7 @@ def test_a_stale_socket_pid_and_run_file_are_no_obstacle(kept: Home) -> None:
     kept.ok("start")
     try:
         status = kept.ok("status", "--json").json["daemon"]
-        assert status["last_run"]["ending"] == "killed or crashed"
+        assert status["last_run"]["ending"] == "killed"
         assert status["last_run"]["pid"] == os.getpid()
     finally:
         kept.ok("stop")

@@ -212,6 +212,29 @@ def test_an_unknown_type_is_counted_once_however_often_it_is_read(shelf: ItemShe
     assert [each.records for each in shelf.reader.unknown_types()] == [2]
 
 
+def test_beyond_the_names_that_are_told_apart_nothing_is_repeated_and_nothing_lost(
+    shelf: ItemShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "NAMES_MAX", 2)
+    notes = [note("1", "one"), note("2", "two"), note("3", "a"), note("3", "b"), note("3", "b")]
+    assert read(shelf, *notes) == ["one", "two", "a", "b"]
+    for _ in range(3):
+        assert read(shelf, *notes) == []
+    assert read(shelf, *notes, note("3", "c"), note("1", "one more")) == ["c", "one more"]
+    assert read(shelf, *notes, note("3", "c"), note("1", "one more")) == []
+    assert len({event.id for event in shelf.events()}) == len(shelf.events())
+
+
+def test_what_was_beyond_the_names_is_known_when_it_is_told_apart(
+    shelf: ItemShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "NAMES_MAX", 2)
+    assert read(shelf, note("1", "one"), note("2", "two"), note("3", "three"))
+    assert read(shelf, note("3", "three"), note("1", "one")) == []
+    assert read(shelf, note("3", "three!"), note("1", "one")) == ["three!"]
+    assert read(shelf, note("3", "three!"), note("1", "one")) == []
+
+
 # Stopping anywhere.
 
 

@@ -113,6 +113,15 @@ def test_who_takes_waits_for_mail() -> None:
     assert numbers(outcome[0]) == [7]
 
 
+def test_who_takes_waits_no_longer_than_told() -> None:
+    mailbox = Mailbox()
+    assert mailbox.take(wait=True, at_most_s=0.001) == []
+    mailbox.put(write(7))
+    assert numbers(mailbox.take(wait=True, at_most_s=0.001)) == [7]
+    mailbox.close()
+    assert mailbox.take(wait=True, at_most_s=0.001) is None
+
+
 def test_a_closed_mailbox_refuses_what_comes_and_gives_what_it_has() -> None:
     mailbox = Mailbox()
     mailbox.put(write(0))

@@ -71,7 +71,7 @@ class Pooled(MemoryReader):
 class Bench:
     """A service on the twin, which shows what happens within."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.journal = MemoryJournal()
         self.trial = Trial(MemorySubject(tmp_path, self.journal))
         self.open = threading.Event()
@@ -88,7 +88,7 @@ class Bench:
         self.writers: list[Gate] = []
         self.readers: list[Pooled] = []
         self.service = JournalService(
-            self._writer, self._reader, readers=2, on_failure=self.noted.append
+            self._writer, self._reader, readers=2, on_failure=self.noted.append, clock_s=clock_s
         )
 
     def _writer(self) -> JournalWriter:
@@ -373,6 +373,34 @@ def test_the_index_does_not_fall_too_far_behind_while_much_is_written(
     bench.open.set()
     bench.service.settle()
     assert lags == [0] * 6
+
+
+def test_the_index_is_not_fed_between_batches_that_come_one_by_one(tmp_path: Path) -> None:
+    """Fed a little at a time, it merges what it holds again and again."""
+    bench = Bench(tmp_path, clock_s=lambda: 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "INDEX_QUIET_S", 30)
+        for number in range(20):
+            bench.service.submit(bench.batch(f"s{number}", "needle")).result(SOON_S)
+        assert bench.feeds == 0
+        bench.service.settle()
+    assert bench.service.index_lag == 0
+    bench.service.close()
+
+
+def test_what_is_stored_is_found_after_a_while_though_more_comes(tmp_path: Path) -> None:
+    now_s = 0.0
+    bench = Bench(tmp_path, clock_s=lambda: now_s)
+    lags = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "INDEX_QUIET_S", 30)
+        bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+        bench.service.call(lambda writer: lags.append(writer.index_lag)).result(SOON_S)
+        now_s = service.INDEX_EVERY_S
+        bench.service.submit(bench.batch("b", "needle")).result(SOON_S)
+        bench.service.call(lambda writer: lags.append(writer.index_lag)).result(SOON_S)
+    assert lags == [1, 0]
+    bench.service.close()
 
 
 @pytest.mark.parametrize("error", [JournalFull("full"), ValueError("surprise")])

@@ -410,6 +410,56 @@ def squeezed(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
+@pytest.mark.parametrize("left", ["", "\n"])
+def test_a_file_that_was_emptied_begins_again_with_a_head_and_says_so(
+    desk: Desk, left: str
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.path.write_text(left)
+    desk.advance(follower)
+    follower.renew_head(desk.talk.row)
+    assert desk.text == left  # nothing was said since
+    desk.talk.say("an answer", kind=Kind.ASSISTANT)
+    desk.advance(follower)
+    desk.talk.say("a question")
+    desk.advance(follower)
+    follower.renew_head(desk.talk.row)
+    assert desk.text.startswith("---\nid: ")
+    assert 'participants: ["User", "Claude"]' in squeezed(desk.text)
+    assert desk.text.count("*holdfast: the file was emptied") == 1
+    assert desk.body == desk.talk.body(2)
+
+
+def test_lines_of_json_that_were_emptied_say_so(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "jsonl")
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.path.write_text("")
+    desk.talk.say("an answer")
+    desk.advance(follower)
+    note, line = desk.path.read_bytes().splitlines()
+    assert "was emptied" in msgspec.json.decode(note)["text"]
+    assert line == encode(desk.talk.events[-1])
+
+
+def test_killed_while_an_emptied_file_begins_again_it_has_one_head(desk: Desk) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    follower.save()
+    desk.path.write_text("")
+    desk.talk.say("an answer")
+    saves = iter([False, True])
+    desk.die_at = lambda: next(saves, False)
+    with pytest.raises(Died):
+        desk.advance(follower)
+    again = desk.again()
+    desk.advance(again)
+    assert desk.text.count("\nsession: ") == 1
+    assert desk.text.count("*holdfast: the file was emptied") == 1
+    assert desk.body == desk.talk.body(2)
+
+
 def test_a_title_that_a_person_wrote_stays(desk: Desk) -> None:
     follower = desk.begun()
     desk.advance(follower)

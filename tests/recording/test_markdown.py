@@ -325,10 +325,24 @@ def test_an_event_with_nothing_to_show_gets_no_heading() -> None:
     )
 
 
+def test_pictures_in_a_result_are_named() -> None:
+    picture = {"type": "image", "media_type": "image/png", "bytes": 12_345, "blob": "ab12cd34"}
+    named = "[image: image/png, 12,345 bytes]"
+    data = {"images": [picture, {"media_type": "x]\n# [*"}]}
+    shown = body(event(Kind.TOOL_RESULT, "read", data=data))
+    assert f"\n**Tool result** {named} [image: x\\] # \\[\\*, 0 bytes]\n\n```\nread\n```\n" in shown
+    silent = {"images": [picture], "is_error": True}
+    assert f"**Tool error** {named}\n" in body(event(Kind.TOOL_RESULT, "", data=silent))
+    other = {"images": ["/tmp/x.png"], "is_error": True}
+    assert "**Tool error** (empty)\n" in body(event(Kind.TOOL_RESULT, "", data=other))
+
+
 def test_speakers_are_named_after_the_agent() -> None:
     for agent, name in [
         ("claude", "Claude"),
         ("codex", "Codex"),
+        ("opencode", "OpenCode"),
+        ("pi", "Pi"),
         ("gemini_cli", "Gemini-cli"),
         ("a\n# b", "A-b"),
         ("user", "User-agent"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.events import encode
+from holdfast.events import Kind, encode
+from holdfast.journal.conformance import Erasing
 from holdfast.journal.model import CommandRow, Recording
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalFull
@@ -236,6 +237,41 @@ def test_what_cannot_be_written_is_paused_told_once_and_goes_on(machine: Machine
     assert body_of(machine.text("a.md")) == machine.talk.body()
 
 
+def test_what_was_wrong_is_known_after_a_restart_and_over_when_it_is(machine: Machine) -> None:
+    machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+    machine.run()
+    second = machine.folder / "second.md"
+    second.hardlink_to(machine.folder / "a.md")
+    machine.talk.say("one")
+    machine.run()
+    recorder = machine.recorder()
+    machine.run()
+    assert "hard links" in recorder.problems()[1]
+    second.unlink()
+    machine.now_s += RETRY_PAUSED_S
+    machine.run()
+    assert recorder.problems() == {}
+    assert machine.recordings()[0].problem == ""
+    assert body_of(machine.text("a.md")) == machine.talk.body()
+
+
+def test_what_was_wrong_with_what_is_no_longer_live_is_not_told(machine: Machine) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+    machine.run()
+    (machine.folder / "second.md").hardlink_to(machine.folder / "a.md")
+    machine.talk.say("one")
+    machine.run()
+    assert recorder.problems()
+    [row] = machine.recordings()
+    row.state = "stopped"
+    machine.service.call(lambda writer: writer.save_recordings([row])).result()
+    recorder._fail(JournalFull("the disk was full"))
+    machine.run()
+    assert recorder.problems() == {}
+
+
 def test_a_prepared_file_that_is_gone_is_lost_and_record_makes_another(machine: Machine) -> None:
     machine.recorder()
     machine.talk.say("::init ~/a.md")
@@ -333,6 +369,37 @@ def test_a_command_that_was_cut_off_takes_no_recording_that_is_live_down(
     machine.run()
     assert [each.state for each in machine.commands()] == ["refused"]
     assert [each.state for each in machine.recordings()] == ["active"]
+
+
+def test_who_speaks_stands_in_the_front_matter_as_soon_as_they_do(machine: Machine) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("hello")
+    machine.run()
+    machine.ask(recorder, "capture", "a.md")
+    assert 'participants: ["User"]' in machine.text("a.md")
+    machine.now_s -= 1.1  # no time goes by: nothing is tended
+    machine.talk.say("an answer", kind=Kind.ASSISTANT)
+    machine.run()
+    assert 'participants: ["User", "Claude"]' in machine.text("a.md")
+
+
+def test_what_was_redacted_meanwhile_is_not_stored_again(machine: Machine) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md", "a secret")
+    machine.run()
+    machine.talk.journal.writer().rewrite_records(
+        Erasing("secret")
+    )  # as long as what takes its place
+    recorder.begin_again()
+    machine.run()
+    (live,) = recorder._followers
+    live.save()
+    (stored,) = machine.recordings()
+    assert b"secret" not in stored.place
+    machine.talk.say("goes on")
+    machine.run()
+    assert body_of(machine.text("a.md")) == machine.talk.body()
+    assert [each.state for each in machine.commands()] == ["done"]
 
 
 def test_front_matter_that_cannot_be_renewed_keeps_nothing_else_back(

@@ -6,6 +6,7 @@ Time is only ever an upper bound: a test goes on as soon as it was told what it 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -629,3 +630,49 @@ def test_the_real_watchfiles_tells_of_a_file(tmp_path: Path) -> None:
         await asyncio.gather(*watcher._tasks, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scene(), PATIENCE_S))
+
+
+# Where the system allows no more.
+
+
+@on_linux
+def test_where_nothing_can_be_watched_that_is_said_once_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import inotify_simple  # not on every platform
+
+    def refuse(**_how: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(inotify_simple, "INotify", refuse)
+    missed: list[str] = []
+    watcher = make_watcher([str(tmp_path)], print, missed.append)
+    watcher.start()
+    assert missed == ["cannot watch folders: Too many open files"]
+    assert watcher.watching.blind
+    watcher.close()
+
+
+@on_linux
+def test_folders_that_the_system_refuses_to_watch_are_counted(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "one").mkdir(parents=True)
+    (root / "two").mkdir()
+
+    async def scene() -> None:
+        watcher = InotifyWatcher([str(root)], print, lambda _why: None)
+        add_watch = watcher._inotify.add_watch
+
+        def full(folder: str, mask: int) -> int:
+            if folder.endswith("two"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return int(add_watch(folder, mask))
+
+        monkeypatch.setattr(watcher._inotify, "add_watch", full)
+        watcher.start()
+        assert watcher.watching.unwatched == 1
+        assert watcher.watching.folders == watcher.folders > 1
+        watcher.close()
+
+    asyncio.run(scene())

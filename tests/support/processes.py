@@ -97,8 +97,8 @@ def watch_memory(pid: int) -> Iterator[Peak]:
                 continue
             try:
                 footprint = readings.tree().footprint_bytes
-            except ProcessLookupError:
-                return
+            except ProcessLookupError:  # one of the tree ended while it was read
+                continue
             peak.bytes = max(peak.bytes, footprint)
             peak.samples += 1
 

@@ -54,7 +54,7 @@ def _show(report: dict[str, Any]) -> None:
             each["digest"][:DIGEST_CHARS],
             "dropped" if each["dropped_at"] else each["type"],
             size(each["bytes"]),
-            size(each["stored_bytes"]),
+            "-" if each["dropped_at"] else size(each["stored_bytes"]),
             str(each["sessions"]),
             ago(each["used_at"]) if each["used_at"] else "unknown",
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from holdfast.cli.context import Context
 from holdfast.cli.output import put, put_json, say, table
 from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.errors import Exit, HoldfastError
 from holdfast.paths import Paths
+
+if TYPE_CHECKING:
+    from holdfast.settings import Row
 
 
 class ConfigExists(HoldfastError):
@@ -101,13 +104,26 @@ def run_show(context: Context, arguments: argparse.Namespace) -> int:
             }
         )
         return Exit.OK
-    values = ["(not set)" if row.value is None else write_value(row.value) for row in found]
-    lines = [(row.key, value, row.origin) for row, value in zip(found, values, strict=True)]
+    # The value comes last: it may be long, and what the terminal has no room for is cut.
+    lines = [
+        (key, row.origin, "(not set)" if value is None else write_value(value))
+        for row in found
+        for key, value in _singly(row)
+    ]
     if arguments.origin:
-        put(table(("SETTING", "VALUE", "FROM"), lines))
+        put(table(("SETTING", "FROM", "VALUE"), lines))
     else:
-        put(table(("SETTING", "VALUE"), [line[:2] for line in lines]))
+        put(table(("SETTING", "VALUE"), [(key, value) for key, _origin, value in lines]))
     return Exit.OK
+
+
+def _singly(row: Row) -> list[tuple[str, object]]:
+    """The tables of a list each on a line of its own."""
+    import msgspec
+
+    if isinstance(row.value, tuple) and row.value and isinstance(row.value[0], msgspec.Struct):
+        return [(f"{row.key}[{place}]", table) for place, table in enumerate(row.value)]
+    return [(row.key, row.value)]
 
 
 def run_validate(context: Context, _arguments: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ from holdfast.paths import Paths
 
 if TYPE_CHECKING:
     from holdfast.client import Client
+    from holdfast.journal.model import SessionFilter
+    from holdfast.journal.protocol import ReaderScope
     from holdfast.journal.reader import SqliteReader
-    from holdfast.library import Library, ReaderScope, Redact
+    from holdfast.library import Library, Redact
     from holdfast.settings import Loaded, Settings
     from holdfast.sources.base import Source
 
@@ -80,6 +82,11 @@ class Answers(Protocol):
     """What the reading commands ask. Answers are JSON values, whoever gives them."""
 
     def sessions(self, **filters: object) -> list[JsonObject]: ...
+    def sessions_json(self, **filters: object) -> Iterator[bytes]:
+        """The same in pieces, however many there are."""
+        ...
+
+    def count_sessions(self, **filters: object) -> int: ...
     def session(self, name: str) -> JsonObject: ...
     def search(self, **query: object) -> list[JsonObject]: ...
     def lines(self, session: str, first: int, last: int | None) -> Iterator[bytes]:
@@ -96,10 +103,14 @@ class DaemonAnswers:
         self._client = client
 
     def sessions(self, **filters: object) -> list[JsonObject]:
-        resident = filters.pop("resident", None)
-        told = {True: "true", False: "false"}.get(resident)  # type: ignore[call-overload]  # None too
-        answer: list[JsonObject] = self._client.get("/v1/sessions", resident=told, **filters)
+        answer: list[JsonObject] = self._client.get("/v1/sessions", **_asked(filters))
         return answer
+
+    def sessions_json(self, **filters: object) -> Iterator[bytes]:
+        return self._client.stream("GET", "/v1/sessions", **_asked(filters))
+
+    def count_sessions(self, **filters: object) -> int:
+        return int(self._client.get("/v1/sessions", count="true", **_asked(filters))["count"])
 
     def session(self, name: str) -> JsonObject:
         answer: JsonObject = self._client.get(f"/v1/sessions/{name}")
@@ -134,11 +145,16 @@ class JournalAnswers:
         self._blobs = blobs
 
     def sessions(self, **filters: Any) -> list[JsonObject]:
-        from holdfast.journal.model import SessionFilter
-
-        resident = filters.pop("resident", None)
-        wanted = SessionFilter(**filters)
+        wanted, resident = _filter(filters)
         return [_plain(each) for each in self._library.sessions(wanted, resident=resident)]
+
+    def sessions_json(self, **filters: Any) -> Iterator[bytes]:
+        wanted, resident = _filter(filters)
+        return self._library.sessions_json(wanted, resident=resident)
+
+    def count_sessions(self, **filters: Any) -> int:
+        wanted, resident = _filter(filters)
+        return self._library.count_sessions(wanted, resident=resident)
 
     def session(self, name: str) -> JsonObject:
         return _plain(self._library.session(name))
@@ -171,6 +187,18 @@ class JournalAnswers:
 
         with self._readers() as reader:
             return _plain(list_recordings(reader, {}, limit))
+
+
+def _asked(filters: dict[str, Any]) -> dict[str, object]:
+    resident = filters.pop("resident", None)
+    return {**filters, "resident": None if resident is None else str(resident).lower()}
+
+
+def _filter(filters: dict[str, Any]) -> tuple[SessionFilter, bool | None]:
+    from holdfast.journal.model import SessionFilter
+
+    resident = filters.pop("resident", None)
+    return SessionFilter(**filters), resident
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

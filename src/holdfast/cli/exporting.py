@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from holdfast.cli.context import Context
 from holdfast.cli.output import counted, put_bytes, put_json, say, size
-from holdfast.cli.parsing import Commands, add_command, add_json, moment
+from holdfast.cli.parsing import Commands, add_command, add_json, agent, moment
 from holdfast.errors import Exit, HoldfastError
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def add_commands(commands: Commands) -> None:
         help="without secrets and private parts, also what was stored before they were known",
     )
     parser.add_argument("--all", action="store_true", help="every session")
-    parser.add_argument("--agent", default="", help="every session of an agent, such as claude")
+    parser.add_argument(
+        "--agent", type=agent, default="", help="every session of an agent, such as claude"
+    )
     parser.add_argument("--project", default="", help="every session with this in its path")
     parser.add_argument(
         "--since",
@@ -224,6 +226,7 @@ class _Job:
         entry = self._library.session(name)
         if target == STDOUT:
             put_bytes(self._pieces(entry))
+            self._say_what_is_empty(entry)
             return Exit.OK
         if target.endswith("/") or os.path.isdir(os.path.expanduser(target)):
             target = os.path.join(target, self._name(entry))
@@ -236,7 +239,18 @@ class _Job:
             put_json({"written": [done], "index": None, "problems": []})
         else:
             say(f"Wrote {target} ({size(written)}).")
+        self._say_what_is_empty(entry)
         return Exit.OK
+
+    def _say_what_is_empty(self, entry: SessionEntry) -> None:
+        """No failure: what was asked for is there, and it is nothing."""
+        view = self._view
+        narrowed = view.since or view.until or view.kinds
+        if narrowed and not self._library.shows_any(entry.id, view):
+            say(
+                f"Nothing of {entry.id} ({entry.started_at} to {entry.updated_at}) is left by "
+                "--since, --until, --kind and the like: the export has no events."
+            )
 
     def many(
         self,

@@ -66,6 +66,8 @@ def through_daemon(context: Context, *, quiet: bool = False) -> dict[str, Any]:
 
 
 def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
+    gc.disable()  # the process ends with the import, and nothing in it makes cycles
+
     import msgspec
 
     from holdfast.governor.readings import Readings
@@ -74,7 +76,6 @@ def in_this_process(context: Context, *, quiet: bool = False) -> dict[str, Any]:
     from holdfast.privacy import compiled
     from holdfast.wiring import make_setup, open_journal
 
-    gc.disable()  # the process ends with the import, and nothing in it makes cycles
     settings, paths = context.settings, context.paths
     paths.ensure_dirs()
     problems: list[HoldfastError] = []

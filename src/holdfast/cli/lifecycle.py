@@ -32,6 +32,14 @@ class StartFailed(HoldfastError):
         self.code = code
 
 
+class NotRestarted(HoldfastError):
+    """A daemon runs, and what is configured now would not start one."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class JsonOfNothing(HoldfastError):
     """The daemon's end has nothing to read."""
 
@@ -140,7 +148,7 @@ def _say_what_is_there(report: dict[str, object], status: dict[str, object]) -> 
 def _launch_or_join(context: Context) -> None:
     """Somebody may start it in the same moment: then theirs is as good as ours."""
     try:
-        say(f"holdfast started (pid {launch(context)}).")
+        _start(context)
     except StartFailed as error:
         held = holder(context.paths.lock)
         if error.code != Exit.ALREADY_RUNNING or held is None or held[0] != "daemon":
@@ -151,7 +159,7 @@ def _launch_or_join(context: Context) -> None:
 def start(context: Context, _arguments: argparse.Namespace) -> int:
     if context.client.is_running():
         raise AlreadyRunning("holdfast is running already: `holdfast restart` starts it anew")
-    say(f"holdfast started (pid {launch(context)}).")
+    _start(context)
     return Exit.OK
 
 
@@ -189,15 +197,54 @@ def stop(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def restart(context: Context, _arguments: argparse.Namespace) -> int:
-    _ = context.settings  # a wrong config must not take a running daemon down
+    try:
+        _ = context.settings  # a wrong config must not take a running daemon down
+    except HoldfastError as error:
+        held = holder(context.paths.lock)
+        if held is None or held[0] != "daemon":
+            raise
+        raise NotRestarted(
+            f"{error}\nnot restarted: the holdfast that runs (pid {held[1]}) goes on with the "
+            "settings it was started with",
+            int(error.exit),
+        ) from error
     if end(context):
         say("holdfast stopped.")
-    say(f"holdfast started (pid {launch(context)}).")
+    _start(context)
     return Exit.OK
+
+
+def _start(context: Context) -> None:
+    """By the service manager where `service install` made that its task, else by hand."""
+    from holdfast.cli.service import start_by_manager
+
+    started = start_by_manager(context)
+    if started is not None:
+        wait_until_it_answers(context)
+        say(f"holdfast started by {started}.")
+        return
+    say(f"holdfast started (pid {launch(context)}).")
+
+
+def wait_until_it_answers(context: Context) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while not (os.path.exists(context.paths.socket) and context.client.is_running()):
+        if time.monotonic() > deadline_s:
+            raise _no_answer(context)
+        time.sleep(POLL_S)
+
+
+def _no_answer(context: Context) -> StartFailed:
+    return StartFailed(
+        f"the daemon did not answer within {START_TIMEOUT_S:.0f} s: see {context.paths.logs}",
+        Exit.FAILURE,
+    )
 
 
 def launch(context: Context) -> int:
     """Start the daemon and wait until it answers; its pid."""
+    from holdfast.service.plan import ALLOCATOR
+
     _ = context.settings
     context.paths.ensure_dirs()
     said = os.path.join(context.paths.state_dir, "daemon.stderr")
@@ -211,9 +258,7 @@ def launch(context: Context) -> int:
             cwd="/",
             env={
                 **_with_absolute_folders(context.environ),
-                "MALLOC_ARENA_MAX": "1",
-                "MALLOC_MMAP_THRESHOLD_": "65536",
-                "MALLOC_TRIM_THRESHOLD_": "65536",
+                **ALLOCATOR,
             },
         )
     deadline_s = time.monotonic() + START_TIMEOUT_S
@@ -231,10 +276,7 @@ def launch(context: Context) -> int:
                 return process.pid
         time.sleep(POLL_S)
     process.terminate()
-    raise StartFailed(
-        f"the daemon did not answer within {START_TIMEOUT_S:.0f} s: see {context.paths.logs}",
-        Exit.FAILURE,
-    )
+    raise _no_answer(context)
 
 
 def _private(path: str, flags: int) -> int:
@@ -277,7 +319,7 @@ def end(context: Context) -> bool:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         return False
-    wait_s = context.settings.daemon.stop_deadline_ms / 1000 + STOP_MARGIN_S
+    wait_s = _stop_deadline_ms(context) / 1000 + STOP_MARGIN_S
     deadline_s = time.monotonic() + wait_s
     while holder(context.paths.lock) == held:
         if time.monotonic() > deadline_s:
@@ -287,6 +329,16 @@ def end(context: Context) -> bool:
             )
         time.sleep(POLL_S)
     return True
+
+
+def _stop_deadline_ms(context: Context) -> int:
+    """A wrong config must not keep anybody from stopping what runs."""
+    from holdfast.settings import Settings
+
+    try:
+        return context.settings.daemon.stop_deadline_ms
+    except HoldfastError:
+        return Settings().daemon.stop_deadline_ms
 
 
 def run_demo(_context: Context, arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from holdfast import __version__
 from holdfast.cli.context import Context
-from holdfast.cli.parsing import Command
+from holdfast.cli.parsing import Command, CommandParser
 from holdfast.errors import Exit, HoldfastError
 
 EPILOG = """\
@@ -72,15 +72,21 @@ def _drop_output() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
+        alerts,
         blobs,
         configuring,
+        debugging,
+        doctor,
         drilling,
         exporting,
+        health,
         importing,
         lifecycle,
+        metrics,
         reading,
         recording,
         redacting,
+        service,
         sources,
         status,
         tidying,
@@ -94,20 +100,28 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(root=parser)  # for completion, which describes all of it
     parser.add_argument("-V", "--version", action="version", version=f"holdfast {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=CommandParser
+    )
     groups = (
         lifecycle,
         importing,
         status,
+        health,
+        metrics,
+        alerts,
         sources,
         reading,
         exporting,
         recording,
         blobs,
         configuring,
+        doctor,
         drilling,
         redacting,
         tidying,
+        service,
+        debugging,
     )
     for group in groups:
         group.add_commands(commands)

@@ -15,6 +15,7 @@ MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 WIDTH_WITHOUT_TERMINAL: Final = 200
+LAST_COLUMN_MIN: Final = 20  # columns, however narrow the terminal is
 KIB: Final = 1024
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -90,21 +91,63 @@ def ago(at: str, now_s: float | None = None) -> str:
     return f"{int(seconds // DAY_S)} d ago"
 
 
+def span(seconds: float) -> str:
+    """A time as people say it: "12 min 5 s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: frozenset[int] = frozenset(),
+    *,
+    whole: bool = False,
 ) -> str:
-    """Columns as wide as needed; the last takes what the terminal has left."""
+    """Columns as wide as needed; the last takes what the terminal has left.
+
+    What does not fit there is cut, or goes on below when all of it is wanted (`whole`): where there
+    is no terminal each row is one line then, however long.
+    """
     columns = list(zip(head, *rows, strict=True)) if rows else [(name,) for name in head]
     widths = [max(map(width, column)) for column in columns]
     terminal = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
     if not sys.stdout.isatty():
         terminal = WIDTH_WITHOUT_TERMINAL
-    rest = max(20, terminal - sum(widths[:-1]) - 2 * (len(widths) - 1))
-    widths[-1] = min(widths[-1], rest)
-    lines = [_row(head, widths, right)]
-    lines[0] = bold(lines[0])
-    lines += [_row(row, widths, right) for row in rows]
+    before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    rest = max(LAST_COLUMN_MIN, terminal - before)
+    if not whole or sys.stdout.isatty():
+        widths[-1] = min(widths[-1], rest)
+    lines = [bold(_row(head, widths, right))]
+    for row in rows:
+        first, *more = wrapped(row[-1], widths[-1]) if whole else (row[-1],)
+        lines.append(_row([*row[:-1], first], widths, right))
+        lines += [" " * before + line for line in more]
     return "\n".join(lines)
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """The text in lines of at most `room` columns, between words where there are any."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if width(longer) <= room:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while width(line) > room:
+            kept = _fitting(line, room)
+            lines.append(kept)
+            line = line[len(kept) :]
+    return [*lines, line]
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
@@ -125,13 +168,17 @@ def cut(text: str, room: int) -> str:
     """The text in at most `room` columns; what is cut off leaves a mark."""
     if width(text) <= room:
         return text
-    kept, used = [], 0
-    for char in text:
+    return _fitting(text, room - 1) + "…"
+
+
+def _fitting(text: str, room: int) -> str:
+    """How the text begins, in at most `room` columns."""
+    used = 0
+    for place, char in enumerate(text):
         used += _columns(char)
-        if used > room - 1:
-            break
-        kept.append(char)
-    return "".join(kept) + "…"
+        if used > room:
+            return text[:place]
+    return text
 
 
 @cache

@@ -17,6 +17,32 @@ if TYPE_CHECKING:
 else:
     Commands = Any
 
+
+class CommandParser(argparse.ArgumentParser):
+    """Options may stand anywhere among the arguments: `record SESSION --json PATH`.
+
+    argparse alone gives up the second of two arguments when an option stands between them.
+    """
+
+    _has_commands = _asks = False
+
+    def add_subparsers(self, **how: Any) -> Any:
+        self._has_commands = True
+        return super().add_subparsers(**how)
+
+    def parse_known_args(  # type: ignore[override]  # its overloads say no more than this
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        alone = self._has_commands or self._asks or "--" in (args or ())  # behind -- is no option
+        if alone:
+            return super().parse_known_args(args, namespace)
+        self._asks = True  # what follows calls this method again, for options and for the rest
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._asks = False
+
+
 _SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -53,6 +79,17 @@ def moment(text: str) -> str:
                 f"{text!r} is no time: write 2026-11-20, 2026-11-20T14:00, or 30m, 12h, 7d, 2w ago"
             ) from None
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def agent(text: str) -> str:
+    """The name of an agent that is known here; "" stands for all of them."""
+    from holdfast.sources.agents import NAMES
+
+    if text and text not in NAMES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no agent that is known here; there are: {', '.join(NAMES)}"
+        )
+    return text
 
 
 def amount(text: str) -> int:

@@ -16,15 +16,17 @@ from holdfast.cli.output import (
     is_styled,
     plain,
     put,
+    put_bytes,
     put_json,
     say,
     size,
     table,
 )
-from holdfast.cli.parsing import Commands, add_command, add_json, count, moment
+from holdfast.cli.parsing import Commands, add_command, add_json, agent, count, moment
 from holdfast.errors import Exit, HoldfastError
 
 LAST_EVENTS: Final = 40
+SESSIONS_LISTED: Final = 50
 SEARCH_LIMIT: Final = 20
 MARK: Final = "**"
 
@@ -56,7 +58,13 @@ def _add_sessions(commands: Commands) -> None:
     where.add_argument(
         "--not-resident", dest="resident", action="store_false", help="only those on disk alone"
     )
-    parser.add_argument("-n", "--limit", type=count, help="at most so many")
+    parser.add_argument(
+        "-n",
+        "--limit",
+        type=count,
+        help=f"at most so many (default {SESSIONS_LISTED}; with --json all of them)",
+    )
+    parser.add_argument("--all", action="store_true", help="every one there is")
     add_json(parser)
 
 
@@ -99,7 +107,7 @@ def _add_search(commands: Commands) -> None:
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--agent", default="", help="such as claude")
+    parser.add_argument("--agent", type=agent, default="", help="such as claude")
     parser.add_argument("--project", default="", help="any part of the project's path")
     parser.add_argument(
         "--since",
@@ -110,20 +118,33 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def sessions(context: Context, arguments: argparse.Namespace) -> int:
-    found = context.answers.sessions(
-        agent=arguments.agent,
-        project=arguments.project,
-        since=arguments.since or "",
-        text=arguments.text,
-        resident=arguments.resident,
-        limit=arguments.limit,
-    )
+    answers = context.answers
+    filters = {
+        "agent": arguments.agent,
+        "project": arguments.project,
+        "since": arguments.since or "",
+        "text": arguments.text,
+        "resident": arguments.resident,
+    }
+    limit = None if arguments.all else arguments.limit
     if arguments.json:
-        put_json(found)
+        put_bytes(answers.sessions_json(**filters, limit=limit))
+        put_bytes([b"\n"])
         return Exit.OK
+    if limit is None and not arguments.all:
+        limit = SESSIONS_LISTED
+    found = answers.sessions(**filters, limit=limit)
     if not found:
-        say("No sessions. Fewer filters may show some; `holdfast import` looks for new ones.")
+        of = f" of {arguments.agent}" if arguments.agent else ""
+        say(f"No sessions{of}. Fewer filters may show some; `holdfast import` looks for new ones.")
         return Exit.OK
+    put(_listed(found))
+    if len(found) == limit and (more := answers.count_sessions(**filters) - limit) > 0:
+        say(f"{counted(more, 'older session')} more: --all lists them, -n so many, filters fewer.")
+    return Exit.OK
+
+
+def _listed(found: list[dict[str, Any]]) -> str:
     rows = [
         (
             each["id"],
@@ -132,13 +153,19 @@ def sessions(context: Context, arguments: argparse.Namespace) -> int:
             f"{each['events']:,}",
             size(each["resident_bytes"]) if each["resident"] else "disk",
             os.path.basename(plain(each["project"])) or "-",
-            ("↳ " if each["parent"] else "") + (plain(each["title"]) or "(no title)"),
+            _kinship(each) + (plain(each["title"]) or "(no title)"),
         )
         for each in found
     ]
     head = ("ID", "AGENT", "UPDATED", "EVENTS", "MEMORY", "PROJECT", "TITLE")
-    put(table(head, rows, right=frozenset({3, 4})))
-    return Exit.OK
+    return table(head, rows, right=frozenset({3, 4}))
+
+
+def _kinship(entry: dict[str, Any]) -> str:
+    """What a session that did not begin by itself comes from."""
+    if entry["parent"]:
+        return f"(subagent of {plain(entry['parent'])}) "
+    return f"(fork of {plain(entry['forked_from'])}) " if entry["forked_from"] else ""
 
 
 def show(context: Context, arguments: argparse.Namespace) -> int:
@@ -243,7 +270,8 @@ def search(context: Context, arguments: argparse.Namespace) -> int:
         put_json(hits)
         return Exit.OK
     if not hits:
-        say("Nothing found. Fewer words, or the beginning of one (config*), find more.")
+        of = f" of {arguments.agent}" if arguments.agent else ""
+        say(f"Nothing found{of}. Fewer words, or the beginning of one (config*), find more.")
         return Exit.OK
     if not any(hit["exact"] for hit in hits):
         say("Nothing holds all of it; these come near:")
@@ -253,7 +281,8 @@ def search(context: Context, arguments: argparse.Namespace) -> int:
         if session not in known:
             known[session] = answers.session(session)
             title = plain(known[session]["title"]) or "(no title)"
-            put(f"{bold(session)}  {ago(hit['at'])}  {title}")
+            when = hit["at"] or known[session]["updated_at"]  # a title has no time of its own
+            put(f"{bold(session)}  {ago(when)}  {title}")
         put(f"  {dim(hit['kind'])}  {_marked(plain(hit['snippet']))}")
     return Exit.OK
 

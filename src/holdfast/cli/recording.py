@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from holdfast.cli.context import Context
 from holdfast.cli.exporting import here
-from holdfast.cli.output import ago, bold, plain, put, put_json, say, table
+from holdfast.cli.output import ago, bold, counted, plain, put, put_json, say, table
 from holdfast.cli.parsing import Commands, add_command, add_json, count
 from holdfast.errors import Exit
 
@@ -93,6 +93,13 @@ def run_recordings(context: Context, arguments: argparse.Namespace) -> int:
         put(_recordings(listing["recordings"]))
     if listing["commands"]:
         put(("\n" if listing["recordings"] else "") + _commands(listing["commands"]))
+    left_out = [
+        counted(listing[f"{things}s_left_out"], f"older {things}")
+        for things in ("recording", "command")
+        if listing[f"{things}s_left_out"]
+    ]
+    if left_out:
+        say(f"{' and '.join(left_out)}: --all lists them.")
     return Exit.OK
 
 
@@ -109,7 +116,7 @@ def _recordings(found: list[dict[str, Any]]) -> str:
         for each in found
     ]
     head = ("STATE", "SESSION", "EVENTS", "WRITTEN", "BY", "FILE")
-    lines = [table(head, rows, right=frozenset({2}))]
+    lines = [table(head, rows, right=frozenset({2}), whole=True)]
     lines += [
         f"{bold(each['state'])}  {plain(each['problem'])}" for each in found if each["problem"]
     ]
@@ -126,7 +133,7 @@ def _commands(found: list[dict[str, Any]]) -> str:
         )
         for each in found
     ]
-    return table(("GIVEN", "SESSION", "STATE", "COMMAND, AND WHAT BECAME OF IT"), rows)
+    return table(("GIVEN", "SESSION", "STATE", "COMMAND, AND WHAT BECAME OF IT"), rows, whole=True)
 
 
 def _home(path: str) -> str:

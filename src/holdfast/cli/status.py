@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import ago, bold, counted, cut, dim, plain, put, put_json, size
+from holdfast.cli.output import ago, bold, counted, cut, dim, plain, put, put_json, size, span
 from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.cli.sources import expiring_lines
 from holdfast.errors import Exit
@@ -61,6 +61,7 @@ def _offline(context: Context) -> dict[str, Any]:
     from holdfast.journal.reader import SqliteReader
     from holdfast.journal.sqlite import JournalMissing
     from holdfast.status.build import offline_status
+    from holdfast.status.crash import CrashFile
     from holdfast.status.lastrun import RunFile
 
     paths = context.paths
@@ -74,7 +75,7 @@ def _offline(context: Context) -> dict[str, Any]:
         privacy=context.settings.privacy,
         journal_path=paths.journal,
         data_dir=paths.data_dir,
-        last_run=RunFile(paths.run_file).last(),
+        last_run=RunFile(paths.run_file, CrashFile(paths.crash_file)).last(),
         warn_days=context.settings.sources.warn_deletion_days,
     )
     if reader is not None:
@@ -89,7 +90,7 @@ def _watch(context: Context, *, as_json: bool) -> int:
         if as_json:
             put_json(status)
         else:
-            put(render(status) + "\n")
+            put(_screen(context, status) + "\n")
         sys.stdout.flush()
         time.sleep(WATCH_INTERVAL_S)
     from rich.console import Console
@@ -98,8 +99,15 @@ def _watch(context: Context, *, as_json: bool) -> int:
 
     with Live(console=Console(), screen=True, auto_refresh=False) as live:
         while True:
-            live.update(Text.from_ansi(render(get_status(context))), refresh=True)
+            live.update(Text.from_ansi(_screen(context, get_status(context))), refresh=True)
             time.sleep(WATCH_INTERVAL_S)
+
+
+def _screen(context: Context, status: dict[str, Any]) -> str:
+    """The status, and how the last hour was."""
+    from holdfast.cli.trends import trends
+
+    return "\n".join(part for part in (render(status), trends(context)) if part)
 
 
 def render(status: dict[str, Any]) -> str:
@@ -122,7 +130,7 @@ def render(status: dict[str, Any]) -> str:
 
 def _daemon(daemon: dict[str, Any]) -> str:
     if daemon["running"]:
-        line = f"{daemon['state']}, pid {daemon['pid']}, up {_span(daemon['uptime_s'])}"
+        line = f"{daemon['state']}, pid {daemon['pid']}, up {span(daemon['uptime_s'])}"
     else:
         line = "not running (start it with: holdfast start)"
     lines = [f"{bold('holdfast')} {daemon['version']}  {line}"]
@@ -191,7 +199,7 @@ def _pressure(pressure: dict[str, Any]) -> list[str]:
             else f"our own {pressure['own_level']}"
         )
         lines.append(
-            f"{bold('Pressure')}  {', '.join(scarce)} ({ours}) for {_span(pressure['for_s'])}"
+            f"{bold('Pressure')}  {', '.join(scarce)} ({ours}) for {span(pressure['for_s'])}"
         )
         if pressure["holding"]:
             lines.append(f"  doing: {', '.join(pressure['holding'])}")
@@ -217,7 +225,7 @@ def _action(action: dict[str, Any]) -> str:
 
 def _held_connections(connections: dict[str, Any]) -> list[str]:
     return [
-        f"  a connection to the journal is held by {each['who']} for {_span(each['for_s'])}"
+        f"  a connection to the journal is held by {each['who']} for {span(each['for_s'])}"
         for each in connections["held_too_long"]
     ]
 
@@ -327,14 +335,3 @@ def _sessions(sessions: dict[str, Any]) -> str:
 def _bar(share: float) -> str:
     filled = round(min(max(share, 0.0), 1.0) * BAR_CHARS)
     return "█" * filled + "░" * (BAR_CHARS - filled)
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -164,6 +164,7 @@ def _leftovers(paths: Paths, *, running: bool, logs: bool) -> Iterator[str]:
             yield paths.socket
     if logs:
         yield from glob.glob(f"{glob.escape(paths.logs)}/*.[0-9]*.jsonl")
+        yield from glob.glob(f"{glob.escape(paths.crash_file)}.last")
 
 
 def _everything(paths: Paths, *, running: bool) -> list[str]:

@@ -18,6 +18,7 @@ from holdfast.conformance import files, meaning, places, reading_on, sizes, toke
 from holdfast.conformance.sample import (
     REQUIREMENTS,
     Facets,
+    Fork,
     Nonconformant,
     Requirement,
     Sample,
@@ -29,6 +30,7 @@ from holdfast.conformance.sample import (
 __all__ = [
     "REQUIREMENTS",
     "Facets",
+    "Fork",
     "Nonconformant",
     "Requirement",
     "Sample",

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.conformance import REQUIREMENTS
-from holdfast.conformance.mutation import fuzz, tried
-from holdfast.conformance.samples import NAMES, sample_of
+from holdfast.conformance.in_place import STORE_REQUIREMENTS
+from holdfast.conformance.in_place.fuzzing import fuzz_stores
+from holdfast.conformance.in_place.samples import NAMES as STORE_NAMES
+from holdfast.conformance.in_place.samples import samples_of
+from holdfast.conformance.mutation import Findings, fuzz, tried
+from holdfast.conformance.samples import NAMES as LINE_NAMES
+from holdfast.conformance.samples import sample_of
 
 FUZZ_SECONDS: Final = 60.0
 SHOWN_MAX: Final = 5
+NAMES: Final = tuple(sorted({*LINE_NAMES, *STORE_NAMES}))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,17 +34,39 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(agent: str, folder: Path, _asked: argparse.Namespace) -> bool:
-    problems = tried(sample_of(agent), folder, REQUIREMENTS)
-    print(f"{agent}: {len(REQUIREMENTS) - len(problems)} of {len(REQUIREMENTS)} requirements kept")
+    """Of each way in which it keeps sessions, one line and what it fails."""
+    failed = False
+    if agent in LINE_NAMES:
+        problems = tried(sample_of(agent), folder / "lines", REQUIREMENTS)
+        failed |= _told(agent, "lines", problems, len(REQUIREMENTS))
+    for sample in samples_of(agent) if agent in STORE_NAMES else ():
+        problems = tried(sample, folder / sample.name, STORE_REQUIREMENTS)
+        failed |= _told(agent, sample.name, problems, len(STORE_REQUIREMENTS))
+    return failed
+
+
+def _told(agent: str, way: str, problems: Sequence[str], asked: int) -> bool:
+    print(f"{agent} ({way}): {asked - len(problems)} of {asked} requirements kept")
     for problem in problems:
         print(f"  {problem}")
     return bool(problems)
 
 
 def _fuzz(agent: str, folder: Path, asked: argparse.Namespace) -> bool:
-    found = fuzz(sample_of(agent), folder, asked.seconds, seed=asked.seed)
+    """Where it keeps sessions in lines and otherwise, each for as long."""
+    failed = False
+    if agent in LINE_NAMES:
+        found = fuzz(sample_of(agent), folder / "lines", asked.seconds, seed=asked.seed)
+        failed |= _found(agent, "logs", found)
+    if agent in STORE_NAMES:
+        found = fuzz_stores(samples_of(agent), folder / "stores", asked.seconds, seed=asked.seed)
+        failed |= _found(agent, "stores", found)
+    return failed
+
+
+def _found(agent: str, what: str, found: Findings) -> bool:
     print(
-        f"{agent}: {found.executions:,} damaged logs ({found.bytes:,} bytes), slowest "
+        f"{agent}: {found.executions:,} damaged {what} ({found.bytes:,} bytes), slowest "
         f"{found.slowest_s * 1000:,.0f} ms, {len(found.problems)} problems"
     )
     for problem in found.problems[:SHOWN_MAX]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+import zstandard
+from msgspec.structs import replace
 
 from holdfast.blobstore import BlobStore
 from holdfast.conformance.sample import Nonconformant, Sample
@@ -14,14 +18,16 @@ from holdfast.events import Event, decode_lines, session_id
 from holdfast.ingest.child import comparing
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.plan import Plan, gone, make_job, make_plan
-from holdfast.ingest.reading import Reading, starting_cursor
+from holdfast.ingest.reading import COMPARE_AHEAD_BYTES, Reading, starting_cursor
+from holdfast.ingest.spool import Spool, SpoolLimits, spooled, stamped
 from holdfast.journal.memory import MemoryJournal, MemoryReader, MemoryWriter
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Facts
 from holdfast.privacy import Door
 from holdfast.settings import Privacy
-from holdfast.sources.base import LineSource, Log
+from holdfast.sources.base import LineSource, Log, file_stamp, is_compressed
 
 LIMITS: Final = ReadingLimits(block_bytes=16_384, max_line_bytes=1_048_576)
+DECOMPRESSED_BYTES_MAX: Final = 64 << 20
 
 
 @cache
@@ -106,7 +112,9 @@ class Shelf:
     def __init__(self, sample: Sample, folder: Path) -> None:
         self.root = os.path.realpath(folder / "root")
         self.source = sample.source([self.root])
+        folder.mkdir(parents=True, exist_ok=True)
         self._blobs = BlobStore(str(folder / "blobs"))
+        self._spool = SpoolLimits(str(folder), DECOMPRESSED_BYTES_MAX)
         journal = MemoryJournal()
         self._writer = MemoryWriter(journal)
         self.reader = MemoryReader(journal)
@@ -117,7 +125,10 @@ class Shelf:
         return path
 
     def write(self, relative: str, content: bytes) -> str:
+        """Compressed, where its name says so."""
         path = self.path(relative)
+        if is_compressed(path):
+            content = zstandard.ZstdCompressor().compress(content)
         with open(path, "wb") as file:
             file.write(content)
         return path
@@ -132,11 +143,24 @@ class Shelf:
         return plan
 
     def _read(self, log: Log) -> None:
+        with open(log.path, "rb") as file:
+            if not is_compressed(log.path):
+                self._store(self._reading(log).batches(file.fileno()))
+                return
+            stamp = file_stamp(log.path)
+            with spooled(file.fileno(), self._spool) as spool:
+                batches = self._reading(log, spool).batches(spool.fd)
+                self._store(stamped(batches, spool, stamp))
+
+    def _reading(self, log: Log, spool: Spool | None = None) -> Reading:
         job = make_job(self.source, log, self.reader)
         cursor, known, kin = job.cursor, None, None
         if cursor.must_compare:
+            if spool is not None:
+                until = max(cursor.compare_until, spool.bytes + COMPARE_AHEAD_BYTES)
+                cursor = replace(cursor, compare_until=until)
             known, kin = comparing(self.source, log, cursor, self.reader, _door())
-        reading = Reading(
+        return Reading(
             self.source,
             log,
             cursor,
@@ -148,9 +172,10 @@ class Shelf:
             kin=kin,
             sealed=True,
         )
-        with open(log.path, "rb") as file:
-            for batch in reading.batches(file.fileno()):
-                self._writer.write([batch])
+
+    def _store(self, batches: Iterator[Batch]) -> None:
+        for batch in batches:
+            self._writer.write([batch])
 
     def lines(self, session: str) -> bytes:
         identity = session_id(self.source.agent, session)

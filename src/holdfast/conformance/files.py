@@ -8,6 +8,7 @@ from pathlib import Path
 from holdfast.conformance.desk import Shelf
 from holdfast.conformance.sample import Sample, expect, require, requirement
 from holdfast.events import session_id
+from holdfast.journal.model import NO_USAGE
 
 
 @requirement
@@ -46,6 +47,46 @@ def a_log_that_moves_repeats_nothing(sample: Sample, folder: Path) -> None:
     os.rename(path, shelf.path(sample.moved))
     shelf.catch_up()
     expect(shelf.lines(sample.session), once, "the session after its log moved")
+
+
+@requirement
+def a_log_that_is_compressed_repeats_nothing(sample: Sample, folder: Path) -> None:
+    if not sample.compressed:
+        return
+    shelf = Shelf(sample, folder)
+    path = shelf.write(sample.path, sample.content)
+    shelf.catch_up()
+    once = shelf.lines(sample.session)
+    os.remove(path)
+    shelf.write(sample.compressed, sample.content)
+    expect(len(shelf.catch_up().pending), 1, "logs to read when one is compressed")
+    expect(shelf.lines(sample.session), once, "the session after its log was compressed")
+    expect(shelf.catch_up().pending, [], "logs to read after that")
+
+
+@requirement
+def a_fork_is_linked_and_repeats_nothing(sample: Sample, folder: Path) -> None:
+    """What it repeats is referred to, spends nothing again, and only its own is stored with it."""
+    fork = sample.fork
+    if fork is None:
+        return
+    shelf = Shelf(sample, folder)
+    shelf.write(sample.path, sample.content)
+    shelf.catch_up()
+    once = shelf.lines(sample.session)
+    shelf.write(fork.path, fork.content(sample.content))
+    shelf.catch_up()
+    identity = session_id(shelf.source.agent, fork.session)
+    row = shelf.reader.session(identity)
+    if row is None:
+        raise AssertionError(f"{fork.path} is not in the journal as {fork.session}")
+    expect(shelf.lines(sample.session), once, "the session that was forked")
+    expect(row.forked_from, session_id(shelf.source.agent, sample.session), "forked_from")
+    own = [event.kind for event in shelf.reader.events(identity)]
+    expect(own, list(fork.own), "events of the fork alone")
+    expect(row.usage, NO_USAGE, "usage of what a fork repeats")
+    referred = sum(span.end_seq - span.first_seq for span in shelf.reader.lineage(identity))
+    require(referred, "nothing is referred to")
 
 
 @requirement

@@ -81,7 +81,7 @@ def events_are_whole_and_in_order(sample: Sample, folder: Path) -> None:
         require(event.id not in ids, f"{where}: its id was given before")
         require(origin_of(event.id) == 0, f"{where}: it is of another incarnation")
         ids.add(event.id)
-        _round_trips(event)
+        round_trips(event)
         source = event.source
         assert source is not None
         expect((source.agent, source.file), (log.log.agent, log.log.relative), f"{where}: source")
@@ -135,7 +135,7 @@ def a_drifted_record_is_understood_in_part_or_kept_raw(sample: Sample, folder: P
             before = log.cursor.ledger
             events = log.read(line + b"\n")
             for event in events:
-                _round_trips(event)
+                round_trips(event)
             after = log.cursor.ledger
             require(after.bad == before.bad, f"JSON was called broken: {line[:300]!r}")
             counted = after.skipped > before.skipped
@@ -179,7 +179,7 @@ def _with(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
     return changed
 
 
-def _round_trips(event: Event) -> None:
+def round_trips(event: Event) -> None:
     again = decode(encode(event))
     expect((again.text, again.kind, again.at), (event.text, event.kind, event.at), "read again")
     json.loads(encode(event).decode())

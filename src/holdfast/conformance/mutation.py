@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from holdfast.events import encode
 
 SLOW_S: Final = 5.0  # a log of a few kilobytes that takes longer hangs, for all that people know
 LINES_MAX: Final = 8
+DAMAGES_MAX: Final = 6
+S = TypeVar("S")
+
 GROWN_MAX: Final = 64  # times the size of a log, and a little: more is no reading but a bomb
 ALLOWANCE_BYTES: Final = 65_536
 
@@ -40,9 +43,14 @@ def mutations(lines: Sequence[bytes], *, seed: int, rounds: int | None = None) -
     for _ in itertools.count() if rounds is None else range(rounds):
         chosen = [throw.choice(lines) for _ in range(throw.randint(1, LINES_MAX))]
         content = bytearray(b"\n".join(chosen) + throw.choice((b"\n", b"\n", b"")))
-        for _ in range(throw.randint(0, 6)):
-            throw.choice(_DAMAGES)(content, throw, lines)
+        damage(content, throw, lines)
         yield bytes(content)
+
+
+def damage(content: bytearray, throw: Random, lines: Sequence[bytes]) -> None:
+    """Up to six times, each in one of the ways below; `lines` are what there is to splice in."""
+    for _ in range(throw.randint(0, DAMAGES_MAX)):
+        throw.choice(_DAMAGES)(content, throw, lines)
 
 
 def fuzz(
@@ -98,9 +106,7 @@ def _problem(log: OneLog, content: bytes) -> str:
     return ""
 
 
-def tried(
-    sample: Sample, folder: Path, checks: Sequence[Callable[[Sample, Path], None]]
-) -> list[str]:
+def tried(sample: S, folder: Path, checks: Sequence[Callable[[S, Path], None]]) -> list[str]:
     """What a source fails, one line each."""
     failed = []
     for number, check in enumerate(checks):

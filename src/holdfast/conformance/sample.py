@@ -43,6 +43,22 @@ class Facets(msgspec.Struct, frozen=True):
 NOTHING_KNOWN: Final = Facets()
 
 
+class Fork(msgspec.Struct, frozen=True):
+    """A session that goes on where the sample's ended, in a log that begins with its records."""
+
+    path: str  # below the root
+    session: str
+    own: Sequence[str]  # the kinds of the events that are not the sample's
+    before: Sequence[bytes] = ()  # lines before the records that come again
+    after: Sequence[bytes] = ()
+
+    def content(self, repeated: bytes) -> bytes:
+        before, after = (
+            b"".join(line + b"\n" for line in lines) for lines in (self.before, self.after)
+        )
+        return before + repeated + after
+
+
 @dataclass(frozen=True)
 class Sample:
     """How the logs of one agent look."""
@@ -57,6 +73,8 @@ class Sample:
     unknown: Sequence[bytes] = ()  # records that no rule knows
     many_parts: Callable[[int], bytes] | None = None  # a record of so many parts
     moved: str = ""  # where the log may be moved to and stay the same session
+    compressed: str = ""  # where the agent puts it when it compresses it
+    fork: Fork | None = None
     # More logs below the root: session, and the session that started it.
     logs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     others: Sequence[str] = ()  # files below the root that are no logs

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from holdfast.conformance.desk import OneLog
 from holdfast.conformance.sample import Sample, expect, require, requirement
+from holdfast.conformance.values import Place, replaced, text_places
 from holdfast.events import Kind
 from holdfast.ingest.gathering import ReadingLimits
 from holdfast.ingest.reading import OVERSIZED_TYPE
@@ -25,7 +26,7 @@ SMALL: Final = ReadingLimits(block_bytes=16_384, max_line_bytes=65_536)
 def a_long_text_anywhere_stays_in_proportion(sample: Sample, folder: Path) -> None:
     log = OneLog(sample, folder)
     for step in sample.steps:
-        for path in _texts(json.loads(step.line)):
+        for path in text_places(json.loads(step.line)):
             line = _replaced(step.line, path, "wide ☃ " * (LONG_CHARS // 7))
             _stays_small(log, line)
 
@@ -54,7 +55,7 @@ def a_record_of_many_parts_stays_in_proportion(sample: Sample, folder: Path) -> 
 def a_line_over_the_cap_is_kept_beside_the_journal(sample: Sample, folder: Path) -> None:
     log = OneLog(sample, folder, SMALL)
     first = sample.lines[0]
-    longest = _replaced(first, _texts(json.loads(first))[0], "x" * (4 * SMALL.max_line_bytes))
+    longest = _replaced(first, text_places(json.loads(first))[0], "x" * (4 * SMALL.max_line_bytes))
     log.read(first + b"\n")
     before = len(log.events)
     events = log.read(longest + b"\n")
@@ -73,21 +74,5 @@ def _stays_small(log: OneLog, line: bytes) -> None:
     expect(log.cursor.ledger.consumed, len(line) + 1, "bytes accounted for")
 
 
-def _texts(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where texts stand in a record."""
-    if isinstance(value, str):
-        return [above]
-    if isinstance(value, dict):
-        return [path for key, below in value.items() for path in _texts(below, (*above, key))]
-    if isinstance(value, list):
-        return [path for at, below in enumerate(value) for path in _texts(below, (*above, at))]
-    return []
-
-
-def _replaced(line: bytes, path: tuple[Any, ...], text: str) -> bytes:
-    record = json.loads(line)
-    inner = record
-    for place in path[:-1]:
-        inner = inner[place]
-    inner[path[-1]] = text
-    return json.dumps(record, ensure_ascii=False).encode()
+def _replaced(line: bytes, place: Place, text: str) -> bytes:
+    return json.dumps(replaced(json.loads(line), place, text), ensure_ascii=False).encode()

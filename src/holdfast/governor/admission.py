@@ -7,6 +7,7 @@ whoever is to help must be able to see. A request that was let in is finished.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar, Final
 
@@ -53,8 +54,10 @@ class Requests(msgspec.Struct, frozen=True):
 class Admission:
     """The door for requests. Lives on the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, asked: Callable[[], bool] = lambda: False) -> None:
+        """`asked`: whether somebody else wants costly work to be put off, whatever the level."""
         self.throttling = False
+        self._asked = asked
         self.refusing = False
         self._throttled = 0
         self._refused = 0
@@ -69,7 +72,7 @@ class Admission:
                 "holdfast is critically short of memory and begins nothing new: try again in some "
                 "seconds, see `holdfast status`, or raise daemon.max_memory_mb"
             )
-        if self.throttling and cost is Cost.COSTLY:
+        if cost is Cost.COSTLY and (self.throttling or self._asked()):
             self._throttled += 1
             raise Throttled(
                 "holdfast is short of memory and puts costly work off: try again in some seconds, "
@@ -77,4 +80,5 @@ class Admission:
             )
 
     def status(self) -> Requests:
-        return Requests(self.throttling, self.refusing, self._throttled, self._refused)
+        throttling = self.throttling or self._asked()
+        return Requests(throttling, self.refusing, self._throttled, self._refused)

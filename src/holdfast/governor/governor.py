@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -131,6 +131,13 @@ def next_delay_s(level: Level, own: Level, *, active: bool) -> float:
     return SMALL_DELAY_S if level > Level.NORMAL else IDLE_DELAY_S
 
 
+class Look(NamedTuple):
+    """What the kernel said at one moment."""
+
+    tree: TreeMemory
+    machine: MachineReading
+
+
 class Governor:
     def __init__(
         self,
@@ -223,10 +230,22 @@ class Governor:
         grown_bytes = self._readings.fast() - self._rss_at_step_bytes
         return grown_bytes * 100 > self.budget_bytes * FAST_GROWTH_PCT
 
-    def step(self) -> Assessment:
-        """Read, decide, and do what the level asks for."""
+    def look(self) -> Look:
+        """What `step` goes by. For a thread, where one must not wait.
+
+        The kernel adds up a process page by page, and waits for one that is about to change what it
+        maps: with import children that was a fifth of a second now and then.
+        """
+        return Look(self._readings.tree(), self._machine.look())
+
+    def look_closely(self) -> Look:
+        """What `snapshot` shows. For a thread too."""
+        return Look(self._readings.tree(), self._machine.read())
+
+    def step(self, look: Look | None = None) -> Assessment:
+        """Read what was not read before, decide, and do what the level asks for."""
         now_s = self._clock()
-        tree, machine = self._readings.tree(), self._machine.look()
+        tree, machine = look or self.look()
         self._components.look()
         judgement = self._levels.take(self._pcts(tree, machine), now_s)
         previous, previous_own = self._level, self._own
@@ -258,9 +277,9 @@ class Governor:
         )
         return self._last
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, look: Look | None = None) -> Snapshot:
         """Read afresh, so that the lines add up; decides nothing."""
-        tree = self._readings.tree()
+        tree, machine = look or self.look_closely()
         self._components.look()
         components = self.tracker.snapshot()
         accounted_bytes = self._baseline_bytes + sum(each.bytes for each in components)
@@ -275,7 +294,7 @@ class Governor:
             components=components,
             unaccounted_bytes=tree.footprint_bytes - accounted_bytes,
             tree=tree,
-            machine=self._machine.read(),
+            machine=machine,
             allocations=self._readings.allocations(),
             tasks=self.tracker.tasks(),
             held=self.ladder.held,

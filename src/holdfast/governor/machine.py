@@ -5,10 +5,15 @@ that somebody else set. Two traps:
 
 - A control group's usage counts page cache. What the kernel can drop (`inactive_file`) is free for
   whoever asks, as in the machine's `MemAvailable`; counting it would call every program that reads
-  files a leak. The limit that holds is the smallest on the way up, not that of our own group.
+  files a leak.
+- Every group on the way up limits us, each with a usage of its own that our neighbours share. The
+  one that counts is the one that is nearest its end, by share, as the levels are told: neither our
+  own nor the one with the smallest limit, which may be empty while the one above it is full.
 - Groups of version 1 and 2 may both be mounted. The one that controls memory is the one that
-  counts. Inside a container the path in `/proc/self/cgroup` may lie outside what is mounted: then
-  the root of the mount is our group.
+  counts. Inside a container the path in `/proc/self/cgroup` may lie outside what is mounted, and
+  a group of version 2 may have no controller of its own: the nearest one above that has is taken.
+- From `memory.high` on the kernel slows a group down until it has given memory back. That kills
+  nobody, so it is told beside the limit (`high_bytes`), not as one.
 
 Whatever a platform does not tell is None, and `missing` names it: nothing is guessed.
 """
@@ -26,6 +31,7 @@ import msgspec
 _PROC: Final = Path("/proc")
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _NO_LIMIT_BYTES: Final = 1 << 60  # version 1 says "none" with a number near the largest there is
+_DESCRIPTORS: Final = Path("/dev/fd")  # where there is no /proc
 _KB: Final = 1024
 
 
@@ -41,14 +47,16 @@ class SystemMemory(msgspec.Struct, frozen=True):
 
 
 class GroupMemory(msgspec.Struct, frozen=True):
-    """The control group that we are in, with the smallest limit on the way up."""
+    """Of the control groups that we are in, the one that is nearest its limit."""
 
     version: int
-    path: str  # of the group that sets the limit; our own when none does
+    path: str  # our own when none has a limit
     limit_bytes: int | None
     used_bytes: int  # without what the kernel can drop
     cache_bytes: int  # what it can drop
     oom_kills: int | None  # in our own group, since it was made
+    high_bytes: int | None = None  # from where on the kernel slows one of these groups down
+    high_used_pct: float | None = None  # how near that is; of the group that is nearest
 
     @property
     def used_pct(self) -> float | None:
@@ -83,6 +91,7 @@ class MachineReading(msgspec.Struct, frozen=True):
     threads: int | None
     disk: Disk | None
     missing: tuple[str, ...]  # what this platform does not tell
+    physical_bytes: int | None = None  # the machine's memory, told where `system` is not too
 
 
 class Machine:
@@ -114,12 +123,17 @@ class Machine:
         return {"system": self._system, "group": self._limited_group, "stall": self._stall}
 
     def _found(self, readings: dict[str, Callable[[], object]]) -> MachineReading:
-        found: dict[str, object] = dict.fromkeys(MachineReading.__struct_fields__[:-1])
+        found: dict[str, object] = dict.fromkeys(MachineReading.__struct_fields__)
         for name, read in readings.items():
             with suppress(OSError, ValueError, KeyError, IndexError):
                 found[name] = read()
-        missing = tuple(name for name in readings if found[name] is None)
-        return MachineReading(**found, missing=missing)  # type: ignore[arg-type]  # by name
+        found["missing"] = tuple(name for name in readings if found[name] is None)
+        found["physical_bytes"] = _physical_bytes()
+        return MachineReading(**found)  # type: ignore[arg-type]  # by name
+
+    def oom_kills(self) -> dict[str, int]:
+        """How many processes were killed for want of memory, by group: ours and those above it."""
+        return self._group.oom_kills() if self._group is not None else {}
 
     def _system(self) -> SystemMemory:
         fields = _numbers(_text(self._proc / "meminfo"))
@@ -148,7 +162,10 @@ class Machine:
         import resource  # not on every platform
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        count = len(os.listdir(self._proc / "self/fd"))
+        try:
+            count = len(os.listdir(self._proc / "self/fd"))
+        except FileNotFoundError:
+            count = len(os.listdir(_DESCRIPTORS))
         return Descriptors(count, _limit(soft), _limit(hard))
 
     def _threads(self) -> int:
@@ -166,6 +183,7 @@ class _Files(msgspec.Struct, frozen=True):
 
     version: int
     limit: str
+    high: str  # version 1 has none that slows anybody down
     used: str
     reclaimable: str  # in memory.stat
     events: str
@@ -174,17 +192,27 @@ class _Files(msgspec.Struct, frozen=True):
 
 
 _V2: Final = _Files(
-    2, "memory.max", "memory.current", "inactive_file", "memory.events", "", "unified"
-)
+    2, "memory.max", "memory.high", "memory.current", "inactive_file", "memory.events", "",
+    "unified",
+)  # fmt: skip
 _V1: Final = _Files(
-    1,
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    "total_inactive_file",
-    "memory.oom_control",
-    "memory",
-    "memory",
-)
+    1, "memory.limit_in_bytes", "", "memory.usage_in_bytes", "total_inactive_file",
+    "memory.oom_control", "memory", "memory",
+)  # fmt: skip
+
+
+_TASKS_V2: Final = _Files(2, "pids.max", "", "pids.current", "", "", "", "unified")
+_TASKS_V1: Final = msgspec.structs.replace(_TASKS_V2, version=1, controller="pids", folder="pids")
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """One group on the way up."""
+
+    path: Path
+    limit: int | None
+    high: int | None
+    used: int  # without `cache`
+    cache: int
 
 
 class _Group:
@@ -194,61 +222,127 @@ class _Group:
         self.version: Final = files.version
         self.own: Final = own
         self._files: Final = files
-        self._root: Final = root
+        self.all: Final = tuple(_controlled(own, root, files))
 
     @classmethod
-    def found(cls, proc_root: Path, groups_root: Path) -> _Group | None:
+    def found(
+        cls, proc_root: Path, groups_root: Path, versions: tuple[_Files, ...] = (_V1, _V2)
+    ) -> _Group | None:
         try:
             lines = _text(proc_root / "self/cgroup").splitlines()
         except OSError:
             return None
-        paths = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
-        for files in (_V1, _V2):
-            path = next(
-                (p for names, p in paths.items() if files.controller in names.split(",")), ""
-            )
-            for root in (groups_root / files.folder, groups_root):
-                for own in (root / path.lstrip("/"), root):
-                    if (own / files.used).is_file():
-                        return cls(files, root, own)
+        for files in versions:
+            for line in lines:
+                _, names, path = line.split(":", 2)
+                if files.controller in names.split(","):
+                    group = cls._below((groups_root / files.folder, groups_root), path, files)
+                    if group is not None:
+                        return group
+        return None
+
+    @classmethod
+    def _below(cls, roots: tuple[Path, ...], path: str, files: _Files) -> _Group | None:
+        """A group outside of our namespace is told as `/../other`: nothing of it is to be seen."""
+        inside = "" if ".." in Path(path).parts else path.lstrip("/")
+        for root in roots:
+            for group in _controlled(root / inside, root, files):
+                return cls(files, root, group)
         return None
 
     def read(self) -> GroupMemory:
-        limited, limit = min(
-            ((group, limit) for group, limit in self._limits()),
-            key=lambda each: each[1],
-            default=(self.own, None),
+        seen = [self._look(group) for group in self.all]
+        limited = max(
+            (each for each in seen if each.limit is not None),
+            key=lambda each: (_share(each.used, each.limit), -(each.limit or 0)),
+            default=seen[0],
         )
-        stat = _numbers(_text(limited / "memory.stat"))
-        cache = stat.get(self._files.reclaimable, 0)
-        used = int(_text(limited / self._files.used))
+        slowed = max(
+            (each for each in seen if each.high is not None),
+            key=lambda each: _share(each.used, each.high),
+            default=None,
+        )
         return GroupMemory(
             version=self.version,
-            path=str(limited),
-            limit_bytes=limit,
-            used_bytes=max(0, used - cache),
-            cache_bytes=min(cache, used),
-            oom_kills=self._oom_kills(),
+            path=str(limited.path),
+            limit_bytes=limited.limit,
+            used_bytes=limited.used,
+            cache_bytes=limited.cache,
+            oom_kills=self.oom_kills().get(str(self.own)),
+            high_bytes=slowed.high if slowed else None,
+            high_used_pct=100 * _share(slowed.used, slowed.high) if slowed else None,
         )
+
+    def oom_kills(self) -> dict[str, int]:
+        found = {}
+        for group in self.all:
+            kills = oom_kills_of(str(group))
+            if kills is not None:
+                found[str(group)] = kills
+        return found
 
     @property
     def is_limited(self) -> bool:
-        return any(True for _ in self._limits())
+        return any(_bytes_in(group / self._files.limit) is not None for group in self.all)
 
-    def _limits(self) -> Iterator[tuple[Path, int]]:
-        """Of our group and all above it, those that have one."""
-        for group in (self.own, *self.own.parents):
-            with suppress(OSError, ValueError):  # "max" is no number; version 2's root has no file
-                limit = int(_text(group / self._files.limit))
-                if limit < _NO_LIMIT_BYTES:
-                    yield group, limit
-            if group == self._root:
-                return
+    def _look(self, group: Path) -> _Seen:
+        used = int(_text(group / self._files.used))
+        cache = min(used, _numbers(_text(group / "memory.stat")).get(self._files.reclaimable, 0))
+        limit = _bytes_in(group / self._files.limit)
+        high = _bytes_in(group / self._files.high) if self._files.high else None
+        return _Seen(group, limit, high, used - cache, cache)
 
-    def _oom_kills(self) -> int | None:
-        with suppress(OSError):
-            return _numbers(_text(self.own / self._files.events)).get("oom_kill")
+
+class Tasks(msgspec.Struct, frozen=True):
+    """Processes and threads, which count the same."""
+
+    used: int
+    limit: int | None
+
+
+def group_tasks(proc_root: Path = _PROC, groups_root: Path = _GROUPS) -> Tasks | None:
+    """Of the group with the least room; None where there is none."""
+    group = _Group.found(proc_root, groups_root, (_TASKS_V1, _TASKS_V2))
+    if group is None:
         return None
+    found = []
+    for each in group.all:
+        with suppress(OSError, ValueError):
+            used = int(_text(each / _TASKS_V2.used))
+            found.append(Tasks(used, _bytes_in(each / _TASKS_V2.limit)))
+    limited = [each for each in found if each.limit is not None]
+    return min(limited, key=lambda each: (each.limit or 0) - each.used, default=None) or (
+        found[0] if found else None
+    )
+
+
+def oom_kills_of(group: str) -> int | None:
+    """Of one group, which may be another's or gone."""
+    for files in (_V2, _V1):
+        with suppress(OSError):
+            return _numbers(_text(Path(group) / files.events)).get("oom_kill")
+    return None
+
+
+def _controlled(own: Path, root: Path, files: _Files) -> Iterator[Path]:
+    """A group and those above it, up to the root, as far as their memory is controlled."""
+    for group in (own, *own.parents):
+        if (group / files.used).is_file():  # the root of version 2 has none
+            yield group
+        if group == root:
+            return
+
+
+def _bytes_in(file: Path) -> int | None:
+    with suppress(OSError, ValueError):  # "max" is no number
+        value = int(_text(file))
+        return value if value < _NO_LIMIT_BYTES else None
+    return None
+
+
+def _share(used: int, limit: int | None) -> float:
+    """A group that may have nothing is full."""
+    return used / limit if limit else 1.0
 
 
 def _stall(text: str, of: str) -> Stall:
@@ -275,6 +369,12 @@ def _limit(value: int) -> int | None:
     import resource
 
     return None if value == resource.RLIM_INFINITY else value
+
+
+def _physical_bytes() -> int | None:
+    with suppress(OSError, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
 
 
 def _existing(path: str) -> str:

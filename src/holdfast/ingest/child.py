@@ -32,7 +32,15 @@ from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.protocol import JournalReader
 from holdfast.privacy import Door, cleaned_lines
 from holdfast.settings import Privacy
-from holdfast.sources.base import NO_FILE, ItemSource, LineSource, Log, Stamp, is_compressed
+from holdfast.sources.base import (
+    NO_FILE,
+    LineSource,
+    Log,
+    Stamp,
+    is_compressed,
+    tells_items,
+    tells_lines,
+)
 from holdfast.sources.registry import source_by_agent
 
 LENGTH: Final = struct.Struct("<I")
@@ -154,7 +162,7 @@ def _decompressed(
 
 def _reading(job: Job, cursor: Cursor, setup: Setup, blobs: BlobStore, door: Door) -> Reading:
     source = source_by_agent(job.log.agent)
-    assert isinstance(source, LineSource)
+    assert tells_lines(source)
     known, kin = None, None
     if cursor.must_compare:
         with _journal(setup.journal) as reader:
@@ -175,7 +183,7 @@ def _reading(job: Job, cursor: Cursor, setup: Setup, blobs: BlobStore, door: Doo
 
 def _items(job: Job, setup: Setup, blobs: BlobStore, door: Door) -> Iterator[Batch]:
     source = source_by_agent(job.log.agent)
-    assert isinstance(source, ItemSource)
+    assert tells_items(source)
     with _journal(setup.journal) as reader:
 
         def known(key: int) -> ItemMark | None:

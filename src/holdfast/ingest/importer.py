@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import BinaryIO, Final, Self, cast
 
@@ -24,7 +23,7 @@ from msgspec.structs import replace
 from holdfast.errors import HoldfastError
 from holdfast.ingest.child import Frame, Job, Setup, read_frame, write_frame
 from holdfast.ingest.claims import SessionClaims
-from holdfast.ingest.kinship import unread_family
+from holdfast.ingest.kinship import facts_if_unread, family
 from holdfast.ingest.plan import (
     Pending,
     Plan,
@@ -34,6 +33,8 @@ from holdfast.ingest.plan import (
     make_plan,
     unreadable,
 )
+from holdfast.ingest.slots import ChildSlots
+from holdfast.ingest.unstored import Underway, Unstored
 from holdfast.journal.model import Batch, Cursor, FilesLedger
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import JournalService
@@ -42,9 +43,9 @@ from holdfast.journal.writer import SequenceConflict
 from holdfast.settings import Settings
 from holdfast.sources.base import Log, Source
 
-UNSTORED_BATCHES_MAX: Final = 8  # per child: what may wait for the journal
 CHILD_DATA_BYTES_MAX: Final = 96 * 1024 * 1024
 CHILD_DATA_BYTES_MIN: Final = 48 * 1024 * 1024
+GONE_AT_ONCE: Final = 500  # cursors in one transaction
 CLAIM_POLL_S: Final = 0.05  # the tail gives sessions back without a word
 END_TIMEOUT_S: Final = 5.0
 HOLDS_MAX: Final = 3  # what cannot be read in less memory would be begun for ever
@@ -56,10 +57,16 @@ _CHILD_MALLOC: Final = {
     "MALLOC_TRIM_THRESHOLD_": "33554432",
 }
 _PIPE_BYTES: Final = 1 << 20
+# Loading what a child is made of makes no garbage either: looking for it is a tenth of its start.
+_CHILD: Final = "import gc; gc.disable(); from holdfast.ingest.child import main; main()"
 
 
 class ImportFailed(HoldfastError):
     """An import child ended before its work did."""
+
+
+class _Refused(HoldfastError):
+    """A log that cannot be read now; its cursor says why."""
 
 
 class ByteCounts(msgspec.Struct):
@@ -108,6 +115,7 @@ class Importer:
         workers: int,
         setup: Setup,
         claims: SessionClaims | None = None,
+        slots: ChildSlots | None = None,
         on_stored: Callable[[Batch], None] = lambda _batch: None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
     ) -> None:
@@ -120,6 +128,7 @@ class Importer:
         self._lock = threading.Condition()
         self._pending: deque[Pending] = deque()
         self._claims = claims if claims is not None else SessionClaims()
+        self._slots = slots if slots is not None else ChildSlots(workers)
         self._progress = Progress()
         self._sessions: set[str] = set()
         self._problems: list[str] = []
@@ -135,8 +144,7 @@ class Importer:
     def run(self) -> ImportReport:
         """Find out what is unread, read it, and say what there is now."""
         started = time.monotonic()
-        with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader, self._setup.excluded)
+        plan = make_plan(self._sources, self._journal.questions, self._setup.excluded)
         self.read(plan)
         self._journal.settle()
         with self._journal.reader() as reader:
@@ -175,6 +183,7 @@ class Importer:
         """End early; what is stored stays, the rest is read next time."""
         self._stopping = True
         self.go_on()
+        self._slots.look_again()
         for child in self._children:
             child.terminate()
 
@@ -226,30 +235,39 @@ class Importer:
             self._lock.notify_all()
 
     def _mark_gone(self, paths: list[tuple[str, str]]) -> None:
-        with self._journal.reader() as reader:
-            found = [reader.cursor(agent, path) for agent, path in paths]
-        self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
+        for first in range(0, len(paths), GONE_AT_ONCE):
+            found = [self._journal.questions.cursor(*log) for log in paths[first:][:GONE_AT_ONCE]]
+            self._journal.save_cursors([gone(cursor) for cursor in found if cursor]).result()
 
     def _work(self) -> None:
+        goes_on = True
         try:
-            while self._work_with_a_child():
-                pass
+            while goes_on and self._slots.take(self, self._is_over):
+                try:
+                    goes_on = self._work_with_a_child()
+                finally:
+                    self._slots.give_back()
         except JournalError as error:  # of no use to try the next log
             self._failure = error
         except (HoldfastError, OSError) as error:
             if not self._stopping:
                 self._problem(str(error))
 
+    def _is_over(self) -> bool:
+        return not self._pending or self._stopping or self._failure is not None
+
     def _work_with_a_child(self) -> bool:
-        """Read until nothing is left; whether another child is to go on where this one died."""
+        """Read until nothing is left, or somebody else wants a child; whether one is to go on."""
         with self._lock:
-            self._active.add(threading.get_ident())
             self._lock.wait_for(lambda: not self._held)
-            if self._stopping or not self._pending:
+            if self._is_over():
                 return False
+            self._active.add(threading.get_ident())
+        unstored = Unstored(self._stored, self._end)
         with _Child(self._setup) as child:
             with self._lock:
-                self._children.append(child.process)
+                running = [each for each in self._children if each.poll() is None]
+                self._children = [*running, child.process]
                 if self._held:  # meanwhile
                     self._end_for_now([child.process])
             try:
@@ -258,10 +276,15 @@ class Importer:
                 if child.process.pid not in self._shed:
                     raise
                 return self._is_to_go_on(child.process.pid)
-            while (pending := self._take()) is not None:
-                if not self._read_pending(child, pending):
-                    return self._is_to_go_on(child.process.pid)
-        return False
+            has_read = False
+            try:
+                while (pending := self._take(unstored, has_read=has_read)) is not None:
+                    if not self._read_pending(child, pending, unstored):
+                        return self._is_to_go_on(child.process.pid)
+                    has_read = True
+            finally:
+                unstored.settle()
+        return not self._is_over()
 
     def _is_to_go_on(self, ended_pid: int) -> bool:
         """One that was shed alone leaves its work to the others; after a hold all go on."""
@@ -274,38 +297,52 @@ class Importer:
             self._active.discard(me)
             return False
 
-    def _read_pending(self, child: _Child, pending: Pending) -> bool:
+    def _read_pending(self, child: _Child, pending: Pending, unstored: Unstored) -> bool:
         """Read one log; False when that took the child's life, or cost it."""
-        log = self._identify(pending)
-        kin = ""
+        log = Underway(self._identify(pending))
         try:
-            try:
-                kin = self._family(log)
-            except OSError as error:
-                self._refused(log, error.strerror or str(error))
-                return True
-            if kin and not self._claims.take(kin):
-                kin = ""
+            job = self._job(log, unstored)
+            if job is None:
                 self._put_back(pending)
-                return True
-            self._read(child, log)
+            elif isinstance(job, Cursor):
+                self._journal.save_cursors([job]).result()
+            else:
+                self._read(child, job, log, unstored)
+        except _Refused as error:
+            log.problem = str(error)
         except (ImportFailed, OSError, SequenceConflict) as error:
             child.process.kill()
             if child.process.pid in self._shed:  # the log waits for another child
                 with self._lock:
                     self._pending.appendleft(pending)
             elif not self._stopping:
-                self._refused(log, str(error))
+                log.problem = str(error)
             return False
-        finally:
-            if kin:
-                self._claims.release(kin)
-            self._release(log)
+        finally:  # what a child gave before it died is stored, so it is to be shown
+            unstored.end(log)
         return True
 
-    def _family(self, log: Log) -> str:
-        with self._journal.reader() as reader:
-            return unread_family(self._sources[log.agent], log, reader)
+    def _job(self, log: Underway, unstored: Unstored) -> Job | Cursor | None:
+        """What to read of a log; its cursor when that is nothing; None while a relative is read."""
+        source = self._sources[log.log.agent]
+        try:
+            with self._journal.reader() as reader:
+                facts = facts_if_unread(source, log.log, reader)
+            if facts is not None and not self._claim_family(log, family(facts), unstored):
+                return None
+            with self._journal.reader() as reader:
+                left_alone = self._excluded(log.log, reader)
+                return left_alone or make_job(source, log.log, reader, facts)
+        except OSError as error:
+            raise _Refused(error.strerror or str(error)) from error
+
+    def _claim_family(self, log: Underway, kin: str, unstored: Unstored) -> bool:
+        if not self._claims.take(kin):
+            unstored.settle()  # the relative may be one that we have read
+            if not self._claims.take(kin):
+                return False
+        log.kin = kin
+        return True
 
     def _put_back(self, pending: Pending) -> None:
         """A relative of it is read now."""
@@ -318,54 +355,45 @@ class Importer:
         assert log is not None, pending  # the plan holds logs only
         return log
 
-    def _take(self) -> Pending | None:
-        """The next log, of a session that nobody else reads."""
-        with self._lock:
-            while self._pending and not self._stopping and self._failure is None:
+    def _take(self, unstored: Unstored, *, has_read: bool) -> Pending | None:
+        """The next log, of a session that nobody else reads; None when it is others' turn."""
+        while True:
+            with self._lock:
+                if self._is_over() or (has_read and self._slots.wanted_beside(self)):
+                    self._active.discard(threading.get_ident())
+                    return None
                 for number, pending in enumerate(self._pending):
                     if self._claims.take(self._identify(pending).agent_session_id):
                         del self._pending[number]
                         return pending
-                self._lock.wait(CLAIM_POLL_S)
-            self._active.discard(threading.get_ident())
-        return None
+                has_read = True  # there is nothing to do: whoever reads it may wait for a child
+                if not unstored and not self._slots.wanted_beside(self):
+                    self._lock.wait(CLAIM_POLL_S)
+            unstored.settle()  # what all wait for may be ours
 
-    def _release(self, log: Log) -> None:
-        self._claims.release(log.agent_session_id, stale=True)
-        with self._lock:
-            self._lock.notify_all()
+    def _end(self, log: Underway) -> None:
+        """All of it is stored that ever will be."""
+        try:
+            if log.problem:
+                self._refused(log.log, log.problem)
+        finally:
+            if log.kin:
+                self._claims.release(log.kin)
+            self._claims.release(log.log.agent_session_id, stale=True)
+            with self._lock:
+                self._lock.notify_all()
 
-    def _read(self, child: _Child, log: Log) -> None:
-        try:
-            with self._journal.reader() as reader:
-                left_alone = self._excluded(log, reader)
-                job = (
-                    make_job(self._sources[log.agent], log, reader) if left_alone is None else None
-                )
-        except OSError as error:
-            self._refused(log, error.strerror or str(error))
-            return
-        if job is None:
-            assert left_alone is not None
-            self._journal.save_cursors([left_alone]).result()
-            return
-        unstored: deque[tuple[Batch, Future[None]]] = deque()
-        offset = 0 if log.in_place else job.cursor.offset
-        try:
-            for frame in child.run(job):
-                if frame.error:
-                    while unstored:  # what says where the log stands now must be stored first
-                        offset = self._stored(*unstored.popleft(), offset)
-                    self._refused(log, frame.error)
-                if frame.excluded is not None:
-                    self._journal.save_cursors([frame.excluded]).result()
-                if frame.batch is not None:
-                    unstored.append((frame.batch, self._journal.submit(frame.batch)))
-                if len(unstored) >= UNSTORED_BATCHES_MAX:
-                    offset = self._stored(*unstored.popleft(), offset)
-        finally:  # what a child gave before it died is stored, so it is to be shown
-            while unstored:
-                offset = self._stored(*unstored.popleft(), offset)
+    def _read(self, child: _Child, job: Job, log: Underway, unstored: Unstored) -> None:
+        log.offset = 0 if job.log.in_place else job.cursor.offset
+        for frame in child.run(job):
+            if frame.error:
+                log.problem = frame.error
+            if frame.excluded is not None:
+                self._journal.save_cursors([frame.excluded]).result()
+            if frame.batch is not None:
+                unstored.put(log, frame.batch, self._journal.submit(frame.batch))
+                if log.problem:
+                    raise SequenceConflict(log.problem)
 
     def _excluded(self, log: Log, reader: JournalReader) -> Cursor | None:
         patterns = self._setup.excluded.get(log.agent, ())
@@ -377,14 +405,13 @@ class Importer:
             cursor = unreadable(log, reader, problem)
         self._journal.save_cursors([cursor]).result()
 
-    def _stored(self, batch: Batch, done: Future[None], offset: int) -> int:
-        done.result()
+    def _stored(self, log: Underway, batch: Batch) -> None:
         self._on_stored(batch)
         assert batch.cursor is not None
         with self._lock:
             progress = self._progress
             self._sessions.add(batch.facts.id)
-            done_bytes = progress.done_bytes + batch.cursor.offset - offset
+            done_bytes = progress.done_bytes + batch.cursor.offset - log.offset
             self._progress = replace(
                 progress,
                 # Compressed logs are larger inside than the plan could know.
@@ -394,7 +421,7 @@ class Importer:
                 events=progress.events + batch.count,
             )
             self._on_progress(self._progress)
-        return batch.cursor.offset
+        log.offset = batch.cursor.offset
 
     def _problem(self, problem: str) -> None:
         with self._lock:
@@ -439,7 +466,7 @@ class _Child:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Frame)
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", "from holdfast.ingest.child import main; main()"],
+            [sys.executable, "-I", "-c", _CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_CHILD_MALLOC},

@@ -44,6 +44,7 @@ from holdfast.sources.base import ItemReader, ItemSource, Log, Means
 
 UNFINISHED_NS: Final = -1  # of a cursor: no file was ever written then
 NAMES_MAX: Final = 262_144  # that are told apart in one reading
+UNSTORED_MAX: Final = 65_536  # more than the batches hold that may be on their way to the journal
 _ID_BITS: Final = 48
 
 Known = Callable[[int], ItemMark | None]
@@ -105,6 +106,8 @@ class ItemReading:
         self._turn = self._before.turn if self._before else 0
         self._known = known
         self._names: dict[int, int] = {}  # of this reading, and how often each came
+        self._unstored: dict[int, ItemMark] = {}  # maybe, of what is known by name and content
+        self._is_large = first_seq >= NAMES_MAX  # some may be known by name and content
         self._unknown: dict[str, tuple[int, int]] = {}
         means = Means(CleanBlobs(blobs, door), door.clean, limits.max_line_bytes)
         self._reader: ItemReader = source.reader(
@@ -153,10 +156,9 @@ class ItemReading:
 
     def _take(self, event: Event) -> bool:
         """Whether there is something new in it."""
-        key = self._key(event)
-        mark = self._known(key)
         spent = event.usage or NO_USAGE
         digest = content_key(event)
+        key, mark = self._identified(event, digest)
         if mark is None:
             if event.kind == Kind.USER and not event.sidechain:
                 self._turn += 1
@@ -174,17 +176,39 @@ class ItemReading:
         part = key & ((1 << _ID_BITS) - 1)
         event.id = event_id(event.session, self._cursor.origin, part, version)
         self._gathering.add(event)
-        self._gathering.items.append(ItemMark(key, digest, event.seq, event.turn, version, counted))
+        facts = self._reader.facts  # a part may have a later time than its item says
+        facts.updated_at = max(facts.updated_at, event.at)
+        mark = ItemMark(key, digest, event.seq, event.turn, version, counted)
+        self._gathering.items.append(mark)
+        if len(self._names) >= NAMES_MAX:
+            self._unstored[key] = mark
+            if len(self._unstored) > UNSTORED_MAX:
+                del self._unstored[next(iter(self._unstored))]
         return True
 
-    def _key(self, event: Event) -> int:
-        """Of its name. What a log holds twice under one name is two items, not two versions."""
+    def _identified(self, event: Event, digest: int) -> tuple[int, ItemMark | None]:
+        """By its name. What a log holds twice under one name is two items, not two versions.
+
+        Of names beyond `NAMES_MAX` nobody knows whether they came before, and a second item would
+        be stored as a version of the first one, and the first as one of the second, at each
+        reading. So these are known by name and content: what changes is kept beside what it was.
+        """
         assert event.source is not None
-        key = name_key(event.source.uuid)
+        name = event.source.uuid
+        key = name_key(name)
         times = self._names.get(key, 0)
-        if times or len(self._names) < NAMES_MAX:
+        is_told_apart = times > 0 or len(self._names) < NAMES_MAX
+        if is_told_apart:
             self._names[key] = times + 1
-        return name_key(f"{event.source.uuid}#{times + 1}") if times else key
+            key = name_key(f"{name}#{times + 1}") if times else key
+        mark = self._known(key)
+        if mark is not None and (is_told_apart or mark.digest == digest):
+            return key, mark
+        if is_told_apart and not self._is_large:
+            return key, None
+        with_content = name_key(f"{name}\0{digest}")
+        mark = self._known(with_content) or self._unstored.get(with_content)
+        return (key, None) if is_told_apart and mark is None else (with_content, mark)
 
     def _batch(self, *, finished: bool) -> Batch:
         counts = self._counts

@@ -27,7 +27,7 @@ import zstandard
 from holdfast.events import Event, Kind
 from holdfast.journal.model import Blob, Facts, Span
 from holdfast.journal.protocol import JournalReader
-from holdfast.sources.base import LineSource, Log, Source, is_compressed
+from holdfast.sources.base import LineSource, Log, Source, is_compressed, tells_lines
 
 HEAD_BYTES: Final = 65_536
 HEAD_BYTES_MAX: Final = 4_194_304  # of a log whose first record is longer
@@ -61,11 +61,12 @@ def peek(source: LineSource, log: Log) -> Facts:
 def _facts(source: LineSource, log: Log, head: bytes) -> Facts:
     parser = source.parser(log, b"", _NoBlobs())
     offset = 0
-    for line in head.split(b"\n")[:HEAD_RECORDS_MAX]:
-        parser.parse(offset, line)
-        if parser.facts.first_uuid or parser.facts.forked_from:
+    for _ in range(HEAD_RECORDS_MAX):
+        end = head.find(b"\n", offset)
+        parser.parse(offset, head[offset : end if end >= 0 else len(head)])
+        if end < 0 or parser.facts.first_uuid or parser.facts.forked_from:
             break
-        offset += len(line) + 1
+        offset = end + 1
     return parser.facts
 
 
@@ -100,13 +101,19 @@ def family(facts: Facts) -> str:
     return f"family {facts.first_uuid or facts.forked_from or facts.id}"
 
 
+def facts_if_unread(source: Source, log: Log, reader: JournalReader) -> Facts | None:
+    """What a log that was never read says of its session; None of one that repeats nothing."""
+    if log.in_place or not tells_lines(source):
+        return None
+    if reader.cursor(log.agent, log.key) is not None:
+        return None
+    return peek(source, log)
+
+
 def unread_family(source: Source, log: Log, reader: JournalReader) -> str:
     """The family of a log that was never read; "" for one that was, or that repeats nothing."""
-    if log.in_place or not isinstance(source, LineSource):
-        return ""
-    if reader.cursor(log.agent, log.key) is not None:
-        return ""
-    return family(peek(source, log))
+    facts = facts_if_unread(source, log, reader)
+    return "" if facts is None else family(facts)
 
 
 def relatives(facts: Facts, reader: JournalReader) -> list[str]:

@@ -25,18 +25,19 @@ from holdfast.ingest.reading import (
     starting_cursor,
     was_rewritten,
 )
-from holdfast.journal.model import Cursor, Mark
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.model import Cursor, Facts, Mark
+from holdfast.journal.protocol import JournalQuestions, JournalReader
 from holdfast.sources.base import (
     MEMBER,
     ItemSource,
-    LineSource,
     Log,
     Source,
     Stamp,
     is_compressed,
     is_utf8_path,
     store_of_key,
+    tells_items,
+    tells_lines,
 )
 from holdfast.sources.walk import walk_folders
 
@@ -68,7 +69,7 @@ class Plan(msgspec.Struct):
 
 def make_plan(
     sources: Mapping[str, Source],
-    reader: JournalReader,
+    reader: JournalQuestions,
     excluded: Mapping[str, tuple[str, ...]] = NOTHING_EXCLUDED,
 ) -> Plan:
     plan = Plan()
@@ -113,7 +114,7 @@ def _look_into_stores(
     Gives the files of which every log was met.
     """
     looked_into: set[str] = set()
-    if not isinstance(source, ItemSource):
+    if not tells_items(source):
         return looked_into
     for name in names:
         path = os.path.join(folder, name)
@@ -230,7 +231,7 @@ def _is_let_in(mark: Mark, excluded: tuple[str, ...]) -> bool:
 
 
 def _look_for_new(
-    source: Source, folder: str, names: list[str], reader: JournalReader, plan: Plan
+    source: Source, folder: str, names: list[str], reader: JournalQuestions, plan: Plan
 ) -> None:
     paths = [os.path.join(folder, name) for name in names if name.endswith(source.suffixes())]
     if not paths:
@@ -263,29 +264,36 @@ def _shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def make_job(source: Source, log: Log, reader: JournalReader) -> Job:
-    """How to read a log on from where it was left, or anew when it was rewritten."""
+def make_job(source: Source, log: Log, reader: JournalReader, facts: Facts | None = None) -> Job:
+    """How to read a log on from where it was left, or anew when it was rewritten.
+
+    `facts` are what `peek` gives of it, for who has looked already.
+    """
     session = session_id(log.agent, log.agent_session_id)
     row = reader.session(session)
     events = row.events if row else 0
     cursor = _cursor(log, reader)
     if log.in_place:  # its items are known by their names, wherever they were read
         return Job(log, cursor, events)
-    assert isinstance(source, LineSource)
     # Another log may have given this session its events: what both hold is stored once.
     unread = not cursor.offset and not cursor.compare_until
     if is_compressed(log.path):
         if events or cursor.offset:  # it is another one than before, or what another log was
             cursor = _anew(log, cursor, reader)
-    elif (events and unread) or _is_rewritten(log.path, cursor):
+    elif events if unread else _is_rewritten(log.path, cursor):
         cursor = _anew(log, cursor, reader)
     elif cursor.gone_at:  # it was elsewhere meanwhile, or compressed, and may have been read there
         until = os.path.getsize(log.path) + COMPARE_AHEAD_BYTES
         cursor = replace(cursor, compare_until=max(cursor.compare_until, until))
     settled = row is not None and is_settled(row, row.events)
-    if not settled and not cursor.must_compare and relatives(peek(source, log), reader):
+    if not settled and not cursor.must_compare and _has_relatives(source, log, reader, facts):
         cursor = replace(cursor, compare_until=max(os.path.getsize(log.path), 1))
     return Job(log, cursor, events, settled=settled)
+
+
+def _has_relatives(source: Source, log: Log, reader: JournalReader, facts: Facts | None) -> bool:
+    assert tells_lines(source)
+    return bool(relatives(peek(source, log) if facts is None else facts, reader))
 
 
 def _cursor(log: Log, reader: JournalReader) -> Cursor:

@@ -40,6 +40,8 @@ from holdfast.ingest.plan import (
     unreadable,
 )
 from holdfast.ingest.reading import Reading, was_rewritten
+from holdfast.ingest.retries import Retries
+from holdfast.ingest.slots import ChildSlots
 from holdfast.ingest.stores import Stamped, Stores
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
@@ -48,13 +50,14 @@ from holdfast.privacy import Door
 from holdfast.sources.base import (
     NO_FILE,
     ItemSource,
-    LineSource,
     Log,
     Source,
     is_compressed,
     store_of_key,
+    tells_items,
+    tells_lines,
 )
-from holdfast.sources.watch import Watcher, make_watcher
+from holdfast.sources.watch import Watcher, Watching, make_watcher
 
 HOT_LOGS_MAX: Final = 256
 CLAIM_POLL_S: Final = 0.02
@@ -65,7 +68,6 @@ WALKS: Final = "looking through folders"  # background jobs, by the names that p
 IMPORTS: Final = "starting imports"
 PENDING_MAX: Final = 64  # more changed logs than this are read by children
 FIRST_READINGS_MAX: Final = 4  # more of them share a few children instead of having one each
-RETRY_S: Final = 1.0
 SLOW_PACE_S: Final = 0.5  # while memory is scarce: changes are gathered for so long,
 SLOW_READINGS_MAX: Final = 1  # and read one log after the other
 RESUME_EVERY_S: Final = 2.0  # of the imports whose children were ended, one goes on,
@@ -127,14 +129,14 @@ class Tail:
         self._resume: asyncio.TimerHandle | None = None
         self._resumes_waited = 0
         self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by the agent's session id
-        self._item_sources = [
-            source for source in sources.values() if isinstance(source, ItemSource)
-        ]
+        self._item_sources = [source for source in sources.values() if tells_items(source)]
         self._stores = Stores(self._changed_logs, self._mark_log, self._store_failed, self._missed)
         self._marked: dict[str, None] = {}  # keys of logs
+        self._retries = Retries()
         self._claims = SessionClaims()
         self._readings = 0
-        self._children_at_once = asyncio.Semaphore(workers)
+        self._slots = ChildSlots(workers)
+        self._children_at_once = asyncio.Semaphore(workers)  # each waits on a thread
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._import: asyncio.Task[ImportReport] | None = None
@@ -179,6 +181,10 @@ class Tail:
     @property
     def importing(self) -> bool:
         return self._import is not None and not self._import.done()
+
+    @property
+    def watching(self) -> Watching:
+        return self._watcher.watching if self._watcher is not None else Watching(None)
 
     @property
     def has_children(self) -> bool:
@@ -281,6 +287,7 @@ class Tail:
             workers=self._workers,
             setup=self._setup,
             claims=claims,
+            slots=self._slots,
             on_stored=show,
             on_progress=self._progressed,
         )
@@ -322,6 +329,10 @@ class Tail:
             self._mark_log(path)
 
     def _mark_log(self, key: str) -> None:
+        if not self._retries.rests(key):
+            self._mark_now(key)
+
+    def _mark_now(self, key: str) -> None:
         self._marked[key] = None
         self._pump_soon()
 
@@ -389,14 +400,15 @@ class Tail:
                 asyncio.get_running_loop().call_later(CLAIM_POLL_S, self._pump_marked)
                 return
             await self._read(log)
+            self._retries.over(log.key)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this log only
             self._hot.pop(log.agent_session_id, None)
-            self._note(log.key, str(error) or repr(error))
-            self._log.warning("tail.failed", path=log.key, error=repr(error))
+            if self._note(log.key, str(error) or repr(error)):
+                self._log.warning("tail.failed", path=log.key, error=repr(error))
             if not self._closing:
-                self._marked[log.key] = None
-                asyncio.get_running_loop().call_later(RETRY_S, self._pump_marked)
-                return
+                self._marked.pop(log.key, None)
+                rest_s = self._retries.failed(log.key)
+                asyncio.get_running_loop().call_later(rest_s, self._mark_now, log.key)
         finally:
             self._readings -= 1
             self._claims.release(log.agent_session_id)
@@ -447,8 +459,7 @@ class Tail:
     def _has_changed(self, log: Log) -> bool:
         """Whether a compressed log is another one than when it was read."""
         about = os.stat(log.path)
-        with self._journal.reader() as reader:
-            cursor = reader.cursor(log.agent, log.path)
+        cursor = self._journal.questions.cursor(log.agent, log.path)
         if cursor is None or cursor.gone_at:
             return True
         return (cursor.size, cursor.mtime_ns) != (about.st_size, about.st_mtime_ns)
@@ -471,7 +482,7 @@ class Tail:
 
     async def _read_here(self, fd: int, hot: _Hot) -> None:
         source = self._sources[hot.log.agent]
-        assert isinstance(source, LineSource)
+        assert tells_lines(source)
         reading = Reading(
             source,
             hot.log,
@@ -495,7 +506,7 @@ class Tail:
         assert store is not None, log
         try:
             job = await asyncio.to_thread(self._make_job, log)
-            if self._is_for_a_child(job):
+            if await asyncio.to_thread(self._is_for_a_child, job):
                 started_s = time.monotonic()
                 await self._read_in_child(log)
                 self._stores.took(store, time.monotonic() - started_s)
@@ -509,16 +520,20 @@ class Tail:
             self._problems.pop(log.key, None)
 
     def _is_for_a_child(self, job: Job) -> bool:
-        """A file of its own is read as a whole each time, of one among many only what changed."""
+        """A log of its own is read as a whole each time, of one among many only what changed."""
         if job.log.member:
             return job.cursor.mtime_ns <= 0  # never read to its end
-        return os.path.getsize(job.log.path) > self._inline_backlog
+        source = self._sources[job.log.agent]
+        assert isinstance(source, ItemSource)
+        # Not its file: of a tree of files, that is the smallest.
+        whole = sum(stamp.size for _log, stamp in source.logs(job.log.path))
+        return whole > self._inline_backlog
 
     def _read_items_here(self, job: Job) -> float:
         """What that took of a processor."""
         started_s = time.thread_time()
         source = self._sources[job.log.agent]
-        assert isinstance(source, ItemSource)
+        assert tells_items(source)
         session = job.cursor.session
 
         def known(key: int) -> ItemMark | None:
@@ -548,12 +563,12 @@ class Tail:
 
     def _changed_logs(self, source: ItemSource, store: str, since_ns: int) -> list[Stamped]:
         """Logs in a file that are not as they were when they were last read."""
-        with self._journal.reader() as reader:
-            return [
-                (log.key, stamp)
-                for log, stamp in source.logs(store, since_ns)
-                if is_changed(reader.cursor(log.agent, log.key), stamp)
-            ]
+        cursor = self._journal.questions.cursor
+        return [
+            (log.key, stamp)
+            for log, stamp in source.logs(store, since_ns)
+            if is_changed(cursor(log.agent, log.key), stamp)
+        ]
 
     def _store_failed(self, store: str, error: Exception) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -585,18 +600,21 @@ class Tail:
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
         await self._gate.passed()
-        # As many children as an import may have: the memory budget leaves room for no more.
         async with self._children_at_once:
             # The session is claimed for this log already, so the importer has claims of its own.
             with self._new_importer(SessionClaims()) as importer:
                 await asyncio.to_thread(importer.read, plan)
 
-    def _note(self, path: str, problem: str) -> None:
-        """For the status, until the log is read or gone; the newest when there are many."""
-        self._problems.pop(path, None)
+    def _note(self, path: str, problem: str) -> bool:
+        """For the status, until the log is read or gone; the newest when there are many.
+
+        Whether it was not known: a log file need not repeat it.
+        """
+        known = self._problems.pop(path, None)
         self._problems[path] = problem
         if len(self._problems) > PROBLEMS_MAX:
             del self._problems[next(iter(self._problems))]
+        return problem != known
 
     async def _gone(self, log: Log) -> None:
         self._hot.pop(log.agent_session_id, None)
@@ -608,10 +626,11 @@ class Tail:
     async def _unreadable(self, log: Log, error: OSError) -> None:
         self._hot.pop(log.agent_session_id, None)
         problem = error.strerror or str(error)
-        self._note(log.key, problem)
+        is_new = self._note(log.key, problem)
         cursor = await asyncio.to_thread(self._unreadable_cursor, log, problem)
         await asyncio.wrap_future(self._journal.save_cursors([cursor]))
-        self._log.warning("tail.unreadable", path=log.key, error=problem)
+        if is_new:
+            self._log.warning("tail.unreadable", path=log.key, error=problem)
 
     def _unreadable_cursor(self, log: Log, problem: str) -> Cursor:
         with self._journal.reader() as reader:
@@ -660,8 +679,7 @@ class Tail:
 
     def _plan(self) -> Plan:
         started_s = time.thread_time()
-        with self._journal.reader() as reader:
-            plan = make_plan(self._sources, reader, self._setup.excluded)
+        plan = make_plan(self._sources, self._journal.questions, self._setup.excluded)
         self._walk_s = time.thread_time() - started_s
         return plan
 

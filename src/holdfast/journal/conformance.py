@@ -739,6 +739,9 @@ def sessions_are_listed_newest_first_and_filtered(trial: Trial) -> None:
 
     def listed(**wanted: Any) -> list[str]:
         rows = trial.reader.sessions(SessionFilter(**wanted))
+        numbers = trial.reader.session_numbers(SessionFilter(**wanted))
+        same(trial.reader.sessions_at(numbers), rows, "sessions_at(session_numbers())")
+        same(trial.reader.sessions_at(numbers[1:]), rows[1:], "sessions_at() of a part")
         return [row.agent_session_id for row in rows]
 
     same(listed(), ["new", "mid", "old"], "sessions()")
@@ -1057,6 +1060,10 @@ def recordings_are_kept_as_they_were_saved_last(trial: Trial) -> None:
     same(trial.reader.recordings(limit=1), [other], "a limit")
     same(trial.reader.recordings(session=first.session), [first], "those of a session")
     same(trial.reader.last_numbers(), (2, 0), "the last numbers")
+    same(trial.reader.exports(first.path), [], "the exports into a file that is recorded into")
+    once = [recording(no, state="exported", path="/once.md") for no in (3, 4)]
+    trial.writer.save_recordings([*once, recording(5, state="exported", path="/other.md")])
+    same(trial.reader.exports("/once.md"), once[::-1], "the exports into a file, newest first")
 
 
 @require
@@ -1189,6 +1196,22 @@ def what_belongs_to_no_session_is_rewritten(trial: Trial) -> None:
     same(trial.reader.unknown_types(), [UnknownType(AGENT, "[gone] type", 3, 15)], "unknown types")
     (record,) = trial.reader.audit()
     same(bytes(record.detail), b'{"what":"a [gone]"}', "an audit record")
+
+
+@require
+def commands_and_recordings_are_rewritten(trial: Trial) -> None:
+    """But a file that is still written to keeps its name."""
+    ended = recording(1, path="/secret.md", problem="a secret", place=b"secret", state="stopped")
+    live = recording(2, path="/secret.md", problem="a secret", place=b"secret", state="active")
+    given = command(1, text="::capture secret", outcome="no secret")
+    trial.writer.save_recordings([ended, live], [given, command(2, text="::stop")])
+    same(trial.writer.rewrite_records(Erasing("secret")), 3, "how many changed")
+    found = {each.no: (each.path, each.problem, each.place) for each in trial.reader.recordings()}
+    same(found[1], ("/[gone].md", "a [gone]", b"[gone]"), "a recording that ended")
+    same(found[2], ("/secret.md", "a [gone]", b"[gone]"), "one that goes on")
+    told = {each.no: (each.text, each.outcome, each.key) for each in trial.reader.commands()}
+    same(told[1], ("::capture [gone]", "no [gone]", given.key), "a command")
+    same(trial.writer.rewrite_records(Erasing("secret")), 0, "how many change once more")
 
 
 @require

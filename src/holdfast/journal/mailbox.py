@@ -71,6 +71,11 @@ class Mailbox:
         return len(self._waiting)
 
     @property
+    def filled_pct(self) -> float:
+        """By count or by bytes, whichever is nearer its end."""
+        return 100 * max(len(self) / self._waiting_max, self._bytes / self._waiting_bytes_max)
+
+    @property
     def bytes(self) -> int:
         return self._bytes
 
@@ -84,11 +89,14 @@ class Mailbox:
             self._bytes += item.bytes
             self._mail.notify()
 
-    def take(self, *, wait: bool) -> list[Write] | Call | None:
-        """The next call, or the writes up to the next call; None once closed and empty."""
+    def take(self, *, wait: bool, at_most_s: float | None = None) -> list[Write] | Call | None:
+        """The next call, or the writes up to the next call; None once closed and empty.
+
+        An empty list when nothing is there, or nothing came within `at_most_s`.
+        """
         with self._lock:
             if wait:
-                self._mail.wait_for(lambda: self._closed or self._waiting)
+                self._mail.wait_for(lambda: self._closed or self._waiting, at_most_s)
             if not self._waiting:
                 return None if self._closed else []
             first = self._pop()

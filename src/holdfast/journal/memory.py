@@ -22,6 +22,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.events import Event, decode, decode_lines
 from holdfast.journal.index import text_of
 from holdfast.journal.model import (
+    LIVE_STATES,
     AuditRecord,
     Batch,
     Blob,
@@ -53,7 +54,6 @@ _TOLD: Final = ("project", "title", "model", "cwd", "branch", "agent_version")
 INDEX_BATCH_EVENTS: Final = 4_096
 ENOUGH_HITS: Final = 3
 FOUND_SESSIONS_MAX: Final = 11
-LIVE_STATES: Final = frozenset({"starting", "active", "stopping"})
 ERRORS_MAX: Final = 20
 
 
@@ -202,8 +202,23 @@ class MemoryWriter:
             unknown, self._state.unknown = self._state.unknown, []
             for each, name in zip(unknown, told, strict=True):
                 self._count_unknown(each.agent, name, each.records, each.bytes)
+            pairs: list[tuple[object, object]] = []
+            pairs += [*zip(details, clean, strict=True), *zip(names, told, strict=True)]
+            for command in self._state.commands.values():
+                before = msgspec.structs.replace(command)
+                command.text, command.outcome = (
+                    scrub.text(command.text),
+                    scrub.text(command.outcome),
+                )
+                pairs.append((before, command))
+            for recording in self._state.recordings.values():
+                was = msgspec.structs.replace(recording)
+                if recording.state not in LIVE_STATES:
+                    recording.path = scrub.text(recording.path)
+                recording.problem = scrub.text(recording.problem)
+                recording.place = scrub.packed(recording.place)
+                pairs.append((was, recording))
             self._count_redactions(scrub.found())
-            pairs = [*zip(details, clean, strict=True), *zip(names, told, strict=True)]
             return sum(old != new for old, new in pairs)
 
     def forget_blobs(self, digests: Sequence[str]) -> None:
@@ -318,6 +333,16 @@ class MemoryReader:
         rows.sort(key=lambda row: row.updated_at, reverse=True)
         return rows[: wanted.limit]
 
+    def session_numbers(self, wanted: SessionFilter = SessionFilter()) -> Sequence[int]:  # noqa: B008  # frozen
+        with self._journal.lock:
+            numbers = {session: number for number, session in enumerate(self._state.sessions)}
+            return [numbers[row.id] for row in self.sessions(wanted)]
+
+    def sessions_at(self, numbers: Sequence[int]) -> list[SessionRow]:
+        with self._journal.lock:
+            rows = list(self._state.sessions.values())
+            return [msgspec.structs.replace(rows[number]) for number in numbers]
+
     def session(self, session: str) -> SessionRow | None:
         with self._journal.lock:
             row = self._state.sessions.get(session)
@@ -400,16 +425,11 @@ class MemoryReader:
         return next((each for each in self.cursors() if _key(each) == (agent, path)), None)
 
     def marks(self) -> Iterator[Mark]:
-        for each in self.cursors():
-            yield Mark(
-                each.agent,
-                each.path,
-                each.size,
-                each.mtime_ns,
-                each.gone_at,
-                each.error,
-                each.excluded,
-            )
+        yield from self.mark_page(0)[0]
+
+    def mark_page(self, after: int) -> tuple[list[Mark], int]:
+        found = self.cursors()[after:]
+        return [_mark(each) for each in found], after + len(found)
 
     def ledger(self, agent: str = "") -> FilesLedger:
         found = [each for each in self.cursors() if agent in ("", each.agent)]
@@ -513,6 +533,9 @@ class MemoryReader:
     def recordings(self, *, session: str = "", limit: int | None = None) -> list[Recording]:
         found = [each for each in self._recordings() if session in ("", each.session)]
         return found[::-1][:limit]
+
+    def exports(self, path: str) -> list[Recording]:
+        return [each for each in self.recordings() if (each.state, each.path) == ("exported", path)]
 
     def live_recordings(self) -> list[Recording]:
         return [each for each in self._recordings() if each.state in LIVE_STATES]
@@ -693,3 +716,15 @@ def _voted(events: Sequence[Event], terms: Sequence[Term]) -> list[tuple[float, 
     ranked.sort(key=lambda each: -each[0])
     top = max((score for score, _event in ranked), default=1.0)
     return [(score / top, event) for score, event in ranked]
+
+
+def _mark(cursor: Cursor) -> Mark:
+    return Mark(
+        cursor.agent,
+        cursor.path,
+        cursor.size,
+        cursor.mtime_ns,
+        cursor.gone_at,
+        cursor.error,
+        cursor.excluded,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -291,6 +291,9 @@ RecordingState = Literal[
     "exported",
 ]
 CommandState = Literal["pending", "done", "refused"]
+
+
+LIVE_STATES: Final = frozenset({"starting", "active", "stopping"})  # more is to be written
 
 
 class Recording(msgspec.Struct, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Self
 
@@ -67,26 +68,52 @@ class SqliteReader:
             self._connection.close()
 
     def sessions(self, wanted: SessionFilter = SessionFilter()) -> list[SessionRow]:  # noqa: B008  # frozen
-        project, text = wanted.project.casefold(), wanted.text.casefold()
-        sifted = bool(project or text)  # here, because SQLite folds the case of ASCII only
-        limit = -1 if sifted or wanted.limit is None else wanted.limit
-        asked = (wanted.agent, wanted.since, limit)
         with plain_errors(self.path), self._snapshot():
-            rows = _session_rows(self._connection.execute(self._q.list_sessions, asked))
-            found = search.sessions_with(self._connection, text)
-        if sifted:
-            rows = [
-                row
-                for row in rows
-                if project in (where := row.project.casefold())
-                and (row.id in found or text in row.title.casefold() or text in where)
-            ]
-        return rows[: wanted.limit]
+            return self._sessions_at(self._session_numbers(wanted))
+
+    def session_numbers(self, wanted: SessionFilter = SessionFilter()) -> array[int]:  # noqa: B008  # frozen
+        """Which sessions are wanted, newest first: eight bytes each, however many there are."""
+        with plain_errors(self.path), self._snapshot():
+            return self._session_numbers(wanted)
+
+    def sessions_at(self, numbers: Sequence[int]) -> list[SessionRow]:
+        """The sessions of these numbers as they are now, in this order."""
+        with plain_errors(self.path):
+            return self._sessions_at(numbers)
+
+    def _session_numbers(self, wanted: SessionFilter) -> array[int]:
+        project, text = wanted.project.casefold(), wanted.text.casefold()
+        if not project and not text:
+            limit = -1 if wanted.limit is None else wanted.limit
+            asked = (wanted.agent, wanted.since, limit)
+            rows = self._connection.execute(self._q.list_sessions, asked)
+            return array("q", (number for (number,) in rows))
+        # Sifted here, because SQLite folds the case of ASCII only.
+        found = search.sessions_with(self._connection, text)
+        rows = self._connection.execute(self._q.sift_sessions, (wanted.agent, wanted.since))
+        numbers = array(
+            "q",
+            (
+                number
+                for number, session, where, title in rows
+                if project in (folded := where.casefold())
+                and (session in found or text in title.casefold() or text in folded)
+            ),
+        )
+        return numbers[: wanted.limit]
+
+    def _sessions_at(self, numbers: Sequence[int]) -> list[SessionRow]:
+        asked = msgspec.json.encode(list(numbers)).decode()
+        cursor = self._connection.execute(self._q.get_sessions, (asked,))
+        rows = dict(_numbered_sessions(cursor))
+        return [rows[number] for number in numbers if number in rows]
 
     def session(self, session: str) -> SessionRow | None:
         with plain_errors(self.path):
-            rows = _session_rows(self._connection.execute(self._q.get_session, (session,)))
-        return rows[0] if rows else None
+            rows = list(
+                _numbered_sessions(self._connection.execute(self._q.get_session, (session,)))
+            )
+        return rows[0][1] if rows else None
 
     def find(self, prefix: str, agent: str = "") -> list[tuple[str, str, str, str]]:
         """Sessions that a person may mean: (id, agent, agent's id, title), at most eleven."""
@@ -119,7 +146,7 @@ class SqliteReader:
                 return
             end = stop if stop < first + count else None
             try:
-                lines = _unsealed(data, first, count) if sealed else data
+                lines = unsealed(data, first, count) if sealed else data
             except DamagedBlock as error:
                 if on_damage is None:
                     raise _explained(error, session) from error
@@ -163,15 +190,15 @@ class SqliteReader:
 
     def marks(self) -> Iterator[Mark]:
         """In pages, so that no transaction is open while somebody looks at the files."""
-        after = 0
-        while True:
-            with plain_errors(self.path):
-                rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
-            for row in rows:
-                yield Mark(*row[1:])
-            if len(rows) < MARKS_PAGE_ROWS:
-                return
-            after = rows[-1][0]
+        page, after = self.mark_page(0)
+        while page:
+            yield from page
+            page, after = self.mark_page(after)
+
+    def mark_page(self, after: int) -> tuple[list[Mark], int]:
+        with plain_errors(self.path):
+            rows = self._select(self._q.list_marks, after, MARKS_PAGE_ROWS)
+        return [Mark(*row[1:]) for row in rows], rows[-1][0] if rows else after
 
     def ledger(self, agent: str = "") -> FilesLedger:
         with plain_errors(self.path):
@@ -252,6 +279,11 @@ class SqliteReader:
                 rows = self._select(self._q.list_recordings, -1 if limit is None else limit)
         return [_recording(row) for row in rows]
 
+    def exports(self, path: str) -> list[Recording]:
+        """Those that were written once, into this file; newest first."""
+        with plain_errors(self.path):
+            return [_recording(row) for row in self._select(self._q.list_exports, path)]
+
     def live_recordings(self) -> list[Recording]:
         """Those that something is still to be written to, oldest first."""
         with plain_errors(self.path):
@@ -328,7 +360,7 @@ class SqliteReader:
                 yield f"SQLite: {line}"
         for position, session, first, count, data in execute(self._q.all_blocks):
             try:
-                _unsealed(data, first, count)
+                unsealed(data, first, count)
             except (DamagedBlock, NewerBlock) as error:
                 yield f"session {session}, position {position}: {error}"
         for (session,) in execute(self._q.session_gaps, (PROBLEMS_MAX,)):
@@ -366,7 +398,7 @@ def _explained(error: DamagedBlock, session: str) -> DamagedBlock:
     )
 
 
-def _unsealed(data: bytes, first_seq: int, count: int) -> bytes:
+def unsealed(data: bytes, first_seq: int, count: int) -> bytes:
     """The lines of a block, which must be the events that its row says."""
     lines = blocks.unseal(data)
     if blocks.HEADER.unpack_from(data)[5:7] != (first_seq, count):
@@ -374,8 +406,7 @@ def _unsealed(data: bytes, first_seq: int, count: int) -> bytes:
     return lines
 
 
-def _session_rows(cursor: apsw.Cursor) -> list[SessionRow]:
-    rows: list[SessionRow] = []
+def _numbered_sessions(cursor: apsw.Cursor) -> Iterator[tuple[int, SessionRow]]:
     places: dict[str, int] = {}
     for row in cursor:
         if not places:
@@ -387,8 +418,7 @@ def _session_rows(cursor: apsw.Cursor) -> list[SessionRow]:
             row[places["usage_cache_read"]],
             row[places["usage_cache_write"]],
         )
-        rows.append(SessionRow(**values, usage=usage))
-    return rows
+        yield row[places["no"]], SessionRow(**values, usage=usage)
 
 
 def _cursors(rows: apsw.Cursor) -> list[Cursor]:

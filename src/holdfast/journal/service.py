@@ -2,7 +2,9 @@
 
 Whoever has a batch submits it and gets a future. The thread takes everything that waits, commits it
 as one transaction, then resolves the futures; so a hundred callers cost one commit. When nothing
-waits it feeds the index, then sleeps without a timer.
+has come for a moment it feeds the index, then sleeps without a timer. The moment matters: during
+an import the thread is done with each batch before the next comes, and an index that is fed a batch
+at a time merges what it holds again and again, at twice the cost of all else the thread does.
 
 A group that fails is tried again batch by batch, so that one bad batch costs only itself. A full or
 failing disk fails the whole group, touches nothing and is never tried again by itself: callers keep
@@ -23,6 +25,7 @@ import msgspec
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.questions import Questions
 from holdfast.journal.sqlite import (
     JournalBroken,
     JournalDamaged,
@@ -32,6 +35,8 @@ from holdfast.journal.sqlite import (
 
 INDEX_EVERY_EVENTS: Final = 8_192
 INDEX_EVERY_CHARS: Final = 2_000_000
+INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
+INDEX_EVERY_S: Final = 0.5  # what is stored is found after this at the latest, come what may
 
 _NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
 
@@ -70,12 +75,15 @@ class JournalService:
         *,
         readers: int = 2,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock_s = clock_s
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._on_failure = on_failure
         self._mailbox = Mailbox()
         self._readers_max = readers
+        self.questions = Questions(self.reader)
         self._reader_slots = threading.Semaphore(readers)
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []
@@ -83,6 +91,7 @@ class JournalService:
         self._writer = open_writer()
         self._broken = False
         self._unindexed_chars = 0
+        self._fed_s = clock_s()
         self._index_paused = False
         self._lends: dict[int, Lend] = {}
         self._waiting_readers = 0
@@ -97,6 +106,11 @@ class JournalService:
     @property
     def waiting(self) -> int:
         return len(self._mailbox)
+
+    @property
+    def waiting_pct(self) -> float:
+        """Of how much may wait before whoever submits must."""
+        return self._mailbox.filled_pct
 
     @property
     def waiting_bytes(self) -> int:
@@ -229,31 +243,37 @@ class JournalService:
 
     def _run(self) -> None:
         behind = self._writer.index_lag > 0  # what was stored and not indexed when we last ended
+        quiet_s: float | None = 0.0 if behind else None
         try:
-            while (work := self._mailbox.take(wait=not behind)) is not None:
+            while (work := self._mailbox.take(wait=True, at_most_s=quiet_s)) is not None:
                 if isinstance(work, Call):
                     self._call(work)
                 elif work:
                     self._write(work)
-                behind = self._follow(idle=work == [])
+                quiet_s = self._follow(idle=work == [])
         finally:  # only an error of our own gets here before the mailbox is empty
             self._refuse_the_rest()
 
-    def _follow(self, *, idle: bool) -> bool:
-        """Feed the index when there is time, or when it would fall too far behind."""
+    def _follow(self, *, idle: bool) -> float | None:
+        """Feed the index when there is time, or when it would fall too far behind.
+
+        Gives after how much quiet it is to be fed next; None when it lacks nothing.
+        """
         lag = self._writer.index_lag
         due = lag >= INDEX_EVERY_EVENTS or self._unindexed_chars >= INDEX_EVERY_CHARS
         if self._index_paused and not due:
-            return False
-        if not idle and not due:
-            return lag > 0
+            return None
+        due = due or self._clock_s() - self._fed_s >= INDEX_EVERY_S
+        if not lag or not (idle or due):
+            return INDEX_QUIET_S if lag else None
         try:
             more = self._mended().feed_index()
         except Exception as error:  # noqa: BLE001  # a search that lags must not stop the writing
             self._note(error)
-            return False
+            return None
         self._unindexed_chars = 0
-        return more
+        self._fed_s = self._clock_s()
+        return 0.0 if more else None
 
     def _write(self, group: list[Write]) -> None:
         try:

@@ -182,18 +182,20 @@ def _migrate(connection: apsw.Connection, path: str) -> None:
     pending = migrations()[version:]
     if pending and version:
         backup(connection, f"{path}.schema-{version}.backup")
-    for script in pending:
-        version += 1
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+    if not pending:
+        return
+    # All or none: of a half-made journal, readers would say that an older holdfast wrote it.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for script in pending:
             connection.execute(script)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {version}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations())}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def checkpoint(connection: apsw.Connection, *, wait_ms: int = 0) -> bool:

@@ -19,6 +19,7 @@ from holdfast import blocks
 from holdfast.events import decode, decode_lines
 from holdfast.journal import index, sqlite
 from holdfast.journal.model import (
+    LIVE_STATES,
     AuditRecord,
     Batch,
     CommandRow,
@@ -189,6 +190,7 @@ class SqliteWriter:
         def store() -> None:
             nonlocal changed
             changed = self._rewrite_audit(scrub) + self._rewrite_unknown_types(scrub)
+            changed += self._rewrite_commands(scrub) + self._rewrite_recordings(scrub)
             self._connection.executemany(self._q.add_redactions, scrub.found().items())
 
         self._transaction(store, durable=True)
@@ -308,7 +310,8 @@ class SqliteWriter:
         for blob in batch.blobs:
             execute(self._q.insert_blob, (blob.digest, blob.bytes, blob.stored_bytes))
             execute(self._q.insert_blob_use, (blob.digest, number))
-        self._connection.executemany(self._q.add_redactions, batch.redacted.items())
+        if batch.redacted:
+            self._connection.executemany(self._q.add_redactions, batch.redacted.items())
         return position
 
     def _merge_index(self) -> None:
@@ -407,6 +410,30 @@ class SqliteWriter:
             if clean != name:
                 self._connection.execute(self._q.delete_unknown_type, (agent, name))
                 self._connection.execute(self._q.add_unknown_type, (agent, clean, records, size))
+                changed += 1
+        return changed
+
+    def _rewrite_commands(self, scrub: Scrub) -> int:
+        changed = 0
+        for number, *told in sqlite.select(self._connection, self._q.all_commands):
+            clean = [scrub.text(text) for text in told]
+            if clean != told:
+                self._connection.execute(self._q.rewrite_command, (*clean, number))
+                changed += 1
+        return changed
+
+    def _rewrite_recordings(self, scrub: Scrub) -> int:
+        """A file that is still written to keeps its name."""
+        changed = 0
+        for number, state, *told in sqlite.select(self._connection, self._q.all_recordings):
+            path, problem, place = told
+            clean = [
+                path if state in LIVE_STATES else scrub.text(path),
+                scrub.text(problem),
+                scrub.packed(place),
+            ]
+            if clean != told:
+                self._connection.execute(self._q.rewrite_recording, (*clean, number))
                 changed += 1
         return changed
 

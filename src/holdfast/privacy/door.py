@@ -59,6 +59,8 @@ class Door:
 
     def take_found(self) -> dict[str, int]:
         """How much was replaced since the last call, by kind."""
+        if not self._private and not self._secrets.found:
+            return {}
         found = Counter(self._secrets.found)
         if self._private:
             found[PRIVATE] = self._private

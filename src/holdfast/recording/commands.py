@@ -12,12 +12,13 @@ act. So a line is a command only where it stands for itself:
   differ about the end of a fence in a list, it lasts until a closing one.
 * Nothing follows it but what it takes.
 
-A path may stand in quotes, backticks, angle brackets or a Markdown link; with spaces in it, it
-needs one of these, unless it ends as a file of ours does. Full stops and the like behind it are
+A path may stand in quotes, backticks, angle brackets, bold or a Markdown link; with spaces in it,
+it needs one of these, unless it ends as a file of ours does. Full stops and the like behind it are
 the sentence's.
 
-What comes near a command is told (`BadCommand`), so that a slip does not go by in silence; what is
-more likely code, `::before` or `::std::move(x)`, is passed over without a word.
+What comes near a command is told (`BadCommand`), so that a slip does not go by in silence:
+`::recrod`, `::capture:notes.md`, `:: stop`, `**::stop**`. What is more likely code, `::before` or
+`::std::move(x)`, is passed over without a word, and so is prose that has `::` further on.
 
 The scan goes over a message once, line by line; nothing in it looks back or ahead further than one
 paragraph.
@@ -137,7 +138,7 @@ _CSS: Final = frozenset(
 def _command(line: str) -> Found | None:
     shape = _SHAPE.fullmatch(line)
     if shape is None:
-        return None
+        return _slip(line)
     name, rest = shape[1], shape[2]
     text = _shown(line)
     if name not in _TAKES:
@@ -145,7 +146,7 @@ def _command(line: str) -> Found | None:
     folder = rest[:1].isspace() and rest.strip() in _FOLDERS
     alone = not folder and _ONLY_PUNCTUATION.fullmatch(rest) is not None
     if rest and not rest[0].isspace() and not alone:
-        return None  # `::init()`, `::record::field`
+        return _run_together(name, rest, text)
     if alone:
         if name == "export":
             return BadCommand(text, "::export needs a path, as in `::export notes.md`")
@@ -162,6 +163,43 @@ def _command(line: str) -> Found | None:
         return Command(name, _path(rest), text)
     except _BadPathError as error:
         return BadCommand(text, f"::{name}: {error}")
+
+
+# `:::stop`, `:: stop`, `**::stop**`: the name of a command behind the wrong marks.
+_SLIP: Final = re.compile(
+    r" {0,3}(?:(?P<bold>\*{1,3}|_{1,3})::|:::+[ \t]{0,3}|::[ \t]{1,3})"
+    r"(?P<name>[a-z]{4,7})(?![A-Za-z0-9-])(?P<rest>.*)",
+    re.DOTALL,
+)
+_JOINS: Final = ":=,\"'`/~*"  # what people put where a space belongs
+
+
+def _slip(line: str) -> BadCommand | None:
+    shape = _SLIP.fullmatch(line)
+    if shape is None or shape["name"] not in _TAKES:
+        return None
+    rest = shape["rest"].strip().rstrip("*_").rstrip()
+    if " " in rest or _LOOKS_LIKE_CODE.search(rest):
+        return None  # more than a path: a sentence, or code
+    marks = " and nothing around it" if shape["bold"] else ""
+    return BadCommand(
+        _shown(line), f"a command begins with `::` and its name{marks}, as in `::{shape['name']}`"
+    )
+
+
+def _run_together(name: str, rest: str, text: str) -> BadCommand | None:
+    """`::capture:notes.md`; but `::init()` and `::record::field` are code."""
+    path = rest[1:].strip()
+    if (
+        rest[0] not in _JOINS
+        or rest.startswith("::")
+        or not path
+        or _LOOKS_LIKE_CODE.search(rest[1:])
+    ):
+        return None
+    if _TAKES[name] == "nothing":
+        return BadCommand(text, f"::{name} takes nothing behind it")
+    return BadCommand(text, f"::{name} needs a space before its path, as in `::{name} notes.md`")
 
 
 def _unknown(name: str, rest: str, text: str) -> BadCommand | None:
@@ -190,6 +228,8 @@ class _BadPathError(Exception):
 
 _QUOTES: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“”", "«": "»", "‚": "‘’"}  # noqa: RUF001  # as people type them
 _END_OF_SENTENCE: Final = ".,;:!?…"
+_EMPHASIS: Final = ("***", "**", "*")
+_UNDERLINES: Final = ("__", "_")  # names of files may begin with them
 _LINK: Final = re.compile(r"!?\[[^\[\]]*\]\((.*)\)", re.DOTALL)
 _LINK_TITLE: Final = re.compile(r"\s[\"'(]")
 _LAYERS_MAX: Final = 3
@@ -208,6 +248,8 @@ def _path(rest: str) -> str:
         path = _without_punctuation(path)
         if re.search(r"\s", path) and not path.endswith((*ENDINGS, "/")):
             raise _BadPathError('put quotes around a path with spaces, as in "my notes.md"')
+    if path.lower().startswith("file://"):
+        path = _from_address(path)
     if not path.strip():
         raise _BadPathError("the path is empty")
     if any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in path):
@@ -226,10 +268,22 @@ def _unwrapped(path: str) -> str | None:
         return inner.rstrip("`").strip() if width > 1 else inner
     if first == "<":
         return _inside(path, 1, ">")
+    for mark in (*_EMPHASIS, *_UNDERLINES):
+        if path.startswith(mark):
+            return _emphasised(path, mark)
     if path.startswith(("[", "![")):
         link = _LINK.fullmatch(_without_punctuation(path))
         return _target(link[1].strip()) if link is not None else None
     return None
+
+
+def _emphasised(path: str, mark: str) -> str | None:
+    if mark in _EMPHASIS:
+        inner = _inside(path, len(mark), mark)
+        return inner[: len(inner) - len(mark) + 1] if len(mark) > 1 else inner
+    bare = _without_punctuation(path)
+    inner = bare[len(mark) : -len(mark)]
+    return inner if bare.endswith(mark) and inner.endswith((*ENDINGS, "/")) else None
 
 
 def _target(inside: str) -> str:

@@ -190,11 +190,7 @@ class Conduct:
         if not os.path.lexists(path):
             return
         with self._ledger.readers() as reader:
-            digests = {
-                place_of(each).edge
-                for each in reader.recordings()
-                if each.path == path and each.state == "exported"
-            }
+            digests = {place_of(each).edge for each in reader.exports(path)}
         if _digest_of(path) not in digests:
             raise RecordingRefused(
                 f"{path} is there already, and no export that was left as it was: name a new file"

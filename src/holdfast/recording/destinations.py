@@ -9,6 +9,7 @@ the files that it keeps.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -25,6 +26,9 @@ _FORMS: Final = {
     ".html": "html",
 }
 _ENDINGS: Final = {"markdown": ".md", "jsonl": ".jsonl"}  # of what settings may name
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_OF_WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\|[^/]*\\")
+_VARIABLE: Final = re.compile(r"(?:^|/)(?:\$(?:[A-Za-z_{(])|%[A-Za-z_]\w*%)")
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +111,21 @@ class Destinations:
         return real
 
     def _refuse_what_leads_nowhere(self, typed: str, cwd: str) -> None:
+        """What is no path here would else become folders of odd names."""
+        if _ADDRESS.match(typed):
+            raise WriteFailed(
+                f"cannot write {typed!r}: that is an address; a recording goes into a file here"
+            )
+        if _VARIABLE.search(typed):
+            raise WriteFailed(
+                f"cannot write {typed!r}: variables are not understood; name the folder itself, "
+                "or begin with ~/ for your home"
+            )
+        if os.sep == "/" and _OF_WINDOWS.match(typed):
+            raise WriteFailed(
+                f"cannot write {typed!r}: folders are told apart by / here, and \\ stands in no "
+                "path; put quotes around one with spaces"
+            )
         if typed.startswith("~") and typed != "~" and not typed.startswith("~/"):
             raise WriteFailed(
                 f"cannot write {typed!r}: only ~/ is understood, your own home; name the whole path"

@@ -19,7 +19,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
@@ -29,7 +28,7 @@ from holdfast.clock import instant
 from holdfast.errors import HoldfastError
 from holdfast.events import Event, Kind, decode_lines
 from holdfast.journal.model import Recording, SessionRow
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.recording import frontmatter
 from holdfast.recording.markdown import (
     MarkdownWriter,
@@ -46,9 +45,12 @@ NOTES_MAX: Final = 64
 SETTLE_S: Final = 0.3  # an editor that is writing a file in place is done after this long
 _APPEND_TRIES: Final = 3
 NOT_OURS: Final = -1  # as a size: somebody else wrote the end of the file
+BLANK_MAX_BYTES: Final = 64  # what an editor may leave of a file that somebody emptied
+EMPTIED: Final = (
+    "the file was emptied, and goes on from here; `holdfast capture` writes all of the session anew"
+)
 NOTE_KIND: Final = "holdfast.note"
 
-ReaderScope = Callable[[], AbstractContextManager[JournalReader]]
 Save = Callable[[Recording], None]
 
 
@@ -148,6 +150,11 @@ class Follower:
         return place.next_seq >= place.stop_seq
 
     @property
+    def lacks_speakers(self) -> bool:
+        """Whether its front matter does not name all who speak."""
+        return frontmatter.lacks_speakers(self.place.owned, self.place.participants)
+
+    @property
     def is_up(self) -> bool:
         """Whether nothing that was begun is still to be written."""
         return self.place.intent is None
@@ -203,6 +210,8 @@ class Follower:
                 found = os.fstat(file)
                 if (found.st_dev, found.st_ino) != (place.device, place.inode):
                     return  # the next append finds out whose file that is
+                if found.st_size <= BLANK_MAX_BYTES:
+                    return  # the next append begins it again
                 begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
                 change, owned = frontmatter.renewed(begins, self._head(row), place.owned, before[0])
                 place.former, place.owned = place.owned, owned
@@ -242,6 +251,8 @@ class Follower:
         """Write everything before event number `upto`; whether there was anything to write."""
         place = self.place
         before = self._pieces
+        if self._has_more(upto) and self._was_emptied():
+            self._begin_again()
         if place.intent is not None:
             self._see_through(place.intent)
         while True:
@@ -256,6 +267,44 @@ class Follower:
             if place.next_seq >= stop:
                 return self._pieces > before
             self._write_events(stop)
+
+    def _has_more(self, upto: int) -> bool:
+        place = self.place
+        return bool(place.intent or place.notes) or place.next_seq < upto
+
+    def _was_emptied(self) -> bool:
+        """Somebody took out all that was in the file, and left the file."""
+        place = self.place
+        try:
+            if place.size <= 0 or os.stat(self.recording.path).st_size > BLANK_MAX_BYTES:
+                return False
+            with self._policy.open_existing(self.recording.path) as file:
+                self._recognise(file)
+                return not os.pread(file, BLANK_MAX_BYTES, 0).strip()
+        except OSError:  # the append finds out what that means
+            return False
+
+    def _begin_again(self) -> None:
+        """A file without a head would be no recording, and nobody would know why half is gone."""
+        path, place = self.recording.path, self.place
+        place.speaker = ""
+        if not place.notes or place.notes[0].text != EMPTIED:
+            place.notes.insert(0, Note(place.next_seq, EMPTIED))
+        if self.recording.form == "markdown":
+            with self._readers() as reader:
+                row = reader.session(self.session)
+            assert row is not None, self.session
+            content, place.owned = frontmatter.fresh(self._head(row))
+            place.former = {}
+            self.save()  # first: else a crash makes our own words look like a person's
+            try:
+                with self._policy.open_existing(path) as file:
+                    os.pwrite(file, content, 0)
+                    self._remember(os.fstat(file))
+            except OSError as error:
+                raise Paused(str(failure(path, error))) from error
+        else:
+            place.size = 0
 
     def _write_note(self) -> None:
         place = self.place

@@ -52,9 +52,18 @@ class Followers:
         return iter(list(self._live.values()))
 
     def clear(self) -> None:
-        self._live.clear()
-        self._upto.clear()
-        self._retry_at_s.clear()
+        """What is wrong with each is taken up again with its row."""
+        for known in (
+            self._live,
+            self._upto,
+            self._tended_s,
+            self._missing_since_s,
+            self._retry_at_s,
+            self._paused,
+            self._old_heads,
+        ):
+            known.clear()
+        self._show_problems()
 
     def has_session(self, session: str) -> bool:
         return any(each.session == session for each in self._live.values())
@@ -87,7 +96,10 @@ class Followers:
             follower.note(max(behind, follower.place.next_seq), text)
 
     def add(self, follower: Follower) -> None:
-        self._live.setdefault(follower.recording.no, follower)
+        recording = follower.recording
+        if self._live.setdefault(recording.no, follower) is follower and recording.problem:
+            self._paused[recording.no] = recording.problem
+            self._show_problems()
 
     def make(self, recording: Recording, place: Place) -> Follower:
         row = self._ledger.session(recording.session)
@@ -192,6 +204,8 @@ class Followers:
             return False
         if wrote:
             self._fine(follower)
+            if follower.lacks_speakers and follower.recording.no not in self._old_heads:
+                self._renew_head(follower)
         if follower.is_done:
             self._end(follower)
         return True

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from holdfast.journal.model import SessionRow
-from holdfast.recording.markdown import SessionHead, head_lines
+from holdfast.recording.markdown import SessionHead, head_lines, list_line
 
 HEAD_MAX_BYTES: Final = 65_536  # a longer front matter is left alone
 SPARE_CHARS: Final = 240
@@ -94,6 +94,12 @@ def adopted(begins: bytes, head: SessionHead) -> tuple[Change | None, Owned]:
     if not missing:
         return None, owned
     return _fitted([*lines, *missing], owned, old_bytes), owned
+
+
+def lacks_speakers(owned: Owned, participants: list[str]) -> bool:
+    """Whether somebody speaks whom the front matter, where that line is ours, does not name."""
+    line = owned.get("participants")
+    return line is not None and line != list_line("participants", participants)
 
 
 def names_session(begins: bytes, session: str) -> bool:

@@ -109,8 +109,8 @@ def _row(row: IndexRow) -> Markup:
         element("td", title, class_="title"),
         element("td", element("bdi", row.project), class_="project"),
         element("td", row.agent),
-        _time(row.started_at),
-        _time(row.updated_at),
+        _time(row.started_at, "began"),
+        _time(row.updated_at, "updated"),
         _number(row.events, f"{row.events:,}", "events right"),
         _number(row.bytes, f"{row.bytes / 1024:,.0f} KiB"),
         closing("tr"),
@@ -118,8 +118,9 @@ def _row(row: IndexRow) -> Markup:
     )
 
 
-def _time(at: str) -> Markup:
-    return element("td", at[:16].replace("T", " "), data_key=at)
+def _time(at: str, class_: str) -> Markup:
+    shown = at[:16].replace("T", " ")
+    return element("td", shown, class_=class_ if shown else None, data_key=at)
 
 
 def _number(value: int, shown: str, class_: str = "right") -> Markup:

@@ -41,6 +41,8 @@ class CommandEntry(msgspec.Struct, frozen=True):
 class Listing(msgspec.Struct, frozen=True):
     recordings: list[RecordingEntry]
     commands: list[CommandEntry]
+    recordings_left_out: int = 0  # older ones, beyond the limit
+    commands_left_out: int = 0
 
 
 class RecordingsStatus(msgspec.Struct, frozen=True):
@@ -62,9 +64,12 @@ def list_recordings(
     """Newest first; those that are live stand in it whatever the limit."""
     rows = {each.no: each for each in reader.recordings(limit=limit)}
     rows |= {each.no: each for each in reader.live_recordings()}
+    commands = reader.commands(limit=limit)
     return Listing(
         [_entry(reader, rows[no], problems) for no in sorted(rows, reverse=True)],
-        [_command(each) for each in reader.commands(limit=limit)],
+        [_command(each) for each in commands],
+        max(0, sum(reader.recording_counts().values()) - len(rows)),
+        max(0, sum(reader.command_counts().values()) - len(commands)),
     )
 
 

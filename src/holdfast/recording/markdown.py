@@ -31,6 +31,7 @@ import msgspec
 
 from holdfast.events import EMPTY, Event, Kind
 from holdfast.recording.view import View
+from holdfast.sources.registry import spoken_name
 
 
 class SessionHead(msgspec.Struct):
@@ -108,7 +109,7 @@ def speaker(event: Event, agent: str = "") -> str:
 
 
 def _assistant(agent: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9]+", "-", agent).strip("-") or "assistant"
+    name = re.sub(r"[^A-Za-z0-9]+", "-", spoken_name(agent) or agent).strip("-") or "assistant"
     name = name[0].upper() + name[1:]
     return f"{name}-agent" if name in {_USER, _SYSTEM} else name
 
@@ -160,10 +161,17 @@ class _Call(msgspec.Struct):
 
 class _Result(msgspec.Struct):
     is_error: bool | None = None
+    images: msgspec.Raw = EMPTY
+
+
+class _Picture(msgspec.Struct):
+    media_type: str = ""
+    bytes: int = 0
 
 
 _call_decoder: Final = msgspec.json.Decoder(_Call)
 _result_decoder: Final = msgspec.json.Decoder(_Result)
+_pictures_decoder: Final = msgspec.json.Decoder(list[_Picture])
 _members_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # What decoding raises on data that is not what it should be; the data is then shown as it is.
@@ -195,13 +203,27 @@ def _command(data: msgspec.Raw) -> str:
 
 def _tool_result(event: Event) -> str:
     try:
-        failed = _result_decoder.decode(event.data).is_error
+        result = _result_decoder.decode(event.data)
     except _UNREADABLE:
-        failed = False
+        result = _Result()
+    label = "Tool error" if result.is_error else "Tool result"
     output = clean(event.text)
+    pictures = _pictures(result.images)
     if not output:
-        return _label("Tool error" if failed else "Tool result", " (empty)")
-    return _label("Tool error" if failed else "Tool result") + _fenced(output)
+        return _label(label, pictures or " (empty)")
+    return _label(label, pictures) + _fenced(output)
+
+
+def _pictures(images: msgspec.Raw) -> str:
+    """What a document of text can say of pictures, as messages say it of theirs."""
+    try:
+        found = _pictures_decoder.decode(images) if bytes(images) else []
+    except _UNREADABLE:
+        return ""
+    return "".join(
+        f" [image: {_escaped(each.media_type) or 'unknown type'}, {each.bytes:,} bytes]"
+        for each in found
+    )
 
 
 def _system(event: Event) -> str:
@@ -411,5 +433,9 @@ def head_lines(head: SessionHead) -> dict[str, str]:
         if isinstance(value, str):
             lines[key] = f"{key}: {_scalar(value)}"
         else:
-            lines[key] = f"{key}: [{', '.join(map(_scalar, value))}]"
+            lines[key] = list_line(key, value)
     return lines
+
+
+def list_line(key: str, values: Iterable[str]) -> str:
+    return f"{key}: [{', '.join(map(_scalar, values))}]"

@@ -110,6 +110,7 @@ class Recorder:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._ready = False
+        self._outdated = False
         self._first_run = ""
         self._position = self._saved_position = 0
         self._position_s = self._tended_s = 0.0
@@ -138,6 +139,12 @@ class Recorder:
             self._mail.notify()
         return ask.done
 
+    def begin_again(self) -> None:
+        """What is stored was changed by another hand: forget what is remembered of it."""
+        with self._mail:
+            self._outdated = self._woken = True
+            self._mail.notify()
+
     def problems(self) -> dict[int, str]:
         """What keeps recordings from being written now, by their numbers."""
         return self._followers.problems
@@ -146,6 +153,11 @@ class Recorder:
     def failure(self) -> str:
         """What keeps all of them from it; "" when nothing does."""
         return self._failure
+
+    @property
+    def waiting(self) -> int:
+        """Commands from outside that are not answered yet."""
+        return len(self._asks)
 
     def close(self) -> None:
         """Write what is stored, bring every file to disk, and end."""
@@ -183,6 +195,8 @@ class Recorder:
         return POSITION_EVERY_S if self._position != self._saved_position else None
 
     def _round(self) -> None:
+        if self._outdated:
+            self._outdated = self._ready = False
         soon, self._followers.soon = self._followers.soon, False
         if not self._ready:
             self._recover()

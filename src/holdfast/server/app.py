@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import chain
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from holdfast.alerts.desk import AlertDesk
+from holdfast.checks import Check
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
+from holdfast.metrics import History, Latest, dialect_for, exposition, listed
 from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
+from holdfast.server import alerts, debug
+from holdfast.server.answers import BadRequest, Handler, answer
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
@@ -36,6 +44,7 @@ T = TypeVar("T")
 PROGRESS_INTERVAL_S: Final = 0.1
 RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost")
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
@@ -46,9 +55,21 @@ _HTTP_STATUS: Final = {
 }
 
 # What a request costs, by the path of its route; what is in neither is cheap.
-_ALWAYS: Final = frozenset({"/v1/health", "/v1/status", "/v1/metrics", "/metrics"})
+_ALWAYS: Final = frozenset(
+    {
+        "/v1/health",
+        "/v1/status",
+        "/v1/figures",
+        "/v1/history",
+        "/metrics",
+        "/v1/alerts",
+        alerts.SILENCE,
+        debug.MEMORY,
+    }
+)
 _COSTLY: Final = frozenset(
     {
+        debug.TRACE,
         "/v1/sources",
         "/v1/sessions/{name:path}/events",
         "/v1/sessions/{name:path}/export",
@@ -62,8 +83,6 @@ _COSTLY: Final = frozenset(
     }
 )
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 class Served(Protocol):
     """Who answers; the daemon is one."""
@@ -75,6 +94,9 @@ class Served(Protocol):
     store: SessionStore
     tail: Tail
     recorder: Recorder
+    figures: Latest
+    history: History
+    alerts: AlertDesk
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -82,16 +104,11 @@ class Served(Protocol):
     def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    async def checks(self) -> list[Check]: ...
     def source_reports(self) -> list[SourceReport]: ...
     async def redact(
         self, asked: RedactRequest, on_progress: Callable[[RedactProgress], None]
     ) -> RedactReport: ...
-
-
-class BadRequest(HoldfastError):
-    """A parameter that no route understands."""
-
-    exit = Exit.USAGE
 
 
 class Problem(msgspec.Struct):
@@ -111,6 +128,34 @@ def make_app(daemon: Served) -> Starlette:
     )
 
 
+def make_loopback_app(daemon: Served) -> Starlette:
+    """What any local user and, through a browser, any web page may come to: figures only.
+
+    A page that points its own name at 127.0.0.1 comes with that name in the Host header; it is
+    refused, so figures can be read by programs of this machine alone.
+    """
+    routes = _figure_routes(daemon)
+    return Starlette(
+        routes=[Route(path, handler, methods=["GET"]) for _method, path, handler in routes],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_HOSTS, www_redirect=False)
+        ],
+        exception_handlers={HoldfastError: _explain, Exception: _report(daemon)},
+    )
+
+
+def _figure_routes(daemon: Served) -> list[tuple[str, str, Handler]]:
+    async def health(_request: Request) -> Response:
+        return answer({"state": daemon.state})
+
+    async def metrics(request: Request) -> Response:
+        dialect = dialect_for(request.headers.get("accept", ""))
+        taken = await daemon.figures.take()
+        return Response(exposition(taken.readings, dialect), media_type=dialect.content_type)
+
+    return [("GET", "/v1/health", health), ("GET", "/metrics", metrics)]
+
+
 def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
     """What begins no new work is let in whatever the pressure: to join an import, to stop."""
     usual = Cost.COSTLY if path in _COSTLY else Cost.CHEAP
@@ -119,6 +164,7 @@ def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
     async def admitted(request: Request) -> Response:
         joins = path == "/v1/import" and daemon.tail.importing
         stops = path == RECORDINGS and request.query_params.get("command") == "stop"
+        stops = stops or (path == debug.TRACE and "on" not in request.query_params)
         daemon.admission.check(Cost.ALWAYS if joins or stops else usual)
         return await handler(request)
 
@@ -128,14 +174,22 @@ def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
 def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     library = daemon.library
 
-    async def health(_request: Request) -> Response:
-        return _json({"state": daemon.state})
+    async def figures(_request: Request) -> Response:
+        return answer(listed(await daemon.figures.take()))
+
+    async def history(request: Request) -> Response:
+        ask = request.query_params
+        names = [name for name in ask.get("figure", "").split(",") if name]
+        return answer(daemon.history.stretch(names, ask.get("since", "")))
 
     async def status(_request: Request) -> Response:
-        return _json(await daemon.status())
+        return answer(await daemon.status())
+
+    async def doctor(_request: Request) -> Response:
+        return answer(await daemon.checks())
 
     async def sources(_request: Request) -> Response:
-        return _json(await asyncio.to_thread(daemon.source_reports))
+        return answer(await asyncio.to_thread(daemon.source_reports))
 
     async def sessions(request: Request) -> Response:
         ask = request.query_params
@@ -147,10 +201,15 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             limit=_number(request, "limit"),
         )
         resident = {"true": True, "false": False}.get(ask.get("resident", ""))
-        return _json(await asyncio.to_thread(lambda: library.sessions(wanted, resident=resident)))
+        if ask.get("count") == "true":
+            count = library.count_sessions
+            return answer({"count": await asyncio.to_thread(count, wanted, resident=resident)})
+        pieces = library.sessions_json(wanted, resident=resident)
+        first = await asyncio.to_thread(next, pieces)  # what fails, fails before the answer begins
+        return _stream(chain([first], pieces), "application/json")
 
     async def session(request: Request) -> Response:
-        return _json(await asyncio.to_thread(library.session, _name(request)))
+        return answer(await asyncio.to_thread(library.session, _name(request)))
 
     async def events(request: Request) -> Response:
         entry = await asyncio.to_thread(library.session, _name(request))
@@ -183,11 +242,11 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             since=ask.get("since", ""),
             limit=_number(request, "limit") or 20,
         )
-        return _json(await asyncio.to_thread(library.search, query))
+        return answer(await asyncio.to_thread(library.search, query))
 
     async def blobs(request: Request) -> Response:
         wanted = _blob_filter(request)
-        return _json(await asyncio.to_thread(lambda: daemon.payloads(wanted)))
+        return answer(await asyncio.to_thread(lambda: daemon.payloads(wanted)))
 
     async def blob(request: Request) -> Response:
         pieces = await asyncio.to_thread(daemon.payload, request.path_params["digest"])
@@ -196,11 +255,13 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     async def drop_blobs(request: Request) -> Response:
         wanted = _blob_filter(request)
         dry_run = request.query_params.get("dry_run") == "true"
-        return _json(await asyncio.to_thread(lambda: daemon.drop_payloads(wanted, dry_run=dry_run)))
+        return answer(
+            await asyncio.to_thread(lambda: daemon.drop_payloads(wanted, dry_run=dry_run))
+        )
 
     async def recordings(request: Request) -> Response:
         limit = None if request.query_params.get("all") == "true" else _number(request, "limit")
-        return _json(await asyncio.to_thread(daemon.recordings, limit))
+        return answer(await asyncio.to_thread(daemon.recordings, limit))
 
     async def command(request: Request) -> Response:
         ask = request.query_params
@@ -209,8 +270,8 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             raise BadRequest(f"command {name!r} is not one of: {', '.join(OUTSIDE_COMMANDS)}")
         entry = await asyncio.to_thread(library.session, _name(request))
         asked = daemon.recorder.ask(entry.id, name, ask.get("path", ""), ask.get("cwd", ""))
-        answer: Answer = await asyncio.wrap_future(asked)
-        return _json(answer)
+        outcome: Answer = await asyncio.wrap_future(asked)
+        return answer(outcome)
 
     async def redact(request: Request) -> Response:
         try:
@@ -223,8 +284,11 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
     return [
-        ("GET", "/v1/health", health),
+        *_figure_routes(daemon),
         ("GET", "/v1/status", status),
+        ("GET", "/v1/doctor", doctor),
+        ("GET", "/v1/figures", figures),
+        ("GET", "/v1/history", history),
         ("GET", "/v1/sources", sources),
         ("GET", "/v1/sessions", sessions),
         ("GET", "/v1/sessions/{name:path}/events", events),
@@ -238,6 +302,8 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("POST", "/v1/blobs/drop", drop_blobs),
         ("POST", "/v1/import", imports),
         ("POST", "/v1/redact", redact),
+        *debug.routes(daemon),
+        *alerts.routes(daemon),
     ]
 
 
@@ -331,10 +397,6 @@ def _number(request: Request, name: str) -> int | None:
     if not text.isdecimal():
         raise BadRequest(f"{name} must be a whole number, not {text!r}")
     return int(text)
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def _stream(pieces: Iterator[bytes], kind: str) -> Response:

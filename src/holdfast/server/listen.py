@@ -1,4 +1,4 @@
-"""uvicorn on a unix socket, without what an idle server spends time on."""
+"""uvicorn on a socket, without what an idle server spends time on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, Final, Protocol
 
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
@@ -18,6 +18,21 @@ class SocketTaken(HoldfastError):
     """Something that is not ours stands where the socket belongs."""
 
     exit: ClassVar[Exit] = Exit.FAILURE
+
+
+class PortTaken(HoldfastError):
+    """Something else listens on the port."""
+
+    exit: ClassVar[Exit] = Exit.FAILURE
+
+
+class Place(Protocol):
+    """Where a server listens."""
+
+    def bind(self) -> socket.socket: ...
+
+    def leave(self) -> None:
+        """After the last connection."""
 
 
 class QuietServer(Server):
@@ -38,8 +53,8 @@ class QuietServer(Server):
 class Listener:
     """The socket and its server, from first connection to last."""
 
-    def __init__(self, app: ASGIApp, path: str, *, stop_grace_s: float) -> None:
-        self._path = path
+    def __init__(self, app: ASGIApp, place: Place, *, stop_grace_s: float) -> None:
+        self._place = place
         config = Config(
             app,
             http="httptools",
@@ -57,7 +72,7 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._socket = bind(self._path)
+        self._socket = self._place.bind()
         self._task = asyncio.ensure_future(self._serve())
         while not self._server.started:
             if self._task.done():
@@ -65,16 +80,57 @@ class Listener:
             await asyncio.sleep(0.005)
 
     async def close(self) -> None:
-        """Take no new requests, let running ones finish within the grace, remove the socket."""
+        """Take no new requests, let running ones finish within the grace, leave the place."""
         self._server.end()
         if self._task is not None:
             await self._task
-        with suppress(OSError):
-            os.unlink(self._path)
+            self._place.leave()
+
+    @property
+    def connections(self) -> int:
+        return len(self._server.server_state.connections)
 
     async def _serve(self) -> None:
         # Server.serve would take over the signals, which belong to the daemon.
         await self._server._serve([self._socket] if self._socket else None)  # noqa: SLF001
+
+
+class UnixPlace:
+    """A socket in the file system, for its owner alone."""
+
+    def __init__(self, path: str) -> None:
+        self._path: Final = path
+
+    def bind(self) -> socket.socket:
+        return bind(self._path)
+
+    def leave(self) -> None:
+        with suppress(OSError):
+            os.unlink(self._path)
+
+
+class LoopbackPlace:
+    """A port that this machine alone can reach."""
+
+    def __init__(self, port: int) -> None:
+        self._port: Final = port
+
+    def bind(self) -> socket.socket:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", self._port))
+        except OSError as error:
+            listening.close()
+            raise PortTaken(
+                f"cannot listen on 127.0.0.1:{self._port} ({error.strerror}): no figures are "
+                "served there. Set server.loopback_port to another one and restart"
+            ) from error
+        listening.setblocking(False)
+        return listening
+
+    def leave(self) -> None:
+        """A port is free when its socket is closed."""
 
 
 def bind(path: str) -> socket.socket:

@@ -10,13 +10,14 @@ import msgspec
 from msgspec import Struct
 from msgspec import inspect as mi
 
+from holdfast.alerts.rules import AlertRule, fault_of_alert_rule, fault_of_alert_rules
 from holdfast.settings.model import Settings
 from holdfast.settings.patterns import fault_of_glob, fault_of_pattern, fault_of_rule
 
 ENV_PREFIX: Final = "HOLDFAST_"
 
 Kind = mi.IntType | mi.BoolType | mi.LiteralType | mi.VarTupleType | mi.StrType
-Value = int | bool | str | tuple[str, ...] | None
+Value = int | bool | str | tuple[str, ...] | tuple[AlertRule, ...] | None
 
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
@@ -28,6 +29,7 @@ _ITEMS: Final = {
     "rules": ("`kind=regular expression`", fault_of_rule),
     "globs": ("path patterns", fault_of_glob),
 }
+TABLES: Final = "tables"  # a list of tables, each an alert rule
 _INT_MAX: Final = (1 << 63) - 1  # TOML's, JSON's and SQLite's
 
 
@@ -64,6 +66,8 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
             case mi.LiteralType():
                 return "one of several words"
             case mi.VarTupleType():
+                if self.items == TABLES:
+                    return "list of tables"
                 return f"list of {_ITEMS[self.items][0]}" if self.items else "list of strings"
             case mi.StrType():
                 return "text"
@@ -103,6 +107,8 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
             case mi.LiteralType(values=words):
                 return None if value in words else "is not one of these words"
             case mi.VarTupleType():
+                if self.items == TABLES:
+                    return _fault_of_tables(value)
                 return _fault_of_list(value, self.items)
             case mi.StrType(pattern=pattern):
                 return _fault_of_text(value, pattern)
@@ -118,7 +124,7 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
             case mi.BoolType():
                 return _BOOLEANS.get(word, text)
             case mi.VarTupleType():
-                return _list(text) if self.items in ("", "globs") else _list_or_one(text)
+                return _list(text) if self.items in ("", "globs", TABLES) else _list_or_one(text)
             case mi.LiteralType() | mi.StrType():
                 return text
 
@@ -207,6 +213,16 @@ def _fault_of_list(value: object, items: str) -> str | None:
         if fault is not None:
             return f"item {place}, {item!r}, {fault}"
     return None
+
+
+def _fault_of_tables(value: object) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "is not a list of tables"
+    for place, table in enumerate(value, start=1):
+        fault = fault_of_alert_rule(table)
+        if fault is not None:
+            return f"rule {place} {fault}"
+    return fault_of_alert_rules(value)
 
 
 def _fault_of_text(value: object, pattern: str | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from holdfast.alerts.rules import DEFAULT_RULES, AlertRule
 from holdfast.sources import agents
 
 MIB: Final = 1 << 20
@@ -21,6 +22,7 @@ Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Workers = Annotated[int, Meta(ge=1, le=INGEST_WORKERS_MAX)]
 Text = Annotated[str, Meta(min_length=1)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+[^\s]*$")]
 Texts = tuple[Text, ...]
 _PLACEHOLDER: Final = r"\{(?:date|time|agent|title|project|session)\}"
 _PLAIN: Final = r"[^{}/\x00-\x1f]"
@@ -379,6 +381,79 @@ class Resources(Section, frozen=True):
     ] = 30
 
 
+class Server(Section, frozen=True):
+    loopback_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)] | None,
+        Meta(
+            description="Serves `/metrics` and `/v1/health`, and nothing else, to programs of this "
+            "machine on this port of 127.0.0.1.",
+            extra=_unset("the daemon listens on its unix socket only"),
+        ),
+    ] = None
+
+
+class Telemetry(Section, frozen=True):
+    otlp_endpoint: Annotated[
+        Url | None,
+        Meta(
+            description="Sends figures and holdfast's own log, never conversations, to "
+            "`/v1/metrics` and `/v1/logs` below this address by OTLP/HTTP; needs `holdfast[otel]`.",
+            extra={
+                **_unset("nothing leaves the machine"),
+                **_allowed("text, an address with http:// or https://"),
+            },
+        ),
+    ] = None
+    otlp_metrics: Annotated[bool, Meta(description="Whether figures are sent there.")] = True
+    otlp_logs: Annotated[
+        bool, Meta(description="Whether records of holdfast's own log are sent there.")
+    ] = True
+    otlp_interval_secs: Annotated[
+        int, Meta(ge=1, le=3_600, description="How often figures and new records are sent.")
+    ] = 60
+
+
+class Alerts(Section, frozen=True):
+    rules: Annotated[
+        tuple[AlertRule, ...],
+        Meta(
+            description="What is watched and what is done about it; `docs/alerts.md` explains it. "
+            "Rules that are set here stand in the place of the default ones.",
+            extra={
+                "items": "tables",
+                **_allowed(
+                    "list of tables with name, condition, severity, actions and repeat_secs"
+                ),
+            },
+        ),
+    ] = DEFAULT_RULES
+    webhook_url: Annotated[
+        Url | None,
+        Meta(
+            description="Where the actions `page` and `webhook` send a JSON message.",
+            extra={
+                **_unset("nothing is sent"),
+                **_allowed("text, an address with http:// or https://"),
+            },
+        ),
+    ] = None
+    command: Annotated[
+        Texts,
+        Meta(
+            description="The program and arguments that the actions `page` and `command` run, "
+            "without a shell; the message is JSON on its standard input."
+        ),
+    ] = ()
+    repeat_secs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How often an alert that goes on is told again, where its rule does not "
+            "say; 0: never.",
+        ),
+    ] = 14_400
+
+
 class Logs(Section, frozen=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -410,6 +485,13 @@ class Settings(Section, frozen=True):
     resources: Annotated[
         Resources, Meta(description="When memory counts as scarce, and what is done about it.")
     ] = Resources()
+    server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
+    telemetry: Annotated[
+        Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")
+    ] = Telemetry()
+    alerts: Annotated[
+        Alerts, Meta(description="What somebody is to be told of while it goes wrong.")
+    ] = Alerts()
     logs: Annotated[Logs, Meta(description="holdfast's own logs.")] = Logs()
 
     def source(self, agent: str) -> AgentLogs:

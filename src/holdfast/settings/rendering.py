@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.settings.catalog import SettingDoc, sections
+from holdfast.settings.catalog import TABLES, SettingDoc, sections
 from holdfast.settings.model import Settings
 from holdfast.settings.toml_text import write_value
 
@@ -75,8 +75,14 @@ def render_docs() -> str:
 
 
 def _docs_row(doc: SettingDoc) -> str:
-    default = f"not set: {doc.unset}" if doc.default is None else f"`{write_value(doc.default)}`"
+    default = f"not set: {doc.unset}" if doc.default is None else _default(doc)
     return f"| `{doc.name}`<br>`{doc.env}` | {default} | {doc.allowed} | {doc.description} |\n"
+
+
+def _default(doc: SettingDoc) -> str:
+    if doc.items == TABLES and isinstance(doc.default, tuple):
+        return "<br>".join(f"`{write_value(table)}`" for table in doc.default)
+    return f"`{write_value(doc.default)}`"
 
 
 def json_schema() -> dict[str, Any]:

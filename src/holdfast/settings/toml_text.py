@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 _BARE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 _DECIMAL_BITS_MAX: Final = 4096  # Python refuses to write much longer numbers in decimal
@@ -21,6 +23,9 @@ def write_value(value: object) -> str:
         case dict():
             pairs = (f"{write_key((key,))} = {write_value(item)}" for key, item in value.items())
             return f"{{{', '.join(pairs)}}}"
+        case msgspec.Struct():
+            fields = msgspec.to_builtins(value).items()
+            return write_value({name: item for name, item in fields if item is not None})
         case int() if value.bit_length() > _DECIMAL_BITS_MAX:
             return hex(value)
         case _:

@@ -43,6 +43,7 @@ NOT_WHOLE: Final = (
     "opened it again"
 )
 NO_DATABASE: Final = "is no SQLite database, or is damaged: let its own program repair it"
+NO_TEXT: Final = "holds text that is not UTF-8: let its own program repair it"
 REPLACED: Final = "was replaced or changed while it was read: it is read again"
 NOT_READY: Final = "its own program is setting it up: it is read when that is done"
 
@@ -195,5 +196,7 @@ def _plain_errors(path: str) -> Iterator[None]:
     except apsw.SQLError as error:
         problem = f"is not as this holdfast knows it ({error}): a newer holdfast may read it"
         raise OSError(errno.EPROTO, problem, path) from error
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EINVAL, NO_TEXT, path) from error
     except apsw.Error as error:
         raise OSError(errno.EIO, f"cannot be read ({error})", path) from error

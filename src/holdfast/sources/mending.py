@@ -58,6 +58,15 @@ def is_json(piece: bytes) -> bool:
     return True
 
 
+def is_sound(piece: bytes) -> bool:
+    """Whether it is JSON to its very end: a shape that does not fit is told before that."""
+    try:
+        _any_json(piece)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 def is_dense(line: bytes) -> bool:
     """Whether a line holds more small things than any record does."""
     if line.count(b'"') + line.count(b"{") <= VALUES_MAX:

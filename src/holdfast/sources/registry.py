@@ -55,6 +55,15 @@ def source_by_agent(agent: str) -> Source:
     return cast("Source", _source_class(agent)([]))
 
 
+@cache
+def spoken_name(agent: str) -> str:
+    """How an agent is called where it speaks: "OpenCode", "Claude"; "" for one that is unknown.
+
+    The first word of its source's name; the second is "Code" or "CLI" with all that have one.
+    """
+    return _source_class(agent).name.partition(" ")[0] if agent in agents.NAMES else ""
+
+
 def _source_class(agent: str) -> type[FolderSource]:
     if agent not in agents.NAMES:
         raise KeyError(agent)

@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from holdfast.sources.walk import walk_folders
 
@@ -33,8 +33,19 @@ def _everywhere(_folder: str) -> bool:
     return True
 
 
+class Watching(NamedTuple):
+    """How much is watched: the rest is found by looking."""
+
+    folders: int | None  # None where the system is not asked folder by folder
+    unwatched: int = 0  # folders that the system refused
+    blind: bool = False
+
+
 class Watcher(Protocol):
     """Reports paths of files that were made, written, moved or deleted below its roots."""
+
+    @property
+    def watching(self) -> Watching: ...
 
     def start(self) -> None: ...
     def close(self) -> None: ...
@@ -45,7 +56,10 @@ def make_watcher(
 ) -> Watcher:
     """`on_missed` is told when changes may have been lost: everything is to be looked at then."""
     if sys.platform == "linux":
-        return InotifyWatcher(roots, on_change, on_missed, enters)
+        try:
+            return InotifyWatcher(roots, on_change, on_missed, enters)
+        except OSError as error:  # fs.inotify.max_user_instances: others of this user have them all
+            return BlindWatcher(f"cannot watch folders: {error.strerror}", on_missed)
     return PollingWatcher(roots, on_change, on_missed)
 
 
@@ -75,6 +89,7 @@ class InotifyWatcher:
         self._aliases: set[str] = set()  # found by the walk that goes on: links to known folders
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unwatched = ""
+        self._refused: set[str] = set()
 
     def start(self) -> None:
         for root in self._roots:
@@ -92,6 +107,10 @@ class InotifyWatcher:
     @property
     def folders(self) -> int:
         return len(self._folders)
+
+    @property
+    def watching(self) -> Watching:
+        return Watching(len(self._folders), len(self._refused))
 
     # What is watched.
 
@@ -129,7 +148,9 @@ class InotifyWatcher:
             if mask == self._staying or not os.path.isdir(folder):
                 return
             self._unwatched = f"cannot watch {folder}: {error.strerror}"
+            self._refused.add(folder)
             return
+        self._refused.discard(folder)
         known = self._folders.get(number, folder)
         if known != folder and _is_same(known, folder):
             self._aliases.add(folder)  # its files are told of under the name that we have
@@ -242,9 +263,26 @@ def _nearest(path: str) -> str:
     return next(folder for folder in _above(path) if os.path.isdir(folder))
 
 
+class BlindWatcher:
+    """Nothing can be watched: what changes is found when everything is looked at."""
+
+    watching: Final = Watching(0, blind=True)
+
+    def __init__(self, why: str, on_missed: OnMissed) -> None:
+        self._why = why
+        self._on_missed = on_missed
+
+    def start(self) -> None:
+        self._on_missed(self._why)
+
+    def close(self) -> None:
+        return
+
+
 class PollingWatcher:
     """watchfiles on a thread, for systems without inotify."""
 
+    watching: Final = Watching(None)
     STEP_MS: Final = 20
     ROOT_EVERY_S: Final = 1.0
 

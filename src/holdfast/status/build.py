@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
+from holdfast.alerts.desk import AlertDesk, AlertsStatus
 from holdfast.clock import instant
 from holdfast.governor.admission import Admission
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Governor, Snapshot
+from holdfast.governor.governor import Governor, Look, Snapshot
 from holdfast.ingest.importer import Progress, byte_counts
 from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
@@ -29,6 +31,7 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.model import (
     SCHEMA_VERSION,
     DaemonStatus,
+    HealthStatus,
     ImportStatus,
     JournalStatus,
     LastRun,
@@ -64,21 +67,30 @@ class Running(Protocol):
     paths: Paths
     run_file: RunFile
     governor: Governor
+    allowance: Allowance
     gate: BackgroundGate
     admission: Admission
     store: SessionStore
     journal: JournalService
     tail: Tail
     recorder: Recorder
+    alerts: AlertDesk
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
+
+    @property
+    def telemetry_problem(self) -> str: ...
 
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
 
+    def health(self) -> HealthStatus: ...
+
 
 class Live(NamedTuple):
     tail: TailStatus
+    alerts: AlertsStatus
     memory: MemoryStatus
+    health: HealthStatus
 
 
 class StatusBuilder:
@@ -87,10 +99,11 @@ class StatusBuilder:
     def __init__(self, daemon: Running) -> None:
         self._daemon = daemon
 
-    def now(self) -> Live:
+    def now(self, look: Look) -> Live:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
-        return Live(daemon.tail.status(), self._memory(daemon.store.status()))
+        memory = self._memory(daemon.store.status(), look)
+        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -111,16 +124,21 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
+        problems += daemon.allowance.warnings
+        problems += filter(None, [daemon.telemetry_problem])
+        problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
             schema_version=SCHEMA_VERSION,
             daemon=self._about(),
             memory=live.memory,
+            health=live.health,
             sources=sources,
             sessions=sessions,
             journal=journal,
             importing=import_status(daemon.tail.progress, running=tail.importing),
             recordings=recordings,
+            alerts=live.alerts,
             privacy=privacy,
             problems=problems,
         )
@@ -139,8 +157,8 @@ class StatusBuilder:
             last_run=daemon.last_run,
         )
 
-    def _memory(self, store: StoreStatus) -> MemoryStatus:
-        snapshot = self._daemon.governor.snapshot()
+    def _memory(self, store: StoreStatus, look: Look) -> MemoryStatus:
+        snapshot = self._daemon.governor.snapshot(look)
         tree = snapshot.tree
         return MemoryStatus(
             level=snapshot.level.label,
@@ -227,11 +245,13 @@ def offline_status(
             last_run=last_run,
         ),
         memory=None,
+        health=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
         importing=import_status(Progress(), running=False),
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
+        alerts=None,
         privacy=privacy_status(privacy, reader),
         problems=[],
     )

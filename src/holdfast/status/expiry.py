@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast.ingest.reading import was_rewritten
 from holdfast.journal.model import Cursor
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalQuestions
 from holdfast.sources.base import Expires, Expiring, Source
 
 DAY_S: Final = 86_400
@@ -41,7 +41,7 @@ class ExpiryStatus(msgspec.Struct, frozen=True):
 
 
 def expiry_of(
-    source: Source, reader: JournalReader, *, now_s: float, warn_days: int
+    source: Source, reader: JournalQuestions, *, now_s: float, warn_days: int
 ) -> ExpiryStatus | None:
     """None for an agent that deletes nothing, or nothing soon."""
     if not isinstance(source, Expires):
@@ -77,7 +77,7 @@ def expiry_of(
 
 
 def expiry_by_agent(
-    sources: Iterable[Source], reader: JournalReader, *, now_s: float, warn_days: int
+    sources: Iterable[Source], reader: JournalQuestions, *, now_s: float, warn_days: int
 ) -> dict[str, ExpiryStatus]:
     found = {}
     for source in sources:
@@ -101,7 +101,7 @@ class Announced:
         return before != (self._day, self._digest)
 
 
-def _missing(source: Source, log: Expiring, reader: JournalReader) -> str:
+def _missing(source: Source, log: Expiring, reader: JournalQuestions) -> str:
     """Why a log is not kept as it is now; "" when the journal has all of it."""
     try:
         log.path.encode()

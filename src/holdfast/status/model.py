@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast.alerts.desk import AlertsStatus
 from holdfast.governor.admission import Requests
 from holdfast.governor.ladder import StepRecord
 from holdfast.governor.machine import MachineReading
@@ -32,8 +33,9 @@ class LastRun(msgspec.Struct, frozen=True):
     version: str
     started_at: str
     ended_at: str  # of an unclean end: the last heartbeat
-    ending: str  # "stopped", "killed or crashed", "machine restarted", "failed"
+    ending: str  # "stopped", "failed", "restart wanted", "crashed", "out of memory", "killed", …
     detail: str
+    evidence: list[str] = []  # what that rests on, where it did not say so itself
 
 
 class DaemonStatus(msgspec.Struct, frozen=True):
@@ -169,15 +171,30 @@ class PrivacyStatus(msgspec.Struct, frozen=True):
     redactions: dict[str, int]
 
 
+class HealthStatus(msgspec.Struct, frozen=True):
+    """What a healthy daemon has few of, however long it runs (S12)."""
+
+    timers: int  # duties that come back by the clock
+    http_connections: int
+    waiting_logs: int  # seen to have changed, not read yet
+    followed_logs: int  # written to lately, so looked at often
+    pending_captures: int  # commands from outside that wait for the recorder
+    history_points: int
+    log_records: int  # written to both logs since the start
+    log_records_dropped: int
+
+
 class Status(msgspec.Struct, frozen=True):
     schema_version: int
     daemon: DaemonStatus
     memory: MemoryStatus | None  # null when no daemon runs
+    health: HealthStatus | None  # the same
     sources: list[SourceStatus]
     sessions: SessionsStatus
     journal: JournalStatus
     importing: ImportStatus
     recordings: RecordingsStatus
+    alerts: AlertsStatus | None  # null when no daemon runs
     privacy: PrivacyStatus
     problems: list[str]
 

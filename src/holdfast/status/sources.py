@@ -10,7 +10,7 @@ import msgspec
 from holdfast.ingest.importer import ByteCounts, byte_counts
 from holdfast.ingest.plan import make_plan
 from holdfast.journal.model import FilesLedger, UnknownType
-from holdfast.journal.protocol import JournalReader
+from holdfast.journal.protocol import JournalQuestions
 from holdfast.sources.base import Source
 from holdfast.status.expiry import ExpiryStatus, expiry_of
 
@@ -50,7 +50,7 @@ class SourceReport(msgspec.Struct, frozen=True):
 
 def source_reports(
     sources: Iterable[tuple[Source, bool]],
-    reader: JournalReader | None,
+    reader: JournalQuestions | None,
     *,
     now_s: float,
     warn_days: int,
@@ -91,7 +91,7 @@ def source_reports(
     return reports
 
 
-def _waiting(sources: list[Source], reader: JournalReader) -> dict[str, tuple[int, int]]:
+def _waiting(sources: list[Source], reader: JournalQuestions) -> dict[str, tuple[int, int]]:
     """Of each agent the logs that changed since they were read, and their unread bytes."""
     found: dict[str, tuple[int, int]] = {}
     plan = make_plan({source.agent: source for source in sources}, reader)

@@ -104,6 +104,22 @@ SELECT no, detail FROM audit ORDER BY no;
 -- An audit record, clean.
 UPDATE audit SET detail = ? WHERE no = ?;
 
+-- name: all_commands
+-- What every command said, and what became of it.
+SELECT no, text, outcome FROM commands ORDER BY no;
+
+-- name: rewrite_command
+-- A command, clean.
+UPDATE commands SET text = ?, outcome = ? WHERE no = ?;
+
+-- name: all_recordings
+-- What every recording holds in words, and its state.
+SELECT no, state, path, problem, place FROM recordings ORDER BY no;
+
+-- name: rewrite_recording
+-- A recording, clean.
+UPDATE recordings SET path = ?, problem = ?, place = ? WHERE no = ?;
+
 -- name: delete_unknown_type
 -- A name that goes by another one now.
 DELETE FROM unknown_types WHERE agent = ? AND type = ?;
@@ -239,11 +255,21 @@ DELETE FROM audit WHERE no <= (SELECT max(no) FROM audit) - ?;
 SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 
 -- name: list_sessions
--- Newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
-SELECT * FROM sessions
+-- Their numbers, newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
+SELECT no FROM sessions
 WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
 ORDER BY updated_at DESC, id
 LIMIT ?3;
+
+-- name: sift_sessions
+-- The same with what people look for in them.
+SELECT no, id, project, title FROM sessions
+WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
+ORDER BY updated_at DESC, id;
+
+-- name: get_sessions
+-- The sessions whose numbers are in a JSON array.
+SELECT * FROM sessions WHERE no IN (SELECT value FROM json_each(?));
 
 -- name: get_session
 -- One, by id.
@@ -354,6 +380,15 @@ SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM se
 SELECT b.pos, coalesce(s.id, '(unknown)'), b.first_seq, b.count, b.data FROM blocks AS b
 LEFT JOIN sessions AS s ON s.no = b.session_no ORDER BY b.pos;
 
+-- name: blocks_before
+-- Sealed runs from the newest on, a few at a time.
+SELECT b.pos, coalesce(s.id, '(unknown)'), b.first_seq, b.count, b.data FROM blocks AS b
+LEFT JOIN sessions AS s ON s.no = b.session_no WHERE b.pos < ? ORDER BY b.pos DESC LIMIT ?;
+
+-- name: count_blocks
+-- How many sealed runs there are.
+SELECT count(*) FROM blocks;
+
 -- name: session_gaps
 -- Sessions whose runs do not stand end to end, or do not add up to their events.
 WITH pieces AS (
@@ -456,6 +491,10 @@ SELECT * FROM recordings ORDER BY no DESC LIMIT ?1;
 -- name: list_recordings_of_session
 -- Newest first.
 SELECT * FROM recordings WHERE session = ?1 ORDER BY no DESC;
+
+-- name: list_exports
+-- Those that were written once, into one file; newest first.
+SELECT * FROM recordings WHERE state = 'exported' AND path = ?1 ORDER BY no DESC;
 
 -- name: list_live_recordings
 -- Those that something is still to be written to, oldest first.

@@ -12,6 +12,12 @@
   const count = $("count");
   const events = main.getElementsByClassName("event");
   $("bar").hidden = false;
+  // The bar takes as many lines as it needs; what a link points to must come to rest below it.
+  const clear = () => {
+    root.style.scrollPaddingTop = `${$("bar").offsetHeight + 16}px`;
+  };
+  new ResizeObserver(clear).observe($("bar"));
+  clear();
 
   // Dark or light. A page opened as a file may not be allowed to remember.
   const remember = (act) => { try { return act(localStorage); } catch { return null; } };

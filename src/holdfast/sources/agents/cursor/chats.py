@@ -26,7 +26,7 @@ from holdfast.journal.model import TitleRank
 from holdfast.sources import database
 from holdfast.sources.base import BlobSink, Log, Means, Read, Stamp, file_stamp
 from holdfast.sources.loose import NOTHING, UNREADABLE, is_there, items_of, read_text, tolerant
-from holdfast.sources.mending import clean, is_dense, mended
+from holdfast.sources.mending import clean, is_dense, is_sound, mended
 from holdfast.sources.rows import Conversation, named
 from holdfast.sources.telling import (
     DENSE_BYTES_MIN,
@@ -152,6 +152,8 @@ class Chat(Conversation):
             try:
                 telling.message = _read_message(content)
             except msgspec.ValidationError:
+                if not is_sound(content):
+                    continue
                 return Read(row.size, *telling.raw("message (unfamiliar shape)"))
             except UNREADABLE:
                 continue
@@ -240,7 +242,8 @@ class ChatReader:
             if not needed <= database.columns(connection, "blobs"):
                 problem = "holds no chat of Cursor that this holdfast can read"
                 raise OSError(errno.EPROTO, problem, self._path)
-            meta = _meta(database.rows(connection, "SELECT value FROM meta WHERE key = '0'"))
+            query = "SELECT CAST(value AS BLOB) FROM meta WHERE key = '0'"
+            meta = _meta(database.rows(connection, query))
             if known is not None:
                 query = "SELECT count(*) FROM blobs WHERE rowid <= ?"
                 [(there,)] = database.rows(connection, query, (known.last,))

@@ -104,7 +104,7 @@ class _Tables:
             raise OSError(errno.EPROTO, "holds no sessions of Goose that this holdfast can read")
 
     def listed(self, after: str) -> list[str]:
-        query = f"SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT {LISTED_AT_ONCE}"
+        query = f"SELECT DISTINCT id FROM sessions WHERE id > ? ORDER BY id LIMIT {LISTED_AT_ONCE}"
         return [identity for (identity,) in self._rows(query, (after,))]
 
     def live(self) -> list[str]:
@@ -126,11 +126,12 @@ class _Tables:
             "JOIN sessions ON sessions.id = asked.value"
         )
         asked = msgspec.json.encode(identities).decode()
-        return [
+        found = {
             # Times are in seconds: what else changed within one shows in the digits below.
-            (identity, Stamp(count, max(1, changed_s * 1_000_000_000 + within % 1_000_000_000)))
+            identity: Stamp(count, max(1, changed_s * 1_000_000_000 + within % 1_000_000_000))
             for identity, count, within, changed_s in self._rows(query, (asked,))
-        ]
+        }
+        return list(found.items())  # a table that lost its key may name one twice
 
     def about(self, identity: str) -> SessionAbout:
         """Raises FileNotFoundError when the session was deleted."""

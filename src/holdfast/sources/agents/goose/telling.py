@@ -19,7 +19,7 @@ from holdfast.sources.loose import (
     take_apart,
     tolerant,
 )
-from holdfast.sources.mending import clean, is_dense, mended
+from holdfast.sources.mending import clean, is_dense, is_sound, mended
 from holdfast.sources.payloads import Payload, stored
 from holdfast.sources.rows import Conversation, named, session_of
 from holdfast.sources.telling import (
@@ -172,6 +172,8 @@ class Session(Conversation):
             try:
                 parts = _read_parts(content)
             except msgspec.ValidationError:
+                if not is_sound(content):
+                    continue
                 return Read(item.size, *telling.raw(f"message/{item.role} (unfamiliar shape)"))
             except UNREADABLE:
                 continue
@@ -225,8 +227,6 @@ class _Telling(Telling):
         call = tolerant(_read_call, outcome.content, _Call())
         given = clean(bytes(call.arguments)) if is_there(call.arguments) else EMPTY
         name, identity = call.name or "tool", part.id or ""
-        if call.name:
-            self.await_result(identity, name)
         data = Raw(_encode(ToolCall(identity, name, given)))
         return self.event(Kind.TOOL_CALL, brief(name, given), actor="assistant", data=data)
 
@@ -237,7 +237,8 @@ class _Telling(Telling):
         contents = items_of(found.content) or items_of(outcome.content)
         failure = outcome.error or outcome.failed
         identity = part.id or ""
-        result = ToolResult(identity, self.awaited(identity), bool(failure or found.is_error))
+        # Whose result it is stands in another row, which may be read at another time, or be gone.
+        result = ToolResult(identity, is_error=bool(failure or found.is_error))
         texts: list[str] = [failure] if failure else []
         for raw in contents[:PARTS_MAX]:
             each = tolerant(_read_content, raw, _Content())

@@ -150,10 +150,16 @@ def loosely(shape: type[S], content: bytes) -> tuple[S, bytes, bool] | None:
         try:
             return msgspec.json.decode(line, type=shape), line, False
         except msgspec.ValidationError:
-            fields = record_fields(line)
-            return None if fields is None else (take_apart(fields, shape), line, True)
+            pass
         except UNREADABLE:
             continue
+        try:
+            fields = record_fields(line)
+        except RecursionError:  # deeper than anybody can follow: it is kept, and not understood
+            return shape(), line, True
+        except UNREADABLE:  # behind the field that did not fit
+            continue
+        return None if fields is None else (take_apart(fields, shape), line, True)
     return None
 
 

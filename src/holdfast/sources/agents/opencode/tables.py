@@ -45,6 +45,7 @@ SLACK_MS: Final = 1_000  # a row may be committed after one with a later time
 PREVIEW_BYTES: Final = 512
 STEP_BYTES_MAX: Final = 4_096
 SESSION_TABLES: Final = ("session", "session_v2")
+MS_MAX: Final = 9e12
 GONE: Final = "the session is no longer in the database"
 
 _ROW_COLUMNS: Final = frozenset({"id", "session_id", "time_created", "time_updated", "data"})
@@ -58,6 +59,7 @@ _NEWEST: Final = {
     "session_message": f"rowid DESC LIMIT {NEWEST_PARTS}",
 }
 _LIVE: Final = {"message": LIVE_MESSAGES, "part": LIVE_PARTS, "session_message": LIVE_PARTS}
+_UPDATED_MS: Final = "CAST(time_updated AS REAL)"  # a column holds whatever was put into it
 _ROLE: Final = re.compile(rb'"role":"(\w+)"')
 
 
@@ -73,6 +75,7 @@ class _Row(NamedTuple):
     table: str
     rowid: int
     id: str
+    created: object  # as it stands there, which is what rows are ordered by
     created_ms: float
     updated_ms: float
     size: int
@@ -82,7 +85,7 @@ class _Row(NamedTuple):
 class _Place(NamedTuple):
     """Behind what was read last."""
 
-    created_ms: float
+    created: object
     message: str
     part: str
 
@@ -118,6 +121,13 @@ def log_of(path: str, root: str, identity: str) -> Log:
     return Log(AGENT, path, root, identity, member=identity, in_place=True)
 
 
+def _ms(value: object) -> float:
+    """What is no time is none; and beyond these no calendar goes."""
+    if not isinstance(value, int | float) or not -MS_MAX < value < MS_MAX:
+        return 0.0
+    return float(value)
+
+
 class _Tables:
     """The tables as they are in one snapshot."""
 
@@ -140,7 +150,7 @@ class _Tables:
         of_any = " UNION ".join(
             f"SELECT id FROM {table} WHERE id > ?1" for table, _ in self.sessions
         )
-        query = f"SELECT id FROM ({of_any}) ORDER BY id LIMIT {LISTED_AT_ONCE}"
+        query = f"SELECT DISTINCT id FROM ({of_any}) ORDER BY id LIMIT {LISTED_AT_ONCE}"
         return self.stamps([identity for (identity,) in self._rows(query, (after,))])
 
     def live(self) -> list[str]:
@@ -159,12 +169,12 @@ class _Tables:
             f"(SELECT count(*) FROM {table} WHERE session_id = asked.value)" for table in self.items
         )
         newest = [
-            f"ifnull((SELECT max(time_updated) FROM (SELECT time_updated FROM {table} "
+            f"ifnull((SELECT max({_UPDATED_MS}) FROM (SELECT time_updated FROM {table} "
             f"WHERE session_id = asked.value ORDER BY {_NEWEST[table]})), 0)"
             for table in self.items
         ]
         newest += [
-            f"ifnull((SELECT time_updated FROM {table} WHERE id = asked.value), 0)"
+            f"ifnull((SELECT {_UPDATED_MS} FROM {table} WHERE id = asked.value), 0)"
             for table, names in self.sessions
             if "time_updated" in names
         ]
@@ -173,7 +183,7 @@ class _Tables:
         )
         asked = msgspec.json.encode(identities).decode()
         return [
-            (identity, Stamp(count, int(newest_ms * 1_000_000) or 1))
+            (identity, Stamp(count, int(_ms(newest_ms) * 1_000_000) or 1))
             for identity, count, newest_ms in self._rows(query, (asked,))
         ]
 
@@ -186,9 +196,7 @@ class _Tables:
                 parent, title, directory, version = (
                     value if isinstance(value, str) else "" for value in row[:4]
                 )
-                created_ms, updated_ms = (
-                    float(value) if isinstance(value, int | float) else 0.0 for value in row[4:]
-                )
+                created_ms, updated_ms = map(_ms, row[4:])
                 return SessionAbout(
                     identity, parent, title, directory, version, created_ms, updated_ms
                 )
@@ -212,12 +220,12 @@ class _Tables:
         """Of all rows of a session."""
         found = [
             self._rows(
-                f"SELECT ifnull(max(time_updated), 0) FROM {table} WHERE session_id = ?",
+                f"SELECT max({_UPDATED_MS}) FROM {table} WHERE session_id = ?",
                 (identity,),
             )
             for table in self.items
         ]
-        return max(float(row[0][0]) for row in found)
+        return max(_ms(row[0][0]) for row in found)
 
     def changed(self, identity: str, known: _State) -> list[str]:
         """Messages with rows that are newer than what is known; one too many when they are many."""
@@ -240,8 +248,10 @@ class _Tables:
             "SELECT rowid, id, time_created, time_updated, ifnull(octet_length(data), 0), "
             f"{kind} FROM {table} WHERE {condition}"
         )
-        for row in self._rows(query, wanted):
-            yield _Row(table, *row)
+        for rowid, identity, created, updated, size, told in self._rows(query, wanted):
+            yield _Row(
+                table, rowid, str(identity), created, _ms(created), _ms(updated), size, str(told)
+            )
 
     def content(self, row: _Row, most: int) -> tuple[bytes, bool]:
         """And whether it is all of it: of a large one the beginning is read, no more."""
@@ -334,16 +344,16 @@ class TableReader:
             content, is_whole = tables.content(message, self._means.max_item_bytes)
             whose = self._whose(tables, message, content, is_whole=is_whole)
             after = place.part if message.id == place.message else ""
-            for part in self._parts(tables, message.id, after):
+            for part in self._parts(tables, message, after):
                 inner, inner_whole = tables.content(part, self._means.max_item_bytes)
                 page.append(_Found(part, inner, inner_whole, whose, whose))
                 held += len(inner)
                 if held >= PAGE_BYTES:
-                    return page, _Place(message.created_ms, message.id, part.id)
+                    return page, _Place(message.created, message.id, part.id)
             if self._is_new(message):
                 page.append(_Found(message, content, is_whole, None, whose))
                 held += len(content)
-            place = _Place(message.created_ms, message.id, _BEHIND_ALL)
+            place = _Place(message.created, message.id, _BEHIND_ALL)
             if held >= PAGE_BYTES:
                 return page, place
         return page, place if len(messages) == PAGE_MESSAGES else None
@@ -352,19 +362,22 @@ class TableReader:
         table = "session_message" if self._is_second else "message"
         beyond = ">" if place.part == _BEHIND_ALL else ">="
         condition = f"session_id = ? AND (time_created, id) {beyond} (?, ?)"
-        wanted: tuple[Any, ...] = (self._id, place.created_ms, place.message)
+        wanted: tuple[Any, ...] = (self._id, place.created, place.message)
         if self._changed is not None:
             condition += " AND id IN (SELECT value FROM json_each(?))"
             wanted += (msgspec.json.encode(self._changed).decode(),)
         condition += f" ORDER BY time_created, id LIMIT {PAGE_MESSAGES}"
         return list(tables.rows_of(table, condition, wanted))
 
-    def _parts(self, tables: _Tables, message: str, after: str) -> Iterator[_Row]:
+    def _parts(self, tables: _Tables, message: _Row, after: str) -> Iterator[_Row]:
         if self._is_second or "part" not in self._counts:
             return iter(())
         condition = "message_id = ? AND id > ? AND (time_updated >= ? OR rowid > ?) ORDER BY id"
         greatest = self._known.counts.get("part", (0, 0))[1]
-        wanted = (message, after, self._known.watermark_ms, greatest)
+        # Parts that came before their message were not met until now, however old they are.
+        is_late = message.rowid > self._known.counts.get(message.table, (0, 0))[1]
+        watermark_ms = float("-inf") if is_late else self._known.watermark_ms
+        wanted = (message.id, after, watermark_ms, greatest)
         return tables.rows_of("part", condition, wanted)
 
     def _is_new(self, row: _Row) -> bool:
