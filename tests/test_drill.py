@@ -1,0 +1,88 @@
+"""The drill comes to every level and every step by real work, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.drill import BACK_WITHIN_S
+
+
+class Shown:
+    """One run of `holdfast drill pressure` in folders of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary, self.person = folder / "tmp", folder / "person"
+        self.temporary.mkdir()
+        self.person.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-I", "-m", "holdfast", "drill", "pressure"],
+            env={
+                **os.environ,
+                "TMPDIR": str(self.temporary),
+                "HOME": str(self.person),
+                # The home and the settings of the person who runs it must play no part.
+                "HOLDFAST_HOME": str(self.person / "home"),
+                "HOLDFAST_DAEMON__MAX_MEMORY_MB": "not a number",
+            },
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.code, self.text, self.said = done.returncode, done.stdout, done.stderr
+
+    def scene(self, number: int) -> str:
+        return self.text.partition(f"\n# {number}. ")[2].partition("\n# ")[0]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    return Shown(tmp_path_factory.mktemp("drill"))
+
+
+def test_the_drill_runs_to_its_end_and_leaves_no_file_behind(shown: Shown) -> None:
+    assert shown.code == 0, f"{shown.text}\n{shown.said}"
+    assert not shown.said
+    assert list(shown.temporary.iterdir()) == []
+    assert list(shown.person.iterdir()) == []
+
+
+def test_an_ordinary_flow_is_below_high_and_puts_nobody_off(shown: Shown) -> None:
+    scene = shown.scene(1)
+    assert "applied" not in scene
+    assert re.search(r"was answered \d+ x 200$", scene, re.MULTILINE)
+
+
+def test_a_burst_makes_it_high_and_it_is_back_in_time(shown: Shown) -> None:
+    scene = shown.scene(2)
+    assert "-> high" in scene
+    assert "search is answered 429, Retry-After 1" in scene
+    found = re.search(r"back to below it: ([\d.]+) s", scene)
+    assert found is not None
+    assert float(found[1]) <= BACK_WITHIN_S
+
+
+def test_a_backlog_makes_it_critical_and_every_step_is_undone_in_reverse(shown: Shown) -> None:
+    scene = shown.scene(3)
+    assert "-> critical" in scene
+    assert "search is answered 503, Retry-After 3" in scene
+    told = re.findall(r"^ +[\d.]+ s +(applied|undone) +([^:]+):", scene, re.MULTILINE)
+    undone = [step for done, step in told if done == "undone"]
+    assert undone[0] == "refuse new work"
+    assert undone[-1] == "halve budgets"
+
+
+def test_nothing_is_lost_by_all_that(shown: Shown) -> None:
+    assert re.search(r"bytes of logs = .* \+ 0 unknown \+ 0 bad;", shown.text)
+
+
+def test_a_ceiling_that_is_outgrown_ends_the_daemon_with_its_own_code(shown: Shown) -> None:
+    assert "stop, to be started again: an orderly stop with exit code 75" in shown.scene(4)
+    assert "the daemon ended with exit code 75" in shown.scene(4)
