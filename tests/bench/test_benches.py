@@ -36,7 +36,7 @@ BARS: Final = {
     "status": [Bar(3.0, "ratio")],
     "search": [Bar(25.0)] * 3,
     "giants": [Bar(200.0), Bar(200.0), Bar(250.0)] * 2,
-    "sources": [Bar(2.0, "ratio")] * 4,  # half of Claude Code's speed, for each other agent
+    "sources": [Bar(2.0, "ratio")] * 5,  # half of Claude Code's speed, for each other agent
     "database": [Bar(200.0), Bar(250.0), Bar(250.0)],
     "library": [Bar(64.0), WITHIN_5_PERCENT],
     "soak": [Bar(200.0), Bar(1.03, "ratio"), Bar(0), Bar(0), Bar(10.0), Bar(0), Bar(0), Bar(0)],

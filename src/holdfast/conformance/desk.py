@@ -40,9 +40,9 @@ class OneLog:
     """A log that is written and read by turns, as the tail does it; what came of it so far."""
 
     def __init__(self, sample: Sample, folder: Path, limits: ReadingLimits = LIMITS) -> None:
-        root = str(folder / "root")
-        self.source = sample.source([root])
-        self.path = os.path.join(os.path.realpath(root), sample.path)
+        self.root = str(folder / "root")
+        self.source = sample.source([self.root])
+        self.path = os.path.join(os.path.realpath(self.root), sample.path)
         self.log = identified(self.source, self.path)
         self._limits = limits
         self._blobs = BlobStore(str(folder / "blobs"))

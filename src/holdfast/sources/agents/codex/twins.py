@@ -27,14 +27,18 @@ class By(IntEnum):
     END = 3
 
 
+_SOURCES: Final = len(By)
+
+
 def is_twin(said: Said, role: str, text: str, by: By) -> bool:
     """Whether another source said it, and this is only its twin. Remembers it in `said`."""
     joined = text.replace("\n", "").strip()  # pieces are joined by newlines, or by nothing
     key = digest(role, joined.encode("utf-8", "replace"))
     counts = said.pop(key, None)
-    if counts is None:
-        counts = [0] * len(By)
-    told = max(counts)
+    if counts is None:  # nearly half of all
+        counts, told = [0] * _SOURCES, 0
+    else:
+        told = max(counts)
     counts[by] += 1
     said[key] = counts
     if len(said) > REMEMBERED_TEXTS:

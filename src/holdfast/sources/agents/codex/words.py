@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -54,7 +55,8 @@ ENCLOSED: Final = (
 )
 _IMAGE_MARK: Final = re.compile(r"</?image(?: name=[^>\n]{0,4096})?>")
 _REQUEST_LINE: Final = re.compile(rf"^{re.escape(REQUEST)}[ \t]*\n?", re.MULTILINE)
-_PATCHED: Final = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$", re.MULTILINE)
+# Without `^`: a search for what begins with letters is five times as fast.
+_PATCHED: Final = re.compile(r"\*\*\* (?:Add|Update|Delete) File: (.+)")
 _EXIT_CODE: Final = re.compile(
     r"(?:^Exit code:|^Process exited with code) (-?\d{1,9})$", re.MULTILINE
 )
@@ -156,15 +158,23 @@ def command_of(raw: Raw) -> str:
 
 def call_line(name: str, given: Raw) -> str:
     """One line that says what a tool was asked."""
+    if bytes(memoryview(given)[:1]) == b'"':
+        text = tolerant(read_text, given, "")
+        return f"{name}: {(_patched(text) or text)[:BRIEF_CHARS]}" if text else brief(name, given)
     asked = tolerant(_read_input, given, _Input())
     command = asked.cmd or command_of(asked.command)
-    if command:
-        return f"{name}: {command[:BRIEF_CHARS]}"
-    text = tolerant(read_text, given, "")
-    if text:
-        patched = _PATCHED.findall(text[: 64 * BRIEF_CHARS])[:PATCH_FILES_MAX]
-        return f"{name}: {(', '.join(patched) or text)[:BRIEF_CHARS]}"
-    return brief(name, given)
+    return f"{name}: {command[:BRIEF_CHARS]}" if command else brief(name, given)
+
+
+def _patched(text: str) -> str:
+    """The files that a patch is about; "" when it is none."""
+    head = text[: 64 * BRIEF_CHARS]
+    found = (
+        each
+        for each in _PATCHED.finditer(head)
+        if head[max(0, each.start() - 1) : each.start()] in ("", "\n")
+    )
+    return ", ".join(each[1] for each in islice(found, PATCH_FILES_MAX))
 
 
 def plan_text(given: Raw) -> str:
