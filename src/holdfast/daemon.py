@@ -490,6 +490,7 @@ class Daemon:
         """Keep the tree below its ceiling; look often while much happens, rarely while not."""
         logged_s = 0.0
         while not self._stop.is_set():
+            self._look.clear()  # before looking: a stop that comes meanwhile must not be forgotten
             assessment = self.governor.step(await self._looking(self.governor.look))
             self.state = "importing" if self.tail.importing else "running"
             interval_s = self.settings.resources.memory_log_interval_secs
@@ -502,7 +503,6 @@ class Daemon:
                     own=assessment.own.label,
                     snapshots_bytes=self.store.accounted_bytes,
                 )
-            self._look.clear()
             delay_s = min(
                 interval_s,
                 next_delay_s(assessment.level, assessment.own, active=self.tail.has_children),
@@ -562,13 +562,13 @@ class Daemon:
         with suppress(TimeoutError):  # what was missed while nobody watched is being read
             await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_FIRST_S)
         while not self._stop.is_set():
+            self._expiry_due.clear()  # before looking, as above
             await self.gate.passed()
             try:
                 self.expiry = await asyncio.to_thread(self._find_expiring)
             except (HoldfastError, OSError) as error:
                 self.logs.operational.warning("sources.expiry_unknown", error=str(error))
             self._log_expiry()
-            self._expiry_due.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_INTERVAL_S)
 

@@ -48,7 +48,7 @@ def test_a_daemon_is_asked_for_what_only_it_knows(kept: Home) -> None:
         assert kept.ok("doctor").text.splitlines()[-1].endswith("0 problems")
 
 
-def test_a_problem_ends_with_11_and_is_told_with_its_remedy(kept: Home) -> None:
+def test_a_problem_ends_with_12_and_is_told_with_its_remedy(kept: Home) -> None:
     damage.turn_a_bit(kept.paths.journal)
     done = kept.run("doctor")
     assert done.code == 12

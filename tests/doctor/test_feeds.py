@@ -68,11 +68,11 @@ def test_folders_that_went_away_are_told_and_what_was_read_is_kept(kept: Home) -
     ("other", "verdict", "words"),
     [
         ({"unreadable_files": 2}, "warning", "2 cannot be read"),
-        ({"lag_bytes": 5, "unread_files": 1}, "ok", "5 B in 1 logs are not read yet"),
+        ({"lag_bytes": 5, "unread_files": 1}, "ok", "5 B in 1 log not read yet"),
         ({"bytes": {"bad": 1}}, "ok", "1 B could not be understood"),
         ({"bytes": {"bad": 1_000}}, "warning", "could not be understood"),
         ({"bytes": {"bad": 50, "torn": 50}}, "ok", "claude"),
-        ({"unknown_types": [UnknownType("claude", "odd", 3, 30)]}, "ok", "1 unknown types"),
+        ({"unknown_types": [UnknownType("claude", "odd", 3, 30)]}, "ok", "1 unknown type of"),
         ({"expiring": expiring(not_kept=0)}, "ok", "all are kept"),
         ({"expiring": expiring(not_kept=2)}, "problem", "2 are not kept"),
         ({"enabled": False}, "ok", "(off)"),

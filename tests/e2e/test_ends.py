@@ -24,7 +24,7 @@ def last_run(home: Home) -> dict[str, Any]:
 def told_by_all(home: Home, ending: str) -> dict[str, Any]:
     """Without a daemon, by the doctor, and by the daemon that comes next."""
     before = last_run(home)
-    assert before["ending"] == ending
+    assert before["ending"] == ending, before
     checks = {each["id"]: each for each in home.run("doctor", "--json").json["checks"]}
     assert checks["last-run"]["evidence"]["ending"] == ending
     with home.daemon() as daemon:

@@ -191,6 +191,22 @@ def test_a_real_process_that_ends_so_is_told_so(
     assert os.path.exists(tmp_path / "crash.txt") == (how != "clean")
 
 
+def test_the_next_run_says_where_it_kept_the_trace(tmp_path: Path) -> None:
+    crash = tmp_path / "crash.txt"
+    really(tmp_path, "raises")
+    file = RunFile(str(tmp_path / "run.json"), CrashFile(str(crash)))
+    before = file.last()
+    assert before is not None
+    assert f"trace in {crash}" in before.evidence
+    try:
+        told = file.begin({})
+    finally:
+        file.end("over")
+    assert told is not None
+    assert f"trace in {crash}.last" in told.evidence
+    assert "KeyError" in (tmp_path / "crash.txt.last").read_text()
+
+
 def test_the_next_run_keeps_the_trace_of_the_one_before(tmp_path: Path) -> None:
     really(tmp_path, "SIGSEGV")
     crash = tmp_path / "crash.txt"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from holdfast.checks import Check, Fact, Verdict, maker, size, worst
+from holdfast.checks import Check, Fact, Verdict, counted, maker, size, worst
 from holdfast.doctor.evidence import Evidence
 from holdfast.status.sources import SourceReport
 
@@ -71,9 +71,9 @@ def _log_of(report: SourceReport, evidence: Evidence) -> Check:
     }
     found = list(_findings(report, evidence))
     said = (
-        f"{report.agent}: {report.files:,} logs, {size(counts.seen)}"
+        f"{report.agent}: {counted(report.files, 'log')}, {size(counts.seen)}"
         if report.enabled
-        else f"{report.agent} (off): {report.files:,} logs"
+        else f"{report.agent} (off): {counted(report.files, 'log')}"
     )
     return _source(
         f"source-{report.agent}",
@@ -111,7 +111,7 @@ def _findings(report: SourceReport, evidence: Evidence) -> Iterator[Finding]:
         )  # fmt: skip
     idle = evidence.has_daemon and evidence.status and not evidence.status.importing.running
     if report.lag_bytes:
-        text = f"{size(report.lag_bytes)} in {report.unread_files:,} logs are not read yet"
+        text = f"{size(report.lag_bytes)} in {counted(report.unread_files, 'log')} not read yet"
         late = idle and report.lag_bytes > LAG_MANY_BYTES
         yield "warning" if late else "ok", text, "`holdfast import` reads them" if late else "", []
     bad = counts.bad - counts.torn
@@ -123,7 +123,7 @@ def _findings(report: SourceReport, evidence: Evidence) -> Iterator[Finding]:
         )  # fmt: skip
     if report.unknown_types:
         names = [f"unknown type {each.type}: {each.records:,}" for each in report.unknown_types]
-        yield "ok", f"{len(names)} unknown types of records, kept raw", "", names[:SHOWN]
+        yield "ok", f"{counted(len(names), 'unknown type')} of records, kept raw", "", names[:SHOWN]
     expiring = report.expiring
     if expiring is not None and expiring.not_kept_files:
         names = [f"{each.path}: {each.why}" for each in expiring.not_kept][:SHOWN]

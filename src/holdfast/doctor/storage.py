@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from holdfast.blobstore import PARTIAL, BlobStore, DamagedBlob, MissingBlob
-from holdfast.checks import Check, Fact, maker, size
+from holdfast.checks import Check, Fact, counted, maker, size
 from holdfast.doctor.evidence import Evidence
 from holdfast.errors import HoldfastError
 from holdfast.journal.examine import examine
@@ -75,13 +75,13 @@ def _integrity(evidence: Evidence) -> Check:
         return _check(
             "integrity",
             "problem",
-            f"the journal is damaged: {len(found.problems)} places were found",
+            f"the journal is damaged in {counted(len(found.problems), 'place')}",
             facts,
             "stop holdfast, keep a copy of the file, put a backup in its place; what the agents' "
             "logs still hold is imported again",
             particulars=tuple(found.problems),
         )
-    looked = f"{found.blocks_checked:,} of {found.blocks:,} blocks"
+    looked = f"{found.blocks_checked:,} of {counted(found.blocks, 'block')}"
     if not found.finished:
         whole = "the database" if not found.structure_finished else "all blocks"
         return _check(
@@ -183,7 +183,7 @@ def _payloads(evidence: Evidence, rows: list[BlobRow]) -> Iterator[Check]:
             particulars=tuple([*missing, *cut][:SHOWN]),
         )
     else:
-        said = f"{len(kept):,} payloads, {size(sum(row.stored_bytes for row in kept))}"
+        said = f"{counted(len(kept), 'payload')}, {size(sum(row.stored_bytes for row in kept))}"
         yield _payload("payloads", "ok", f"{said}, none missing", facts)
     yield _content(evidence, blobs, [row for row in kept if row.digest not in missing])
     yield _leftovers(evidence, known)
@@ -216,7 +216,10 @@ def _content(evidence: Evidence, blobs: BlobStore, kept: list[BlobRow]) -> Check
             particulars=tuple(damaged[:SHOWN]),
         )
     return _payload(
-        "payload-content", "ok", f"{looked:,} of {len(kept):,} payloads are what was stored", facts
+        "payload-content",
+        "ok",
+        f"content of {looked:,} of {counted(len(kept), 'payload')} compared",
+        facts,
     )
 
 
@@ -252,7 +255,7 @@ def _leftovers(evidence: Evidence, known: set[str]) -> Check:
             facts,
             "they do no harm; an import of the same logs takes them up again",
         )
-    said = f"{strays:,} payloads that nothing refers to, {halves:,} unfinished"
+    said = f"{counted(strays, 'payload')} that nothing refers to, {halves:,} unfinished"
     return _payload("payload-leftovers", "ok", said, facts)
 
 

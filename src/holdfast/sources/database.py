@@ -83,6 +83,11 @@ def _compare(connection: apsw.Connection, path: str, before: _Version | None) ->
         raise BlockingIOError(errno.EAGAIN, REPLACED, path)
 
 
+def damaged(path: str = "") -> OSError:
+    """Rows that do not come in the order in which they were asked for: reading on may never end."""
+    return OSError(errno.EINVAL, NO_DATABASE, path)
+
+
 def columns(connection: apsw.Connection, table: str) -> frozenset[str]:
     """The names of a table's columns; none when there is no such table."""
     found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))

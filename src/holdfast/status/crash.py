@@ -23,6 +23,7 @@ class CrashFile:
         self.path: Final = path
         self.kept: Final = f"{path}.last"
         self._fd: int | None = None
+        self._hook = sys.excepthook
 
     def read(self) -> str:
         """What the last run left, before the next one armed the file."""
@@ -40,6 +41,7 @@ class CrashFile:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self.path, flags, 0o600)
             faulthandler.enable(self._fd)
+            self._hook = sys.excepthook
             sys.excepthook = self._uncaught
 
     def write(self, error: BaseException) -> None:
@@ -53,7 +55,7 @@ class CrashFile:
         if self._fd is None:
             return
         faulthandler.disable()
-        sys.excepthook = sys.__excepthook__
+        sys.excepthook = self._hook
         os.close(self._fd)
         self._fd = None
         with suppress(OSError):
@@ -64,7 +66,7 @@ class CrashFile:
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         self.write(error)
-        sys.__excepthook__(kind, error, trace)
+        self._hook(kind, error, trace)
 
 
 def first_line(trace: str) -> str:

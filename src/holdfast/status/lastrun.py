@@ -68,7 +68,7 @@ class RunFile:
 
     def begin(self, oom_kills: dict[str, int]) -> LastRun | None:
         """Read how the last run ended, then say that this one runs."""
-        last = self.last()
+        last = self._told(trace_path=self._crash.kept)
         self._crash.arm()
         self._run.oom_kills = oom_kills
         self._write()
@@ -94,11 +94,14 @@ class RunFile:
 
     def last(self, *, ask_journald: bool = False) -> LastRun | None:
         """How the newest run ended, as far as it left evidence."""
+        return self._told(trace_path=self._crash.path, ask_journald=ask_journald)
+
+    def _told(self, *, trace_path: str, ask_journald: bool = False) -> LastRun | None:
         last = self._read()
         if last is None:
             return None
         kernel = partial(killed_by_kernel, ask_journald=ask_journald)
-        return explain(last, trace=self._crash.read(), trace_path=self._crash.path, kernel=kernel)
+        return explain(last, trace=self._crash.read(), trace_path=trace_path, kernel=kernel)
 
     def _read(self) -> Run | None:
         try:

@@ -94,6 +94,7 @@ def an_item_that_arrives_late_in_the_middle_is_not_lost(sample: StoreSample, fol
         desk.write(sample.entries)
         desk.catch_up()
         expect(desk.standing, whole.standing, f"what stands when {entry.name} comes late")
+        expect(len(desk.events), len(whole.events), f"events when {entry.name} comes late")
 
 
 @store_requirement

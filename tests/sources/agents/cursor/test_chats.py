@@ -186,3 +186,28 @@ def test_another_programs_database_is_told(world: World) -> None:
     world.theirs.execute("ALTER TABLE blobs RENAME TO things")
     with pytest.raises(OSError, match="no chat of Cursor"):
         world.catch_up()
+
+
+def test_half_a_character_in_an_unfamiliar_shape_is_mended(world: World) -> None:
+    world.blob(b'{"role":[7],"content":"\\ud83d"}')
+    world.catch_up()
+    [event] = world.kept.events(NAME)
+    assert json.loads(bytes(event.data)) == {"role": [7], "content": "\ufffd"}
+
+
+def test_a_description_that_is_no_utf8_costs_itself(world: World) -> None:
+    world.theirs.execute("UPDATE meta SET value = CAST(x'eda0bd' AS TEXT)")
+    world.blob(asked("one"))
+    world.catch_up()
+    assert [event.text for event in world.kept.events(NAME)] == ["one"]
+
+
+def test_rows_out_of_order_are_not_read_for_ever(world: World) -> None:
+    for words in ("one", "two"):
+        world.blob(asked(words))
+    world.theirs.execute(
+        "ALTER TABLE blobs RENAME TO kept;"
+        "CREATE VIEW blobs AS SELECT 5 AS rowid, id, data FROM kept"
+    ).fetchall()
+    with pytest.raises(OSError, match="damaged"):
+        world.catch_up()

@@ -263,3 +263,35 @@ def test_the_place_is_where_the_variables_say() -> None:
     assert Agent.default_place({"GOOSE_PATH_ROOT": "/g"}).roots == ["/g/data"]
     assert Agent.default_place({"XDG_DATA_HOME": "/d"}).roots == ["/d/goose"]
     assert Agent.default_place({}).roots == ["~/.local/share/goose"]
+
+
+def test_a_session_that_stands_there_twice_is_one(world: World) -> None:
+    world.session()
+    world.says("user", text("one"))
+    world.theirs.execute(
+        "CREATE TABLE copy AS SELECT * FROM sessions UNION ALL SELECT * FROM sessions;"
+        "DROP TABLE sessions; ALTER TABLE copy RENAME TO sessions"
+    ).fetchall()
+    assert world.catch_up() == [A]
+    assert world.catch_up() == []
+    assert [event.text for event in world.kept.events(A)] == ["one"]
+
+
+def test_a_result_is_told_the_same_whenever_its_request_was_read(world: World) -> None:
+    world.session()
+    world.says("assistant", request("developer__shell"))
+    world.catch_up()
+    world.says("user", response({"content": [text("a b")]}))
+    world.catch_up()
+    world.theirs.execute("DELETE FROM messages WHERE id = 1")
+    world.catch_up()
+    assert [event.kind for event in world.kept.events(A)] == [Kind.TOOL_CALL, Kind.TOOL_RESULT]
+
+
+def test_half_a_character_in_an_unfamiliar_shape_is_mended(world: World) -> None:
+    world.session()
+    world.says("user")
+    world.theirs.execute("UPDATE messages SET content_json = ?", ('{"more":"\\ud83d"}',))
+    world.catch_up()
+    [event] = world.kept.events(A)
+    assert json.loads(bytes(event.data)) == {"more": "\ufffd"}

@@ -524,3 +524,57 @@ def test_the_place_is_where_the_variable_says(tmp_path: Path) -> None:
     place = Agent.default_place({"XDG_DATA_HOME": str(tmp_path)})
     assert place.roots == [str(tmp_path / "opencode")]
     assert Agent.default_place({}).roots == ["~/.local/share/opencode"]
+
+
+@pytest.mark.parametrize("odd", ["'soon'", "9e999", "x'fffe'", "-1"])
+def test_a_time_that_is_none_costs_nothing(world: World, odd: str) -> None:
+    world.theirs.session(A)
+    world.theirs.asks(A, "Where is the tide?")
+    for table in ("session", "message", "part"):
+        world.theirs.connection.execute(f"UPDATE {table} SET time_updated = {odd}")
+    world.theirs.connection.execute(f"UPDATE message SET time_created = {odd}")
+    world.catch_up()
+    assert world.texts() == ["Where is the tide?"]
+
+
+def test_a_session_that_stands_there_twice_is_one(world: World) -> None:
+    world.theirs.session(A)
+    world.theirs.asks(A, "Where is the tide?")
+    world.theirs.connection.execute(
+        "CREATE TABLE copy AS SELECT * FROM session UNION ALL SELECT * FROM session;"
+        "DROP TABLE session; ALTER TABLE copy RENAME TO session"
+    ).fetchall()
+    assert world.catch_up() == [A]
+    assert world.catch_up() == []
+    assert world.texts() == ["Where is the tide?"]
+
+
+def test_parts_that_come_before_their_message_are_not_lost(world: World) -> None:
+    theirs = world.theirs
+    theirs.session(A)
+    theirs.part(A, "msg_late", text("low", start=5, end=6))
+    world.catch_up()
+    theirs.now_ms += 100_000
+    theirs.connection.execute(
+        "INSERT INTO message VALUES ('msg_late', ?, 1000, 1000, '{\"role\":\"assistant\"}')", (A,)
+    )
+    world.catch_up()
+    assert world.texts() == ["low"]
+
+
+def test_half_a_character_behind_a_field_of_another_shape_is_mended(world: World) -> None:
+    theirs = world.theirs
+    theirs.session(A)
+    part = theirs.part(A, theirs.message(A, ASSISTANT), text("low", start=5, end=6))
+    odd = '{"type":"text","text":[1],"more":"\\ud83d"}'
+    theirs.connection.execute("UPDATE part SET data = ? WHERE id = ?", (odd, part))
+    world.catch_up()
+    assert [event.kind for event in world.kept.events(A)] == [Kind.PROVIDER_RAW]
+
+
+def test_text_that_is_no_utf8_is_named(world: World) -> None:
+    world.theirs.session(A)
+    world.theirs.asks(A, "Where is the tide?")
+    world.theirs.connection.execute("UPDATE session SET title = CAST(x'eda0bd' AS TEXT)")
+    with pytest.raises(OSError, match="not UTF-8"):
+        world.catch_up()

@@ -280,6 +280,8 @@ class ChatReader:
         with database.snapshot(self._path) as connection:
             wanted = (self._means.max_item_bytes, self._state.last, PAGE_ROWS)
             for rowid, identity, size, content in connection.execute(query, wanted):
+                if rowid <= (page[-1].rowid if page else self._state.last):
+                    raise database.damaged(self._path)
                 whole = content
                 if content is None and size:
                     blob = connection.blob_open("main", "blobs", "data", rowid, False)

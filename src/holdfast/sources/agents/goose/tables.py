@@ -81,6 +81,8 @@ def logs(path: str, root: str, since_ns: int) -> Iterator[tuple[Log, Stamp]]:
             yield log_of(path, root, identity), stamp
         if since_ns or len(found) < LISTED_AT_ONCE:
             return
+        if found[-1][0] <= after:
+            raise database.damaged(path)
         after = found[-1][0]
 
 
@@ -105,7 +107,7 @@ class _Tables:
 
     def listed(self, after: str) -> list[str]:
         query = f"SELECT DISTINCT id FROM sessions WHERE id > ? ORDER BY id LIMIT {LISTED_AT_ONCE}"
-        return [identity for (identity,) in self._rows(query, (after,))]
+        return [name for (name,) in self._rows(query, (after,)) if isinstance(name, str)]
 
     def live(self) -> list[str]:
         """Sessions that were changed last, or have rows among the newest."""
@@ -172,6 +174,11 @@ class _Tables:
         for rowid, role, created_s, size, content, about in self.connection.execute(
             query, (most, identity, after)
         ):
+            last = page[-1].rowid if page else after
+            if not isinstance(rowid, int) or rowid < last:
+                raise database.damaged()
+            if rowid == last:
+                continue  # a table that lost its key may have one twice
             kept = about.encode() if isinstance(about, str) else b""
             whole = content if content is not None else self._beginning(rowid, size)
             whose = role if isinstance(role, str) else ""

@@ -9,7 +9,7 @@ from msgspec import Meta, Raw, Struct, field
 
 from holdfast.events import Usage
 from holdfast.sources.loose import NOTHING, UNREADABLE, record_fields, take_apart, tolerant
-from holdfast.sources.mending import mended
+from holdfast.sources.mending import is_sound, mended
 
 S = TypeVar("S", bound=Struct)
 
@@ -156,7 +156,9 @@ def loosely(shape: type[S], content: bytes) -> tuple[S, bytes, bool] | None:
         try:
             fields = record_fields(line)
         except RecursionError:  # deeper than anybody can follow: it is kept, and not understood
-            return shape(), line, True
+            if is_sound(line):
+                return shape(), line, True
+            continue
         except UNREADABLE:  # behind the field that did not fit
             continue
         return None if fields is None else (take_apart(fields, shape), line, True)

@@ -114,6 +114,8 @@ def logs(path: str, root: str, since_ns: int) -> Iterator[tuple[Log, Stamp]]:
             yield log_of(path, root, identity), stamp
         if since_ns or len(found) < LISTED_AT_ONCE:
             return
+        if found[-1][0] <= after:
+            raise database.damaged(path)
         after = found[-1][0]
 
 
@@ -126,6 +128,15 @@ def _ms(value: object) -> float:
     if not isinstance(value, int | float) or not -MS_MAX < value < MS_MAX:
         return 0.0
     return float(value)
+
+
+def _order(created: object, identity: str) -> tuple[int, Any, str]:
+    """As SQLite orders rows: numbers before texts, and those before bytes."""
+    if isinstance(created, int | float):
+        return 0, created, identity
+    if isinstance(created, str):
+        return 1, created, identity
+    return 2, created, identity
 
 
 class _Tables:
@@ -151,7 +162,8 @@ class _Tables:
             f"SELECT id FROM {table} WHERE id > ?1" for table, _ in self.sessions
         )
         query = f"SELECT DISTINCT id FROM ({of_any}) ORDER BY id LIMIT {LISTED_AT_ONCE}"
-        return self.stamps([identity for (identity,) in self._rows(query, (after,))])
+        found = [name for (name,) in self._rows(query, (after,)) if isinstance(name, str)]
+        return self.stamps(found)
 
     def live(self) -> list[str]:
         """Sessions with rows among the newest."""
@@ -339,12 +351,22 @@ class TableReader:
     def _page(self, tables: _Tables, place: _Place) -> tuple[list[_Found], _Place | None]:
         page: list[_Found] = []
         held = 0
+        start = place
         messages = self._messages(tables, place)
         for message in messages:
+            if _order(message.created, message.id) < _order(place.created, place.message):
+                raise database.damaged(self._path)
+            if place[1:] == (message.id, _BEHIND_ALL) and place.created == message.created:
+                continue  # a table that lost its key may have one twice
             content, is_whole = tables.content(message, self._means.max_item_bytes)
             whose = self._whose(tables, message, content, is_whole=is_whole)
             after = place.part if message.id == place.message else ""
             for part in self._parts(tables, message, after):
+                if part.id < after:
+                    raise database.damaged(self._path)
+                if part.id == after:
+                    continue
+                after = part.id
                 inner, inner_whole = tables.content(part, self._means.max_item_bytes)
                 page.append(_Found(part, inner, inner_whole, whose, whose))
                 held += len(inner)
@@ -356,7 +378,11 @@ class TableReader:
             place = _Place(message.created, message.id, _BEHIND_ALL)
             if held >= PAGE_BYTES:
                 return page, place
-        return page, place if len(messages) == PAGE_MESSAGES else None
+        if len(messages) < PAGE_MESSAGES:
+            return page, None
+        if place == start:
+            raise database.damaged(self._path)
+        return page, place
 
     def _messages(self, tables: _Tables, place: _Place) -> list[_Row]:
         table = "session_message" if self._is_second else "message"
