@@ -45,13 +45,14 @@ BACKLOG_SESSIONS: Final = 6
 BACKLOG_BYTES: Final = 60_000_000
 BLOCK_BYTES: Final = 2_097_152  # sessions in memory are large until they are compressed
 MEASURED_LOGS: Final = 5
-OUTGROWN_SHARE: Final = 3  # of what work leaves behind
-CRITICAL_EXIT_SECS: Final = 3
+OUTGROWN_SHARE: Final = 3  # of what work leaves behind,
+OUTGROWN_BYTES_MAX: Final = MIB  # part of which is given back when memory is scarce
+CRITICAL_EXIT_SECS: Final = 2
 BACK_WITHIN_S: Final = 2.0
 ASK_EVERY_S: Final = 0.05
 POLL_S: Final = 0.05
 CALM_TIMEOUT_S: Final = 30.0
-END_TIMEOUT_S: Final = 60.0
+END_TIMEOUT_S: Final = 30.0
 LEVELS: Final = ("MODERATE", "HIGH", "CRITICAL")
 HIGH_OR_WORSE: Final = frozenset({"high", "critical"})
 
@@ -145,7 +146,8 @@ class _Drill:
         self._until_calm()
         memory = self._memory()
         rest = memory["process"]["tree_bytes"] - memory["snapshots"]["accounted_bytes"]
-        self._outgrown_by = max(0, rest - memory["baseline_bytes"]) // OUTGROWN_SHARE
+        left_behind = max(0, rest - memory["baseline_bytes"])
+        self._outgrown_by = min(left_behind // OUTGROWN_SHARE, OUTGROWN_BYTES_MAX)
         self._end()
         return program
 
