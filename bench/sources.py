@@ -68,8 +68,8 @@ def run(setting: Setting) -> Outcome:
         rows=rows,
         corpus=f"{turns:,} made-up turns in the records of each agent: {sizes}",
         notes=[
-            f"Imports of {wanted / 1e6:,.0f} MB by `holdfast import`, from start to end; reading: time "
-            "of one processor, without the journal. The best of several rounds each."
+            f"Imports of {wanted / 1e6:,.0f} MB by `holdfast import`, from start to end.",
+            "Reading: time of one processor, without the journal. The best of several rounds each.",
         ],
     )
 
