@@ -182,6 +182,14 @@ class Oracle:
         lines = (about.moderate, about.high, about.critical)
         return Level(sum(pct is not None and pct >= line for line in lines))
 
+    def ends_children(self, pcts: dict[str, float | None]) -> bool:
+        """While there is still too much of what is critical and our own."""
+        return "stop import children" in self.held and any(
+            self.levels[name][0] is CRITICAL and self.level_of(about, pcts[name]) >= HIGH
+            for name, about in readings().items()
+            if about.own
+        )
+
     def follow(self, worst: Level, own: Level, now_s: float) -> None:
         for by_own, level in ((False, worst), (True, own)):
             for each in Level:
@@ -248,18 +256,18 @@ def test_levels_and_steps_are_what_the_tables_say(
         stall, group = pcts["stall"], pcts["cgroup"]
         if pcts["system"] is not None and made.ends.used_pct() < readings()["system"].moderate:
             stall = None  # the machine has memory enough
+        made.fake_tail.children = 2
         found = made.governor.step()
-        expected = oracle.see(
-            {
-                "budget": 100 * int(pcts["budget"] * MB) / BUDGET,
-                "cgroup": None if group is None else 100 * int(group * MB) / BUDGET,
-                "stall_some": stall,
-                "stall_full": None if stall is None else 0.0,
-                "system": None if pcts["system"] is None else made.ends.used_pct(),
-            },
-            made.clock.now_s,
-        )
+        read: dict[str, float | None] = {
+            "budget": 100 * int(pcts["budget"] * MB) / BUDGET,
+            "cgroup": None if group is None else 100 * int(group * MB) / BUDGET,
+            "stall_some": stall,
+            "stall_full": None if stall is None else 0.0,
+            "system": None if pcts["system"] is None else made.ends.used_pct(),
+        }
+        expected = oracle.see(read, made.clock.now_s)
         assert (found.level, found.own) == expected
+        assert made.fake_tail.children == (1 if oracle.ends_children(read) else 2)
         assert list(made.governor.ladder.held) == oracle.held
         records = made.governor.ladder.records
         assert [(each.done, each.step) for each in records if each.done != "again"] == (
@@ -314,6 +322,46 @@ def test_children_stay_when_what_else_was_done_is_enough() -> None:
     made.fake_tail.children = 2
     made.step(60)
     assert (made.governor.own_level, made.fake_tail.children) == (CRITICAL, 2)
+
+
+def test_children_end_when_the_control_group_is_full_though_the_budget_is_not() -> None:
+    """There the kernel kills, whatever the budget says."""
+    made = Degrading()
+    made.fake_tail.children = 3
+    made.ends.group_pct = 90
+    made.step(30)
+    assert made.fake_tail.told == ["slow", "2 ended"]
+    for _ in range(LAST_CHILD_AFTER_STEPS):
+        made.step(30)
+    assert made.fake_tail.children == 0
+
+
+def test_children_end_when_everything_waits_for_memory() -> None:
+    made = Degrading()
+    made.fake_tail.children = 2
+    made.ends.stall_pct, made.ends.system_pct = 70, 50
+    made.step(30)
+    assert made.fake_tail.children == 1
+
+
+def test_children_stay_while_the_level_of_a_control_group_only_dwells() -> None:
+    made = Degrading()
+    made.ends.group_pct = 90
+    made.step(30)
+    made.fake_tail.children = 2
+    made.ends.group_pct = 30
+    made.step(30)
+    assert (made.governor.own_level, made.fake_tail.children) == (CRITICAL, 2)
+
+
+def test_children_end_for_a_full_group_while_the_level_of_the_budget_dwells() -> None:
+    """Both are critical; the one that is named first is over."""
+    made = Degrading()
+    made.ends.group_pct = 90
+    made.step(97)
+    made.fake_tail.children = 2
+    made.step(30)
+    assert made.fake_tail.children == 1
 
 
 def test_a_lasting_critical_level_stops_the_daemon_once_with_its_own_code() -> None:

@@ -18,6 +18,7 @@ from holdfast.governor.admission import Admission
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Governor
 from holdfast.governor.ladder import NOTHING, Effect, Pressure, Step
+from holdfast.governor.levels import BUDGET
 from holdfast.governor.protocol import Level
 from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
@@ -185,21 +186,21 @@ class _Children:
         self._parts: Final = parts
         self._left_alone = 0  # steps for which the last child was left
 
-    def apply(self, _pressure: Pressure) -> Effect:
+    def apply(self, pressure: Pressure) -> Effect:
         self._left_alone = 0
-        return self._fewer() or Effect(what="none had to end yet")
+        return self._fewer(pressure) or Effect(what="none had to end yet")
 
-    def hold(self, _pressure: Pressure) -> Effect:
-        return self._fewer()
+    def hold(self, pressure: Pressure) -> Effect:
+        return self._fewer(pressure)
 
     def undo(self, _pressure: Pressure) -> Effect:
         self._parts.tail.let_children_go_on()
         return Effect(what="imports go on where they were, one after the other")
 
-    def _fewer(self) -> Effect:
+    def _fewer(self, pressure: Pressure) -> Effect:
         parts = self._parts
         running = len(parts.tail.child_pids())
-        if not running or parts.governor.read_footprint() < parts.governor.line_bytes(Level.HIGH):
+        if not running or not self._still_needed(pressure):
             return NOTHING
         if running == 1:
             self._left_alone += 1
@@ -207,6 +208,22 @@ class _Children:
                 return NOTHING
         ended = parts.tail.fewer_children()
         return Effect(what=f"{ended} of {running} ended; their work waits") if ended else NOTHING
+
+    def _still_needed(self, pressure: Pressure) -> bool:
+        """A level outlasts its reading, so the readings themselves are asked.
+
+        Of the budget we know what was just given back; of what others have a share in we do not.
+        """
+        for each in pressure.judgement.readings:
+            if not each.own or each.level < Level.CRITICAL:
+                continue
+            if each.name == BUDGET:
+                governor = self._parts.governor
+                if governor.footprint_estimate() >= governor.line_bytes(Level.HIGH):
+                    return True
+            elif each.pct is not None and each.pct >= each.high_pct:
+                return True
+        return False
 
 
 def _stop(parts: Parts, pressure: Pressure, after_s: float) -> Effect:

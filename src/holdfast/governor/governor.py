@@ -177,6 +177,7 @@ class Governor:
         self._level = self._own = Level.NORMAL
         self._level_since_s = clock()
         self._rss_at_step_bytes = 0
+        self._looked_bytes = self._rss_at_look_bytes = 0
         self._baseline_bytes = 0
         self._last: Assessment | None = None
 
@@ -214,9 +215,11 @@ class Governor:
         """Call once all is imported and nothing loaded: what is used now is the program itself."""
         self._baseline_bytes = self._readings.tree().footprint_bytes
 
-    def read_footprint(self) -> int:
-        """The footprint at this moment; decides nothing."""
-        return self._readings.tree().footprint_bytes
+    def footprint_estimate(self) -> int:
+        """For a step of the ladder, behind those that gave memory back: what the look found, and
+        what this process alone has changed by since. One `pread`, where a reading would wait.
+        """
+        return self._looked_bytes + self._readings.fast() - self._rss_at_look_bytes
 
     def line_bytes(self, level: Level) -> int:
         """Where a level of the budget begins."""
@@ -246,6 +249,7 @@ class Governor:
         """Read what was not read before, decide, and do what the level asks for."""
         now_s = self._clock()
         tree, machine = look or self.look()
+        self._looked_bytes, self._rss_at_look_bytes = tree.footprint_bytes, self._readings.fast()
         self._components.look()
         judgement = self._levels.take(self._pcts(tree, machine), now_s)
         previous, previous_own = self._level, self._own
