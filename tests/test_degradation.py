@@ -161,6 +161,8 @@ class Oracle:
         self.since: dict[tuple[bool, Level], float] = {}
         self.held: list[str] = []
         self.done: list[tuple[str, str]] = []
+        self.stops = 0
+        self.may_stop = True
 
     def see(self, pcts: dict[str, float | None], now_s: float) -> tuple[Level, Level]:
         for name, about in readings().items():
@@ -189,6 +191,18 @@ class Oracle:
             for name, about in readings().items()
             if about.own
         )
+
+    def stop(self, cause: str, pcts: dict[str, float | None]) -> None:
+        """Once, as soon as what we hold is what is missing; a percent of the machine is ten."""
+        if rows()[-1].step not in self.held:
+            self.may_stop = True
+            return
+        of, share_mb = (cause, 1) if not cause.startswith("stall") else ("system", 10)
+        missing_mb = ((pcts[of] or 0) - readings()[of].moderate) * share_mb
+        held_mb = pcts["budget"] or 0
+        if self.may_stop and (cause == "budget" or round(held_mb - missing_mb, 3) >= 0):
+            self.stops += 1
+            self.may_stop = False
 
     def follow(self, worst: Level, own: Level, now_s: float) -> None:
         for by_own, level in ((False, worst), (True, own)):
@@ -268,6 +282,8 @@ def test_levels_and_steps_are_what_the_tables_say(
         expected = oracle.see(read, made.clock.now_s)
         assert (found.level, found.own) == expected
         assert made.fake_tail.children == (1 if oracle.ends_children(read) else 2)
+        oracle.stop(found.judgement.own_cause().name, read)
+        assert len(made.stops) == oracle.stops
         assert list(made.governor.ladder.held) == oracle.held
         records = made.governor.ladder.records
         assert [(each.done, each.step) for each in records if each.done != "again"] == (
@@ -278,7 +294,6 @@ def test_levels_and_steps_are_what_the_tables_say(
     assert made.admission.refusing == ("refuse new work" in oracle.held)
     assert made.admission.throttling == ("throttle requests" in oracle.held)
     assert made.gate.is_open == ("pause background jobs" not in oracle.held)
-    assert len(made.stops) == oracle.done.count(("applied", rows()[-1].step))
 
 
 def test_budgets_are_halved_quartered_and_given_back_in_reverse() -> None:
@@ -374,6 +389,36 @@ def test_a_lasting_critical_level_stops_the_daemon_once_with_its_own_code() -> N
     ((reason, code),) = made.stops
     assert code is Exit.RESTART_WANTED
     assert "raise daemon.max_memory_mb" in reason
+
+
+def test_a_group_that_others_fill_is_no_reason_to_stop() -> None:
+    """Started again it would meet the same, for ever."""
+    made = Degrading()
+    made.machine.mb = 20
+    made.governor.mark_baseline()
+    made.ends.group_pct = 90
+    made.step(40)
+    made.step(40, after_s=EXIT_S + 1)
+    assert made.stops == []
+    told = made.governor.ladder.records[-1].effect
+    assert "not stopped: 50,000,000 B are missing and holdfast holds 20,000,000 B" in told
+    assert "raise the limit of the control group" in told
+    records = len(made.governor.ladder.records)
+    made.step(40, after_s=1)
+    assert len(made.governor.ladder.records) == records
+    made.step(71, after_s=1)  # now it is ours
+    ((reason, _code),) = made.stops
+    assert "cgroup at 90.0 %" in reason
+    assert "raise the limit of the control group" in reason
+
+
+def test_a_machine_that_others_fill_until_all_wait_is_no_reason_to_stop() -> None:
+    made = Degrading()
+    made.ends.stall_pct, made.ends.system_pct = 70, 90
+    made.step(40)
+    made.step(40, after_s=EXIT_S + 1)
+    assert made.stops == []
+    assert "end what takes most of the memory" in made.governor.ladder.records[-1].effect
 
 
 def test_a_program_that_alone_is_over_the_line_is_not_stopped_to_be_started_again() -> None:

@@ -18,7 +18,7 @@ from holdfast.governor.admission import Admission
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Governor
 from holdfast.governor.ladder import NOTHING, Effect, Pressure, Step
-from holdfast.governor.levels import BUDGET
+from holdfast.governor.levels import BUDGET, GROUP
 from holdfast.governor.protocol import Level
 from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
@@ -50,7 +50,7 @@ class Parts(Protocol):
 
 def steps(parts: Parts, *, critical_exit_s: float) -> tuple[Step, ...]:
     """Behind `shrink caches`, in order."""
-    children = _Children(parts)
+    children, end = _Children(parts), _End(parts, critical_exit_s)
     return (
         Step(
             name="halve budgets",
@@ -117,7 +117,8 @@ def steps(parts: Parts, *, critical_exit_s: float) -> tuple[Step, ...]:
             level=Level.CRITICAL,
             own=True,
             after_s=critical_exit_s,
-            apply=lambda pressure: _stop(parts, pressure, critical_exit_s),
+            apply=end.apply,
+            hold=end.hold,
         ),
     )
 
@@ -226,14 +227,58 @@ class _Children:
         return False
 
 
-def _stop(parts: Parts, pressure: Pressure, after_s: float) -> Effect:
-    """Only where starting again helps: not when the program alone is over the line."""
-    reading = pressure.judgement.own_cause()
-    if parts.governor.baseline_bytes >= parts.governor.line_bytes(Level.CRITICAL):
-        return Effect(what="not stopped: the program alone takes as much; raise the ceiling")
-    reason = (
-        f"memory stayed critical for {after_s:g} s ({reading.name} at {reading.pct or 0:.1f} %): "
-        "start holdfast again, and raise daemon.max_memory_mb if this comes back"
-    )
-    parts.stop(reason, Exit.RESTART_WANTED)
-    return Effect(what="an orderly stop with exit code 75")
+class _End:
+    """Only where starting again helps: with what we hold beyond the program itself.
+
+    A control group may be a parent of ours that neighbours fill, and tasks may wait for memory that
+    others hold: then a stop would be followed by the next, for ever. Who holds it may change, so a
+    step that holds looks again.
+    """
+
+    def __init__(self, parts: Parts, after_s: float) -> None:
+        self._parts: Final = parts
+        self._after_s: Final = after_s
+        self._asked = False
+
+    def apply(self, pressure: Pressure) -> Effect:
+        self._asked = False
+        return self._stop(pressure) or Effect(what=f"not stopped: {self._hindrance(pressure)}")
+
+    def hold(self, pressure: Pressure) -> Effect:
+        return NOTHING if self._asked else self._stop(pressure)
+
+    def _stop(self, pressure: Pressure) -> Effect:
+        if self._hindrance(pressure):
+            return NOTHING
+        reading = pressure.judgement.own_cause()
+        reason = (
+            f"memory stayed critical for {self._after_s:g} s ({reading.name} at "
+            f"{reading.pct or 0:.1f} %): start holdfast again, and {_advice(reading.name)} if this "
+            "comes back"
+        )
+        self._asked = True
+        self._parts.stop(reason, Exit.RESTART_WANTED)
+        return Effect(what="an orderly stop with exit code 75")
+
+    def _hindrance(self, pressure: Pressure) -> str:
+        """Why starting again would not help; "" when it would."""
+        governor, cause = self._parts.governor, pressure.judgement.own_cause().name
+        if governor.baseline_bytes >= governor.line_bytes(Level.CRITICAL):
+            return "the program alone takes as much; raise the ceiling"
+        if cause == BUDGET:
+            return ""
+        held_bytes = max(0, pressure.footprint_bytes - governor.baseline_bytes)
+        if held_bytes >= pressure.missing_bytes:
+            return ""
+        return (
+            f"{pressure.missing_bytes:,} B are missing and holdfast holds {held_bytes:,} B; others "
+            f"hold the rest: {_advice(cause)}"
+        )
+
+
+def _advice(cause: str) -> str:
+    if cause == BUDGET:
+        return "raise daemon.max_memory_mb"
+    if cause == GROUP:
+        return "raise the limit of the control group, or run less in it"
+    return "end what takes most of the memory, or add some"

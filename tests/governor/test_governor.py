@@ -584,6 +584,15 @@ def test_a_full_control_group_is_our_own_and_asks_for_what_is_above_its_moderate
     assert cache.asked == [(HIGH, 25 * MB)]
 
 
+def test_of_a_group_that_neighbours_fill_no_more_is_asked_for_than_we_hold(bench: Bench) -> None:
+    bench.machine.mb = 15
+    bench.governor.mark_baseline()
+    cache = bench.cache("snapshots", 40)
+    bench.ends.group_pct = 75
+    bench.step(25)
+    assert cache.asked == [(HIGH, 10 * MB)]
+
+
 def test_a_real_stall_is_our_own(bench: Bench) -> None:
     bench.ends.stall_pct, bench.ends.system_pct = 70, 45
     found = bench.governor.step()

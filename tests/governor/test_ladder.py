@@ -46,7 +46,9 @@ class Course:
     def follow(self, budget: float, system: float = 0.0) -> tuple[str, ...]:
         levels = Levels(lines_of(Thresholds()), self.clock())
         judgement = levels.take({"budget": budget, "system": system}, self.clock())
-        pressure = Pressure(judgement=judgement, excess_bytes=0, footprint_bytes=0, worse=False)
+        pressure = Pressure(
+            judgement=judgement, excess_bytes=0, missing_bytes=0, footprint_bytes=0, worse=False
+        )
         self.ladder.follow(pressure, self.clock())
         return self.ladder.held
 
@@ -120,7 +122,7 @@ def test_a_step_that_fails_is_told_and_the_others_have_their_turn() -> None:
         log,
     )
     judgement = Levels(lines_of(Thresholds()), 0.0).take({"budget": 90.0}, 0.0)
-    ladder.follow(Pressure(judgement, 0, 0, worse=True), 0.0)
+    ladder.follow(Pressure(judgement, 0, 0, 0, worse=True), 0.0)
     assert (ladder.held, done) == (("bad", "good"), ["act"])
     assert "governor.step_failed" in log.names()
     assert ladder.records[0].effect == "failed: broken"

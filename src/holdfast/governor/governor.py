@@ -263,6 +263,7 @@ class Governor:
             Pressure(
                 judgement=judgement,
                 excess_bytes=self._excess_bytes(judgement, tree, machine),
+                missing_bytes=self._missing_bytes(judgement, tree, machine),
                 footprint_bytes=tree.footprint_bytes,
                 worse=self._level > previous or self._own > previous_own,
             ),
@@ -326,11 +327,35 @@ class Governor:
         levels = {each.name: each.level for each in judgement.readings}
         if levels.get(BUDGET, Level.NORMAL) >= Level.HIGH:
             above.append(tree.footprint_bytes - self.line_bytes(Level.MODERATE))
-        group = machine.group
-        if levels.get(GROUP, Level.NORMAL) >= Level.HIGH and group and group.limit_bytes:
-            line_pct = self.lines[GROUP].thresholds.moderate_pct
-            above.append(group.used_bytes - int(group.limit_bytes * line_pct / 100))
+        if levels.get(GROUP, Level.NORMAL) >= Level.HIGH:  # neighbours may fill it: ask for ours
+            above.append(min(self._group_missing_bytes(machine), self._held_bytes(tree)))
         return max(above)
+
+    def _missing_bytes(
+        self, judgement: Judgement, tree: TreeMemory, machine: MachineReading
+    ) -> int:
+        """Of a stall it is what is missing where tasks wait: in the group, or in the machine."""
+        cause, stall, system = judgement.own_cause().name, machine.stall, machine.system
+        if cause == BUDGET:
+            return max(0, tree.footprint_bytes - self.line_bytes(Level.MODERATE))
+        in_group = stall is not None and stall.of == "cgroup" and machine.group is not None
+        if cause == GROUP or in_group:
+            return self._group_missing_bytes(machine)
+        if system is None:
+            return 0
+        allowed_bytes = int(system.total_bytes * self.lines[SYSTEM].thresholds.moderate_pct / 100)
+        return max(0, system.total_bytes - system.available_bytes - allowed_bytes)
+
+    def _group_missing_bytes(self, machine: MachineReading) -> int:
+        group = machine.group
+        if group is None or not group.limit_bytes:
+            return 0
+        line_pct = self.lines[GROUP].thresholds.moderate_pct
+        return max(0, group.used_bytes - int(group.limit_bytes * line_pct / 100))
+
+    def _held_bytes(self, tree: TreeMemory) -> int:
+        """What we could give back at most."""
+        return max(0, tree.footprint_bytes - self._baseline_bytes)
 
     def _announce(
         self, judgement: Judgement, previous: Level, previous_own: Level, tree: TreeMemory

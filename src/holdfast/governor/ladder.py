@@ -50,7 +50,8 @@ class Pressure(msgspec.Struct, frozen=True):
     """What a step may look at when it acts."""
 
     judgement: Judgement
-    excess_bytes: int  # what is above the moderate lines of budget and control group
+    excess_bytes: int  # what is above the moderate lines of budget and control group, and ours
+    missing_bytes: int  # to the moderate line of what decides our own level, whoever holds it
     footprint_bytes: int
     worse: bool  # a level rose with this reading
 
