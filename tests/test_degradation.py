@@ -165,20 +165,25 @@ class Oracle:
         self.may_stop = True
 
     def see(self, pcts: dict[str, float | None], now_s: float) -> tuple[Level, Level]:
-        for name, about in readings().items():
-            before, since_s = self.levels[name]
-            pct = pcts[name]
-            level = self.level_of(about, pct)
-            if pct is not None and level < before:
-                slack = 2 if name.startswith("stall") else 5
-                late = min(before, self.level_of(about, pct + slack))
-                level = late if now_s - since_s >= MIN_DWELL_S else before
-            if level != before:
+        if pcts["system"] is not None and self.after("system", pcts["system"], now_s) is NORMAL:
+            pcts["stall_some"] = pcts["stall_full"] = None  # the machine has memory enough
+        for name in readings():
+            level = self.after(name, pcts[name], now_s)
+            if level != self.levels[name][0]:
                 self.levels[name] = (level, now_s)
         worst = max(level for level, _ in self.levels.values())
         own = max(self.levels[name][0] for name, about in readings().items() if about.own)
         self.follow(worst, own, now_s)
         return worst, own
+
+    def after(self, name: str, pct: float | None, now_s: float) -> Level:
+        before, since_s = self.levels[name]
+        level = self.level_of(readings()[name], pct)
+        if level >= before:
+            return level
+        slack = 2 if name.startswith("stall") else 5
+        late = level if pct is None else self.level_of(readings()[name], pct + slack)
+        return min(before, late) if now_s - since_s >= MIN_DWELL_S else before
 
     def level_of(self, about: Reading, pct: float | None) -> Level:
         lines = (about.moderate, about.high, about.critical)
@@ -268,8 +273,6 @@ def test_levels_and_steps_are_what_the_tables_say(
         made.ends.group_pct = pcts["cgroup"]
         made.ends.stall_pct, made.ends.system_pct = pcts["stall"], pcts["system"]
         stall, group = pcts["stall"], pcts["cgroup"]
-        if pcts["system"] is not None and made.ends.used_pct() < readings()["system"].moderate:
-            stall = None  # the machine has memory enough
         made.fake_tail.children = 2
         found = made.governor.step()
         read: dict[str, float | None] = {

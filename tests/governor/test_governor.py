@@ -606,6 +606,17 @@ def test_a_stall_while_there_is_plenty_of_memory_is_somebody_elses(bench: Bench)
     assert (found.level, found.judgement.reading("stall_some").pct) == (NORMAL, None)
 
 
+def test_stalls_do_not_come_and_go_with_a_machine_that_rests_on_its_line(bench: Bench) -> None:
+    bench.ends.stall_pct = 35
+    for number in range(40):
+        bench.ends.system_pct = 40.5 if number % 2 else 39.5
+        bench.step(10, after_s=0.25)
+    assert [(each.level, each.own) for each in bench.changes] == [(HIGH, HIGH)]
+    bench.ends.system_pct = 34
+    bench.step(10, after_s=1)
+    assert bench.step(10, after_s=1) is NORMAL
+
+
 def test_a_change_of_our_own_level_alone_is_told_with_its_own_cause(bench: Bench) -> None:
     bench.ends.system_pct = 85
     bench.step(50)

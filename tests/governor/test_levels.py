@@ -131,11 +131,12 @@ def test_the_memory_of_the_machine_does_not_count_as_our_own() -> None:
     assert found.own_cause().name == "budget"
 
 
-def test_a_reading_that_is_not_there_says_nothing_and_is_forgotten() -> None:
+def test_a_reading_that_is_no_longer_there_is_forgotten_after_the_dwell() -> None:
     """A group that loses its limit, a kernel that stops telling of stalls."""
     levels = Levels(lines_of(Thresholds()), 0.0)
     assert levels.take({"budget": 10.0, "cgroup": 99.0}, 0.0).level is CRITICAL
-    found = levels.take({"budget": 10.0, "cgroup": None}, 0.1)
+    assert levels.take({"budget": 10.0, "cgroup": None}, MIN_DWELL_S - 0.1).level is CRITICAL
+    found = levels.take({"budget": 10.0, "cgroup": None}, MIN_DWELL_S)
     assert (found.level, found.reading("cgroup").pct) == (NORMAL, None)
 
 

@@ -251,7 +251,7 @@ class Governor:
         tree, machine = look or self.look()
         self._looked_bytes, self._rss_at_look_bytes = tree.footprint_bytes, self._readings.fast()
         self._components.look()
-        judgement = self._levels.take(self._pcts(tree, machine), now_s)
+        judgement = self._levels.take(self._pcts(tree, machine, now_s), now_s)
         previous, previous_own = self._level, self._own
         self._level, self._own = judgement.level, judgement.own
         if self._level != previous:
@@ -307,10 +307,14 @@ class Governor:
             last=self._last,
         )
 
-    def _pcts(self, tree: TreeMemory, machine: MachineReading) -> dict[str, float | None]:
+    def _pcts(
+        self, tree: TreeMemory, machine: MachineReading, now_s: float
+    ) -> dict[str, float | None]:
         group, system, stall = machine.group, machine.system, machine.stall
         if stall is not None and stall.of == "system" and system is not None:
-            plenty = system.used_pct < self.lines[SYSTEM].thresholds.moderate_pct
+            # By the level, which is left late: a machine that rests on the line must not make
+            # the stalls come and go.
+            plenty = self._levels.ahead(SYSTEM, system.used_pct, now_s) is Level.NORMAL
             if plenty:  # some other group waits for room below its own limit
                 stall = None
         return {

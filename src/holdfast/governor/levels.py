@@ -131,25 +131,25 @@ class Levels:
     def __init__(self, lines: Iterable[Line], now_s: float) -> None:
         self._lines: Final = tuple(lines)
         assert any(line.own for line in self._lines), "nothing of our own is read"
+        self._thresholds: Final = {line.name: line.thresholds for line in self._lines}
         self._held: Final = {line.name: _Held(now_s) for line in self._lines}
 
     def take(self, pcts: Mapping[str, float | None], now_s: float) -> Judgement:
-        """A reading that is not there says nothing, and what it said before is forgotten."""
+        """A reading that is not there says nothing: what it said before is left after the dwell."""
         for line in self._lines:
-            held, pct = self._held[line.name], pcts.get(line.name)
-            level = (
-                Level.NORMAL
-                if pct is None
-                else decide(
-                    held.level,
-                    pct,
-                    line.thresholds,
-                    dwell_elapsed=now_s - held.since_s >= MIN_DWELL_S,
-                )
-            )
+            held = self._held[line.name]
+            level = self.ahead(line.name, pcts.get(line.name), now_s)
             if level != held.level:
                 held.level, held.since_s = level, now_s
         return self._judge(pcts, now_s)
+
+    def ahead(self, name: str, pct: float | None, now_s: float) -> Level:
+        """What one reading would say now; nothing is remembered."""
+        held = self._held[name]
+        dwell_elapsed = now_s - held.since_s >= MIN_DWELL_S
+        if pct is None:
+            return Level.NORMAL if dwell_elapsed else held.level
+        return decide(held.level, pct, self._thresholds[name], dwell_elapsed=dwell_elapsed)
 
     def _judge(self, pcts: Mapping[str, float | None], now_s: float) -> Judgement:
         readings = tuple(
