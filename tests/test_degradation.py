@@ -11,12 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.degradation import LAST_CHILD_AFTER_STEPS, Parts, steps
 from holdfast.errors import Exit
-from holdfast.governor import Governor, Level, Thresholds, lines_of
+from holdfast.governor import Governor, Level, Thresholds, libc, lines_of
 from holdfast.governor.admission import Admission
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import SHRINK_CACHES
@@ -25,7 +26,7 @@ from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
 from holdfast.journal.service import JournalService
 from holdfast.snapshots import SessionStore, StoreLimits
-from tests.governor.test_governor import BUDGET, MB, Clock, Ends, Machine, Recorder
+from tests.governor.test_governor import BUDGET, MB, Cache, Clock, Ends, Machine, Recorder
 
 PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text("utf-8")
 EXIT_S = 60.0
@@ -340,6 +341,27 @@ def test_children_stay_when_what_else_was_done_is_enough() -> None:
     made.fake_tail.children = 2
     made.step(60)
     assert (made.governor.own_level, made.fake_tail.children) == (CRITICAL, 2)
+
+
+def test_children_end_or_stay_without_another_reading_of_the_tree() -> None:
+    made = Degrading()
+    made.fake_tail.children = 3
+    made.machine.mb = 97
+    look = made.governor.look()
+    reads = made.machine.reads
+    made.governor.step(look)
+    assert (made.fake_tail.children, made.machine.reads) == (1, reads)
+
+
+def test_children_stay_when_the_caches_gave_enough_in_the_same_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Degrading()
+    monkeypatch.setattr(libc, "malloc_trim", made.machine.trim)
+    made.fake_tail.children = 3
+    made.governor.register(Cache(made.machine, "snapshots", 40))
+    made.step(97)
+    assert (made.governor.own_level, made.fake_tail.children) == (CRITICAL, 3)
 
 
 def test_children_end_when_the_control_group_is_full_though_the_budget_is_not() -> None:

@@ -399,7 +399,7 @@ class Daemon:
             self.logs.operational.error("snapshots.oversized", session=session, error=str(error))
             self.stop(str(error), Exit.OVERSIZED)
         if self.governor.fast_due():
-            self.governor.step()
+            self._look.set()  # not here: reading the tree may take as long as many batches
 
     def recordings(self, limit: int | None) -> Listing:
         """Recordings and commands, newest first. Reads the journal: for a thread."""

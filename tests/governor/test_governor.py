@@ -320,7 +320,8 @@ def test_what_was_done_is_recorded(bench: Bench) -> None:
         15 * MB,
     )
     assert told["effect"] == (
-        "snapshots gave 5,000,000 B, history gave 10,000,000 B, the tree is smaller by 15,000,000 B"
+        "snapshots gave 5,000,000 B, history gave 10,000,000 B, "
+        "this process is smaller by 15,000,000 B"
     )
 
 
@@ -350,6 +351,19 @@ def test_a_trim_alone_that_brings_much_is_recorded(bench: Bench) -> None:
     (relief,) = bench.governor.reliefs
     assert relief.actions == ()
     assert (relief.before_bytes, relief.after_bytes) == (90 * MB, 60 * MB)
+
+
+def test_a_step_with_a_look_reads_the_tree_no_more_whatever_it_gives_back(bench: Bench) -> None:
+    """It runs between two events; the kernel may wait with a reading for long."""
+    bench.cache("snapshots", 40)
+    bench.machine.mb = 96
+    look = bench.governor.look()
+    reads = bench.machine.reads
+    relief = bench.governor.step(look).relief
+    assert relief is not None
+    assert (relief.before_bytes, relief.after_bytes) == (96 * MB, 70 * MB)
+    assert bench.machine.reads == reads
+    assert bench.governor.footprint_estimate() == 70 * MB
 
 
 def test_a_worse_level_trims_at_once(bench: Bench) -> None:

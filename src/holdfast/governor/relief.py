@@ -4,6 +4,10 @@ Components are asked for what is missing to the *moderate* line, the largest fir
 down to the high line was rejected: the next event would bring it back, and each eviction would be
 followed by the next. After that comes `malloc_trim`: without it what was evicted stays with the
 allocator and the footprint does not move.
+
+What came of it is told by the RSS of this process, where all components live: one `pread`. Reading
+the tree again was rejected, for the kernel may wait with it for a fifth of a second, and this runs
+between two events.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ class Relief(msgspec.Struct, frozen=True):
     actions: tuple[Action, ...]
     trimmed: bool
     before_bytes: int  # the footprint
-    after_bytes: int
+    after_bytes: int  # less what the RSS of this process fell by; the next look reads it
 
 
 class Reliever:
@@ -75,12 +79,12 @@ class Reliever:
             return NOTHING
         given = [f"{each.component} gave {each.given_bytes:,} B" for each in relief.actions]
         came_bytes = max(0, relief.before_bytes - relief.after_bytes)
-        given.append(f"the tree is smaller by {came_bytes:,} B")
+        given.append(f"this process is smaller by {came_bytes:,} B")
         return Effect(sum(each.given_bytes for each in relief.actions), ", ".join(given))
 
     def _relieve(self, pressure: Pressure) -> Relief | None:
         """None when nothing came of it."""
-        began_s = self._clock()
+        began_s, rss_bytes = self._clock(), self._readings.fast()
         level, missing_bytes = pressure.judgement.level, pressure.excess_bytes
         actions = []
         for name, usage in self._components.largest_first():
@@ -103,7 +107,7 @@ class Reliever:
             actions=tuple(actions),
             trimmed=trimmed,
             before_bytes=pressure.footprint_bytes,
-            after_bytes=self._readings.tree().footprint_bytes,
+            after_bytes=pressure.footprint_bytes - (rss_bytes - self._readings.fast()),
         )
         brought_bytes = relief.before_bytes - relief.after_bytes
         if not actions and brought_bytes * 100 < self._budget_bytes * WORTH_TELLING_PCT:

@@ -1,0 +1,39 @@
+"""What the daemon does between two events, without being started; the rest is in tests/e2e."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.daemon import Daemon
+from holdfast.governor import Readings, TreeMemory
+from holdfast.journal.model import Batch, Facts
+from holdfast.paths import Paths
+from holdfast.settings import Settings
+
+
+def test_a_batch_that_makes_it_grow_fast_wakes_the_watch_and_reads_nothing_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may wait with a reading for longer than many batches take."""
+    environ = {"HOME": str(tmp_path), "HOLDFAST_HOME": str(tmp_path / "holdfast")}
+    daemon = Daemon(Settings(), Paths.from_env(environ), environ)
+    reads: list[Readings] = []
+    real = Readings.tree
+
+    def tree(self: Readings) -> TreeMemory:
+        reads.append(self)
+        return real(self)
+
+    monkeypatch.setattr(Readings, "tree", tree)
+    batch = Batch(facts=Facts(id="s", agent="claude", agent_session_id="s"), first_seq=0)
+    assert daemon.governor.fast_due()  # nothing was looked at yet
+    daemon._stored(batch)
+    assert (reads, daemon._look.is_set()) == ([], True)
+    daemon._look.clear()
+    daemon.governor.step()
+    daemon._stored(batch)
+    assert (len(reads), daemon._look.is_set()) == (1, False)
+    daemon.store.close()
+    daemon.logs.close()
