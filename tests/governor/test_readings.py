@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -317,4 +318,27 @@ def test_a_child_that_goes_on_with_our_program_is_counted_soon(proc: FakeProc) -
     now_s[0] = readings_module.UNBEGUN_MAX_S
     assert [child.pid for child in readings.tree().children] == [2]
     assert [child.pid for child in readings.tree().children] == [2]
+    readings.close()
+
+
+def test_two_threads_read_one_after_the_other(proc: FakeProc) -> None:
+    """Each remembers which children have begun, and what was the most."""
+    proc.add(1)
+    events: list[str] = []
+    others: list[threading.Thread] = []
+
+    def clock() -> float:
+        """In the middle of a reading."""
+        if not others:
+            other = threading.Thread(target=lambda: events.append(str(readings.tree().own.pid)))
+            others.append(other)
+            other.start()
+            other.join(0.1)  # it would be through by now if it did not wait
+            events.append("first")
+        return 0.0
+
+    readings = Readings(1, proc_root=proc.root, clock=clock)
+    readings.tree()
+    others[0].join()
+    assert events == ["first", "1"]
     readings.close()

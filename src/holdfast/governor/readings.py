@@ -32,6 +32,7 @@ import errno
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,7 @@ class Readings:
         self._proc: Final = str(proc_root)
         self._peak_bytes = 0
         self._clock: Final = clock
+        self._reading: Final = threading.Lock()  # `tree` is called from several threads
         self._begun: set[int] = set()  # children that run their own program
         self._unbegun: dict[int, float] = {}  # others, and when each was first seen
         self._page_bytes: Final = os.sysconf("SC_PAGE_SIZE")
@@ -115,6 +117,10 @@ class Readings:
 
     def tree(self) -> TreeMemory:
         """Raises ProcessLookupError for another process that is gone."""
+        with self._reading:
+            return self._tree()
+
+    def _tree(self) -> TreeMemory:
         own = self._process(self.pid)
         if own is None:
             if self.pid != os.getpid():
