@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import subprocess
 import sys
 from random import Random
@@ -155,6 +157,44 @@ def test_it_looks_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             await looked.wait()
 
     asyncio.run(service())
+
+
+def test_the_watch_goes_on_when_one_look_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("holdfast.embedded.next_delay_s", lambda *_levels, active: 0.0)
+
+    async def service() -> None:
+        governor, looks, went_on = Governor.for_process(10_000), 0, asyncio.Event()
+        step = governor._inner.step
+
+        def failing() -> Assessment:
+            nonlocal looks
+            looks += 1
+            if looks in {2, 3}:
+                raise OSError("too many open files")
+            if looks > 3:
+                went_on.set()
+            return step()
+
+        monkeypatch.setattr(governor._inner, "step", failing)
+        async with governor.watching(), asyncio.timeout(60):
+            await went_on.wait()
+
+    asyncio.run(service())
+    told = [each.getMessage() for each in caplog.records if "watch_failed" in each.getMessage()]
+    assert told == ["governor.watch_failed error=OSError('too many open files')"]
+
+
+def test_a_governor_that_is_gone_keeps_no_file_open() -> None:
+    def opened() -> int:
+        gc.collect()
+        return len(os.listdir("/dev/fd"))
+
+    before = opened()
+    for _ in range(10):
+        Governor.for_process(100).step()
+    assert opened() == before
 
 
 def test_fast_growth_is_looked_at_at_once() -> None:

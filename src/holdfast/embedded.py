@@ -16,6 +16,7 @@ import asyncio
 import logging
 import os
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Self
@@ -163,6 +164,7 @@ class Governor:
 
     def __init__(self, inner: _Governor) -> None:
         self._inner = inner
+        self._log = _StandardLog(logging.getLogger("holdfast.governor"))
 
     @classmethod
     def for_process(
@@ -181,10 +183,11 @@ class Governor:
         """
         if budget_mb < 1:
             raise ValueError(f"budget_mb must be at least 1, not {budget_mb}")
+        lines, readings = lines_of(thresholds or Thresholds()), Readings()
         inner = _Governor(
             budget_mb * MIB,
-            lines_of(thresholds or Thresholds()),
-            readings=Readings(),
+            lines,
+            readings=readings,
             machine=Machine(os.fspath(folder)),
             on_change=on_change,
             log=_StandardLog(logging.getLogger("holdfast.governor")),
@@ -192,7 +195,9 @@ class Governor:
         inner.mark_baseline()
         for each in bounded:
             inner.register(each)
-        return cls(inner)
+        governor = cls(inner)
+        weakref.finalize(governor, readings.close)  # it keeps a file open
+        return governor
 
     @property
     def level(self) -> Level:
@@ -239,10 +244,17 @@ class Governor:
                 await watching
 
     async def _watch(self) -> None:
+        inner, told = self._inner, ""
         while True:
-            inner = self._inner
             await asyncio.sleep(next_delay_s(inner.level, inner.own_level, active=False))
-            self._inner.step()
+            try:
+                inner.step()
+            except Exception as error:  # noqa: BLE001 - a budget that nobody watches any more is worse
+                if repr(error) != told:
+                    self._log.error("governor.watch_failed", error=repr(error))
+                told = repr(error)
+            else:
+                told = ""
 
 
 class _StandardLog:
