@@ -234,8 +234,9 @@ class Daemon:
 
     async def checks(self) -> list[Check]:
         """What `holdfast doctor` asks: what nobody but this process can tell."""
-        limits = await asyncio.to_thread(self.allowance.look, self._needs())
-        return [*limits, *check_system(self.machine.read()), *health_checks(self)]
+        readings = await asyncio.to_thread(self.allowance.read)
+        limits = self.allowance.keep(readings, self._needs())
+        return [*limits, *check_system(readings.machine), *health_checks(self)]
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
@@ -300,7 +301,7 @@ class Daemon:
             self._supervisor.start()
         self.state = "running"
         self._warn_about_budget()
-        self.allowance.look(self._needs())
+        self.allowance.keep(self.allowance.read(), self._needs())
         self._spawn(self._govern())
         self._spawn(self._beat())
         self._spawn(self._watch_expiry())
@@ -527,7 +528,7 @@ class Daemon:
             status = await self._status_or_none()
             self._write_status(status)
             self._remember(status)
-            self.allowance.look_at_disk()
+            self.allowance.keep_disk(await asyncio.to_thread(self.allowance.read_disk))
             self.run_file.beat(self.governor.footprint_bytes, self.machine.oom_kills())
             self._notifier.status(self._in_a_line())
             await self._pause(self.settings.daemon.heartbeat_ms / 1000)

@@ -263,15 +263,30 @@ def test_a_disk_that_fills_up_is_told_once_and_taken_back_when_there_is_room(
 ) -> None:
     log, disk = Log(), ShrinkingDisk(str(tmp_path))
     allowance = Allowance(disk, str(tmp_path), log)
-    allowance.look(NEEDS)
+    allowance.keep(allowance.read(), NEEDS)
     assert not [each for each in allowance.warnings if "disk" in each]
     disk.free = 10
-    allowance.look_at_disk()
-    allowance.look_at_disk()
+    allowance.keep_disk(allowance.read_disk())
+    allowance.keep_disk(allowance.read_disk())
     (warning,) = (each for each in allowance.warnings if "disk" in each)
     assert warning.startswith("only 10 B free on the disk of the data folder: make room")
     told = [fields for event, fields in log.records if event == "limits.low"]
     assert [fields["limit"] for fields in told].count("disk") == 1
     disk.free = 50 * GIB
-    allowance.look_at_disk()
+    allowance.keep_disk(allowance.read_disk())
     assert not [each for each in allowance.warnings if "disk" in each]
+
+
+def test_reading_changes_nothing_until_it_is_kept(tmp_path: Path) -> None:
+    """A reading is taken on a thread, where others may be taken at the same time."""
+    log, disk = Log(), ShrinkingDisk(str(tmp_path))
+    allowance = Allowance(disk, str(tmp_path), log)
+    kept = list(allowance.keep(allowance.read(), NEEDS))
+    records = len(log.records)
+    disk.free = 10
+    allowance.read()
+    check = allowance.read_disk()
+    assert (allowance.checks, len(log.records)) == (kept, records)
+    allowance.keep_disk(check)
+    assert check in allowance.checks
+    assert [fields["limit"] for _, fields in log.records[records:]] == ["disk"]

@@ -1,4 +1,8 @@
-"""What the system allows this run: looked at when the daemon starts, and kept for who asks."""
+"""What the system allows this run: looked at when the daemon starts, and kept for who asks.
+
+`read` and `read_disk` may wait for a disk, and change nothing: they are for a thread. What they
+found is kept by `keep` and `keep_disk`, on the event loop alone.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +48,14 @@ class Allowance:
         """Looks at every process of this user: not for every heartbeat."""
         return read_limits(self._machine, self._data_dir, raised_from=self._raised_from)
 
-    def look(self, needs: Needs) -> list[Check]:
-        self._keep(check_limits(self.read(), needs))
+    def read_disk(self) -> Check:
+        return check_disk(self._machine.read(), read_inodes(self._data_dir))
+
+    def keep(self, readings: LimitReadings, needs: Needs) -> list[Check]:
+        self._keep(check_limits(readings, needs))
         return self.checks
 
-    def look_at_disk(self) -> None:
-        disk = check_disk(self._machine.read(), read_inodes(self._data_dir))
+    def keep_disk(self, disk: Check) -> None:
         self._keep([disk if each.id == disk.id else each for each in self.checks])
 
     def _keep(self, checks: list[Check]) -> None:
