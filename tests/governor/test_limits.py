@@ -15,11 +15,13 @@ import pytest
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.limits import (
     DESCRIPTORS_NEEDED,
+    DESCRIPTORS_WANTED,
     Inodes,
     LimitReadings,
     Needs,
     check_limits,
     check_system,
+    raise_descriptors,
     read_limits,
 )
 from holdfast.governor.machine import (
@@ -231,6 +233,17 @@ def raised(soft: int, hard: int) -> Any:
 def test_the_soft_limit_on_open_files_is_raised_to_the_hard_one() -> None:
     assert raised(512, 5_000) == [[512, 5_000], [5_000, 5_000]]
     assert raised(512, 1_000) == [[512, 1_000], [1_000, 1_000]], "also when that is not enough"
+
+
+def test_no_more_open_files_are_taken_than_wanted_however_many_are_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for hard in (1_073_741_816, resource.RLIM_INFINITY):
+        taken: list[tuple[int, int]] = []
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, hard=hard: (512, hard))
+        monkeypatch.setattr(resource, "setrlimit", lambda _which, both, to=taken: to.append(both))
+        assert raise_descriptors() == (512, DESCRIPTORS_WANTED)
+        assert taken == [(DESCRIPTORS_WANTED, hard)]
 
 
 def test_a_limit_that_is_high_enough_is_left_alone() -> None:

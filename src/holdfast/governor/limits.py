@@ -31,7 +31,9 @@ MIB: Final = 1 << 20
 GROUP: Final = "limits"
 DESCRIPTORS_NEEDED: Final = 4_096
 DESCRIPTORS_LEAST: Final = 256  # with fewer, readers and followers are refused files
-DESCRIPTORS_WANTED: Final = 65_536  # where the hard limit is "none", which no system means
+# To which we raise the limit at most. A hard one may be a thousand million, and some programs,
+# which inherit it from us, close every descriptor up to it when they start.
+DESCRIPTORS_WANTED: Final = 65_536
 TASKS_OF_DAEMON: Final = 32  # threads, and the processes of a page or a screen
 TASKS_OF_CHILD: Final = 4
 HEADROOM_LEAST_BYTES: Final = 32 * MIB  # of the kernel for us: page tables, sockets, dirty pages
@@ -78,13 +80,14 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def raise_descriptors() -> tuple[int, int] | None:
-    """Take what the hard limit allows when the soft one is too low; what it was and is now."""
+    """Take what we want and may have when the soft limit is too low; what it was and is now."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= DESCRIPTORS_NEEDED:
         return None
-    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else hard
+    unlimited = hard == resource.RLIM_INFINITY
+    wanted = DESCRIPTORS_WANTED if unlimited else min(hard, DESCRIPTORS_WANTED)
     for each in (wanted, DESCRIPTORS_NEEDED):  # macOS refuses more than one process may have
         if each > soft:
             with suppress(OSError, ValueError):
