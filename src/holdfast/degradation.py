@@ -14,12 +14,18 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from holdfast.errors import Exit
-from holdfast.governor.admission import Admission
-from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Governor
-from holdfast.governor.ladder import NOTHING, Effect, Pressure, Step
-from holdfast.governor.levels import BUDGET, GROUP
-from holdfast.governor.protocol import Level
+from holdfast.governor import (
+    BUDGET,
+    GROUP,
+    NOTHING,
+    Admission,
+    BackgroundGate,
+    Effect,
+    Governor,
+    Level,
+    Pressure,
+    Step,
+)
 from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
 from holdfast.journal.protocol import JournalWriter

@@ -28,6 +28,7 @@ from holdfast.governor import (
     Bounded,
     Change,
     Level,
+    Machine,
     Readings,
     Snapshot,
     Thresholds,
@@ -36,7 +37,6 @@ from holdfast.governor import (
     next_delay_s,
 )
 from holdfast.governor import Governor as _Governor
-from holdfast.governor.machine import Machine
 from holdfast.snapshots import Eviction, StoreLimits, StoreStatus
 from holdfast.snapshots import SessionStore as _SessionStore
 

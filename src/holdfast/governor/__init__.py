@@ -4,18 +4,24 @@ Every room that keeps things in memory is a `Bounded`; the governor sees all of 
 one protocol and owns none of them.
 """
 
+from holdfast.governor.admission import Admission, Cost, PutOff, Requests, Throttled
+from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import (
     Assessment,
     Change,
     Governor,
     Look,
+    OnChange,
     Snapshot,
     lines_of,
     next_delay_s,
 )
-from holdfast.governor.ladder import Effect, Ladder, Pressure, Step, StepRecord
+from holdfast.governor.ladder import NOTHING, Effect, Ladder, Pressure, Step, StepRecord
 from holdfast.governor.levels import (
+    BUDGET,
+    GROUP,
+    STALL_HYSTERESIS_POINTS,
     Judgement,
     Levels,
     Line,
@@ -24,44 +30,71 @@ from holdfast.governor.levels import (
     ThresholdsError,
     decide,
 )
+from holdfast.governor.limits import (
+    LimitReadings,
+    Needs,
+    check_limits,
+    check_system,
+    read_limits,
+)
+from holdfast.governor.machine import Machine, MachineReading, oom_kills_of
 from holdfast.governor.protocol import Bounded, Level, Usage
 from holdfast.governor.readings import Allocations, ProcessMemory, Readings, TreeMemory
 from holdfast.governor.relief import Action, Relief
 from holdfast.governor.tracker import Account, ComponentMemory, OverLimit, TaskCounts, Tracker
 
 __all__ = [
+    "BUDGET",
+    "GROUP",
+    "NOTHING",
+    "STALL_HYSTERESIS_POINTS",
     "Account",
     "Action",
+    "Admission",
     "Allocations",
+    "Allowance",
     "Assessment",
     "BackgroundGate",
     "Bounded",
     "Change",
     "ComponentMemory",
+    "Cost",
     "Effect",
     "Governor",
     "Judgement",
     "Ladder",
     "Level",
     "Levels",
+    "LimitReadings",
     "Line",
     "Look",
+    "Machine",
+    "MachineReading",
+    "Needs",
+    "OnChange",
     "OverLimit",
     "Pressure",
     "ProcessMemory",
+    "PutOff",
     "ReadingLevel",
     "Readings",
     "Relief",
+    "Requests",
     "Snapshot",
     "Step",
     "StepRecord",
     "TaskCounts",
     "Thresholds",
     "ThresholdsError",
+    "Throttled",
     "Tracker",
     "TreeMemory",
     "Usage",
+    "check_limits",
+    "check_system",
     "decide",
     "lines_of",
     "next_delay_s",
+    "oom_kills_of",
+    "read_limits",
 ]
