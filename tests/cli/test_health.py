@@ -34,11 +34,13 @@ class Answering:
         self._thread.start()
 
     def _serve(self) -> None:
-        held = []
+        held: list[socket.socket] = []
         while True:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
+                for each in held:
+                    each.close()
                 return
             connection.recv(4_096)
             if self._answer is None:
