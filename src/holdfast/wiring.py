@@ -208,7 +208,8 @@ def make_alerts(
         later=later,
         log=logs.operational,
         audit=logs.audit,
-        clock_s=time.time,
+        clock_s=time.monotonic,
+        wall_s=time.time,
         instant=instant,
         write=write_atomically,
     )

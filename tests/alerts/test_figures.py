@@ -64,6 +64,7 @@ ROOMS = Rooms(
     connections_used=2,
     connections_leaked=1,
     lag_bytes=1_000,
+    waiting_logs=7,
     sessions_resident=4,
     journal_failed=True,
 )
