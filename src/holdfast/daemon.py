@@ -28,9 +28,7 @@ import msgspec
 import uvloop
 
 from holdfast import __version__, payloads
-from holdfast.alerts.conditions import Figures
-from holdfast.alerts.figures import Rooms, figures
-from holdfast.alerts.outbox import Outbox
+from holdfast.alerts import Figures, Outbox, Rooms, figures_of
 from holdfast.blobstore import BlobStore
 from holdfast.checks import Check
 from holdfast.clock import instant
@@ -559,7 +557,7 @@ class Daemon:
             sessions_resident=len(self.store),
             journal_failed=bool(self.journal_problem),
         )
-        return figures(self.governor.snapshot(look), rooms)
+        return figures_of(self.governor.snapshot(look), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""

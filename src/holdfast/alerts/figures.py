@@ -23,7 +23,7 @@ class Rooms(NamedTuple):
     journal_failed: bool
 
 
-def figures(snapshot: Snapshot, rooms: Rooms) -> Figures:
+def figures_of(snapshot: Snapshot, rooms: Rooms) -> Figures:
     """By the names of `names.NAMES`, all of them; None for what nobody can tell."""
     budget = snapshot.budget_bytes
     return {
