@@ -29,8 +29,7 @@ import msgspec
 import uvloop
 
 from holdfast import __version__, payloads
-from holdfast.alerts.conditions import Figures
-from holdfast.alerts.figures import Rooms, figures
+from holdfast.alerts import Figures, Outbox, Rooms, figures_of
 from holdfast.blobstore import BlobStore
 from holdfast.checks import Check
 from holdfast.clock import instant
@@ -136,8 +135,9 @@ class Daemon:
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
         self.gate = BackgroundGate()
-        self.alerts = make_alerts(settings, paths, environ, self.logs, later=self._on_thread)
-        self.admission = Admission(asked=lambda: self.alerts.throttles)
+        self._pages = Outbox(self._page_dropped)
+        self.alerts = make_alerts(settings, paths, environ, self.logs, later=self._pages.put)
+        self.admission = Admission(asked=lambda: self.alerts.throttling)
         self._lookout = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self.governor = make_governor(
             settings,
@@ -547,17 +547,19 @@ class Daemon:
 
     def _alert_figures(self, look: Look) -> Figures:
         connections = self.journal.connections(self.settings.resources.reader_held_secs)
+        tail = self.tail.status()
         rooms = Rooms(
             uptime_s=time.monotonic() - self.started_s,
             work_queue=self.journal.waiting,
             work_queue_pct=self.journal.waiting_pct,
             connections_used=connections.lent,
             connections_leaked=len(connections.held_too_long),
-            lag_bytes=self.tail.status().lag_bytes,
+            lag_bytes=tail.lag_bytes,
+            waiting_logs=tail.waiting_logs,
             sessions_resident=len(self.store),
             journal_failed=bool(self.journal_problem),
         )
-        return figures(self.governor.snapshot(look), rooms)
+        return figures_of(self.governor.snapshot(look), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
@@ -663,8 +665,8 @@ class Daemon:
         self._background.add(task)
         task.add_done_callback(self._background_done)
 
-    def _on_thread(self, work: Callable[[], None]) -> None:
-        self._spawn(asyncio.to_thread(work))
+    def _page_dropped(self, dropped: int) -> None:
+        self.logs.operational.warning("alert.page_dropped", dropped=dropped)
 
     async def _tracked(self, work: Coroutine[None, None, None]) -> None:
         with self.governor.tracker.task():
@@ -723,6 +725,7 @@ class Daemon:
             await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
 
     async def _end_background(self) -> None:
+        self._pages.close()
         if self._background:
             await asyncio.wait(set(self._background))
 

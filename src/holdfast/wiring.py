@@ -9,9 +9,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from holdfast.alerts.desk import AlertDesk
-from holdfast.alerts.engine import Alerts
-from holdfast.alerts.paging import Pager
+from holdfast.alerts import AlertDesk, Alerts, Pager
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.governor import Governor, OnChange, lines_of
@@ -208,7 +206,8 @@ def make_alerts(
         later=later,
         log=logs.operational,
         audit=logs.audit,
-        clock_s=time.time,
+        clock_s=time.monotonic,
+        wall_s=time.time,
         instant=instant,
         write=write_atomically,
     )

@@ -65,20 +65,23 @@ class Phone(Pager):
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.phone, self.log, self.audit = Phone(), Recorder(), Recorder()
-        self.now_s = 1_000_000.0
+        self.now_s = 50.0  # never jumps
+        self.wall_s = 1_000_000.0
+        self.alerts: Alerts | None = None  # else new ones of RULES
         self.file = folder / "alerts.json"
         self.write: Callable[[str, bytes], None] = write_atomically
         self.desk = self.open()
 
     def open(self) -> AlertDesk:
         return AlertDesk(
-            Alerts(RULES, repeat_s=0),
+            self.alerts or Alerts(RULES, repeat_s=0),
             self.phone,
             silences_file=str(self.file),
             later=lambda work: work(),
             log=self.log,
             audit=self.audit,
             clock_s=lambda: self.now_s,
+            wall_s=lambda: self.wall_s,
             instant=lambda: "now",
             write=self._write,
         )
@@ -130,7 +133,7 @@ def test_silence_outlives_a_restart_and_ends_by_itself(bench: Bench) -> None:
     bench.desk.step({"threads": 11})
     assert bench.phone.rang == []
     assert [each.silenced_s for each in bench.desk.status().rules] == [60, 0]
-    bench.now_s += 60
+    bench.wall_s += 60
     bench.desk.step({"threads": 11})
     assert bench.phone.rang == [("quiet-one", "goes on", False)]
 
@@ -178,3 +181,27 @@ def test_a_name_that_is_no_alert_is_refused_with_those_there_are(bench: Bench) -
         bench.desk.test("loud")
     with pytest.raises(NoSuchAlert):
         bench.desk.silence("loud", 1)
+
+
+@pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0])
+def test_a_jump_of_the_time_of_day_changes_nothing_but_silence(bench: Bench, jump_s: float) -> None:
+    rule = AlertRule(name="slow", condition="threads > 10 for 30s", actions=("page",))
+    bench.alerts = Alerts([rule], repeat_s=600)
+    bench.desk = bench.open()
+    bench.desk.step({"threads": 11})
+    bench.wall_s += jump_s
+    bench.now_s += 29
+    bench.desk.step({"threads": 11})
+    assert bench.phone.rang == []
+    bench.now_s += 1
+    bench.desk.step({"threads": 11})
+    assert bench.phone.rang == [("slow", "began", False)]
+    (status,) = bench.desk.status().rules
+    assert status.for_s == 30
+    bench.wall_s += jump_s
+    bench.now_s += 599
+    bench.desk.step({"threads": 11})
+    assert len(bench.phone.rang) == 1
+    bench.now_s += 1
+    bench.desk.step({"threads": 11})
+    assert bench.phone.rang[1:] == [("slow", "goes on", False)]

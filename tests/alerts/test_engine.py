@@ -20,11 +20,11 @@ class Bench:
 
     def step(self, threads: float | None, *, after_s: float = 0) -> list[str]:
         self.now_s += after_s
-        notices = self.alerts.step({"threads": threads}, self.now_s)
+        notices = self.alerts.step({"threads": threads}, self.now_s, self.now_s)
         return [f"{each.rule} {each.what}" for each in notices]
 
     def state(self) -> str:
-        return self.alerts.status(self.now_s)[0].state
+        return self.alerts.status(self.now_s, self.now_s)[0].state
 
 
 def test_it_fires_once_it_held_long_enough_and_ends_once_it_was_untrue_as_long() -> None:
@@ -80,7 +80,7 @@ def test_of_a_silenced_rule_nobody_is_told_until_the_silence_ends() -> None:
     bench = Bench(AlertRule(name="busy", condition="threads > 10"))
     bench.alerts.silence("busy", bench.now_s + 50)
     assert bench.step(11) == []
-    assert bench.alerts.status(bench.now_s)[0].silenced_s == 50
+    assert bench.alerts.status(bench.now_s, bench.now_s)[0].silenced_s == 50
     assert bench.alerts.silenced(bench.now_s) == {"busy": 50}
     assert bench.step(11, after_s=49) == []
     assert bench.step(11, after_s=1) == ["busy goes on"]
@@ -108,7 +108,7 @@ def test_who_fires_and_asks_for_an_action() -> None:
 def test_a_figure_that_is_unknown_never_fires_and_is_shown_as_unknown() -> None:
     bench = Bench()
     assert bench.step(None) + bench.step(None, after_s=100) == []
-    assert bench.alerts.status(bench.now_s)[0].values == {"threads": None}
+    assert bench.alerts.status(bench.now_s, bench.now_s)[0].values == {"threads": None}
 
 
 @given(st.lists(st.tuples(st.floats(0, 40), st.integers(8, 13)), max_size=60))

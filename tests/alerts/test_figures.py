@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.alerts.figures import Rooms, figures
+from holdfast.alerts.figures import Rooms, figures_of
 from holdfast.alerts.names import NAMES
 from holdfast.governor.governor import Snapshot
 from holdfast.governor.machine import (
@@ -64,13 +64,14 @@ ROOMS = Rooms(
     connections_used=2,
     connections_leaked=1,
     lag_bytes=1_000,
+    waiting_logs=7,
     sessions_resident=4,
     journal_failed=True,
 )
 
 
 def test_every_name_has_its_figure() -> None:
-    assert figures(snapshot(SOMEWHERE), ROOMS).keys() == NAMES.keys()
+    assert figures_of(snapshot(SOMEWHERE), ROOMS).keys() == NAMES.keys()
 
 
 @pytest.mark.parametrize(
@@ -95,11 +96,11 @@ def test_every_name_has_its_figure() -> None:
     ],
 )
 def test_what_a_figure_is(name: str, value: float | None) -> None:
-    assert figures(snapshot(SOMEWHERE), ROOMS)[name] == pytest.approx(value)
+    assert figures_of(snapshot(SOMEWHERE), ROOMS)[name] == pytest.approx(value)
 
 
 def test_what_the_platform_does_not_tell_is_unknown() -> None:
-    found: dict[str, Any] = dict(figures(snapshot(NOWHERE), ROOMS))
+    found: dict[str, Any] = dict(figures_of(snapshot(NOWHERE), ROOMS))
     unknown = {name for name, value in found.items() if value is None}
     assert unknown == {
         "system_memory_pct",
@@ -116,4 +117,4 @@ def test_what_the_platform_does_not_tell_is_unknown() -> None:
 def test_a_group_with_a_limit_has_a_share() -> None:
     group = GroupMemory(2, "/g", 1_000, 125, 0, None)
     machine = MachineReading(None, group, None, None, None, None, ())
-    assert figures(snapshot(machine), ROOMS)["cgroup_memory_pct"] == 12.5
+    assert figures_of(snapshot(machine), ROOMS)["cgroup_memory_pct"] == 12.5

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from holdfast.demo import lines
@@ -11,7 +13,7 @@ from holdfast.governor.protocol import Level
 from holdfast.sources.agents.claude import Agent
 from tests.support.home import Home
 from tests.support.tail import Tailed, tailed
-from tests.support.waiting import until
+from tests.support.waiting import DEADLINE_S, POLL_S, until
 
 INLINE_BYTES = 1_000_000
 
@@ -93,5 +95,70 @@ def test_of_several_imports_one_goes_on_and_the_others_wait_for_their_turn(home:
             assert ended >= 1
             run.tail.let_children_go_on()
             await all_read(run, 2, 4_000)
+
+    asyncio.run(main())
+
+
+def test_a_log_that_needs_a_child_does_not_keep_others_from_being_read(home: Home) -> None:
+    """As at `high`: one log is read after the other, and no import is started."""
+
+    async def main() -> None:
+        async with tailed(home, {"claude": Agent([home.claude])}, inline_bytes=20_000) as run:
+            run.tail.slow_down()
+            run.gate.close()
+            write(home, 0, 1_000)
+            await asyncio.to_thread(
+                until, lambda: run.tail.status().waiting_logs, "the large log waits"
+            )
+            for number in range(1, 4):
+                write(home, number, 3)
+            for number in range(1, 4):
+                await run.until_events(session_id("claude", name(number)), 3)
+            assert not run.had_children
+            assert run.tail.status().waiting_logs == 1
+            with run.tail.alone_with(name(0)):  # nobody has claimed it
+                pass
+            run.gate.open()
+            await run.until_events(session_id("claude", name(0)), 1_000)
+            assert run.had_children
+            await asyncio.to_thread(
+                until, lambda: not run.tail.status().waiting_logs, "nothing waits"
+            )
+
+    asyncio.run(main())
+
+
+def test_a_log_that_waits_for_the_gate_does_not_make_the_end_late(home: Home) -> None:
+    async def main() -> None:
+        async with tailed(home, {"claude": Agent([home.claude])}, inline_bytes=20_000) as run:
+            run.gate.close()
+            write(home, 0, 1_000)
+            await asyncio.to_thread(
+                until, lambda: run.tail.status().waiting_logs, "the large log waits"
+            )
+        assert not run.had_children
+
+    asyncio.run(main())
+
+
+def test_while_a_child_reads_other_logs_are_read_and_threads_are_free(home: Home) -> None:
+    """A child that was ended for memory waits for minutes, at worst."""
+
+    async def seen(look: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not look():  # noqa: ASYNC110  # all threads are taken, on purpose
+                await asyncio.sleep(POLL_S)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        async with tailed(home, {"claude": Agent([home.claude])}, inline_bytes=20_000) as run:
+            run.tail.slow_down()
+            write(home, 0, 4_000)
+            await seen(run.tail.child_pids)
+            run.tail.fewer_children()
+            write(home, 1, 3)
+            await seen(lambda: run.events(session_id("claude", name(1))) == 3)
+            run.tail.let_children_go_on()
+            await seen(lambda: run.events(session_id("claude", name(0))) == 4_000)
 
     asyncio.run(main())

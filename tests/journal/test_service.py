@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.governor.gate import WAIT_MAX_S
 from holdfast.journal import mailbox, service
 from holdfast.journal.conformance import Trial, cursor, known, many
 from holdfast.journal.footprint import UnindexedTexts, WaitingBatches
@@ -343,6 +344,42 @@ def test_a_paused_index_does_not_fall_too_far_behind(
     bench.service.pause_index()
     bench.service.submit(bench.batch("a", "z" * 60)).result(SOON_S)
     until(lambda: bench.service.index_lag == 0, "the index is fed")
+
+
+def test_a_paused_index_is_fed_when_the_pause_was_long_enough(tmp_path: Path) -> None:
+    """Little comes, and who searches for it does not wait for the pressure to end."""
+    now_s = 0.0
+    bench = Bench(tmp_path, clock_s=lambda: now_s)
+    bench.service.pause_index()
+    bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+    now_s = WAIT_MAX_S - 1
+    for _ in range(2):  # the second comes when the thread is done with the first
+        bench.service.call(lambda _writer: None).result(SOON_S)
+    assert bench.service.index_lag == 1
+    now_s = WAIT_MAX_S
+    bench.service.call(lambda _writer: None).result(SOON_S)
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+    bench.service.close()
+
+
+def test_a_pause_that_was_long_enough_is_noticed_though_nothing_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+    monkeypatch.setattr(service, "WAIT_MAX_S", 0.01)
+    bench.service.pause_index()
+    bench.service.submit(bench.batch("a", "needle")).result(SOON_S)
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+
+
+def test_who_reads_for_long_is_told_by_the_clock_of_the_service(tmp_path: Path) -> None:
+    now_s = 1_000.0
+    bench = Bench(tmp_path, clock_s=lambda: now_s)
+    with bench.service.reader():
+        now_s += 20
+        (held,) = bench.service.connections(10).held_too_long
+        assert held.for_s == 20
+    bench.service.close()
 
 
 def test_the_index_is_fed_when_nothing_waits(bench: Bench) -> None:

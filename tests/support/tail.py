@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from holdfast.governor.gate import BackgroundGate
 from holdfast.ingest.tail import Tail
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
@@ -26,6 +27,7 @@ class Tailed:
         self.journal: JournalService = open_journal(settings, home.paths, lambda _error: None)
         self.log = JsonLog(Path(home.paths.logs) / "tail.jsonl")
         self.had_children = False
+        self.gate = BackgroundGate()
         self.tail = Tail(
             self.journal,
             sources,
@@ -36,6 +38,7 @@ class Tailed:
             on_stored=lambda _batch: None,
             on_children=self._children_changed,
             log=self.log,
+            gate=self.gate,
         )
 
     def _children_changed(self) -> None:
@@ -43,10 +46,10 @@ class Tailed:
 
     async def until_events(self, session: str, count: int) -> None:
         await asyncio.to_thread(
-            until, lambda: self._events(session) >= count, f"{count} events of {session}"
+            until, lambda: self.events(session) >= count, f"{count} events of {session}"
         )
 
-    def _events(self, session: str) -> int:
+    def events(self, session: str) -> int:
         with self.journal.reader() as reader:
             row = reader.session(session)
         return row.events if row is not None else 0

@@ -51,6 +51,7 @@ class AlertDesk:
         log: EventLog,
         audit: EventLog,
         clock_s: Callable[[], float],
+        wall_s: Callable[[], float],
         instant: Callable[[], str],
         write: Callable[[str, bytes], None],
     ) -> None:
@@ -60,7 +61,8 @@ class AlertDesk:
         self._later: Final = later
         self._log: Final = log
         self._audit: Final = audit
-        self._clock_s: Final = clock_s  # seconds since the epoch: silence outlives the process
+        self._clock_s: Final = clock_s  # never jumps: how long something holds
+        self._wall_s: Final = wall_s  # seconds since the epoch: silence outlives the process
         self._instant: Final = instant
         self._write: Final = write
         self._problem = ""
@@ -68,16 +70,21 @@ class AlertDesk:
 
     @property
     def throttles(self) -> bool:
-        return bool(self._alerts.firing("throttle"))
+        return bool(self.throttling)
+
+    @property
+    def throttling(self) -> list[str]:
+        """The rules that fire and want costly work to be put off."""
+        return self._alerts.firing("throttle")
 
     def step(self, figures: Figures) -> None:
-        for notice in self._alerts.step(figures, self._clock_s()):
+        for notice in self._alerts.step(figures, self._clock_s(), self._wall_s()):
             self._tell(notice)
 
     def silence(self, name: str, seconds: float) -> None:
         """Zero ends a silence."""
         self._known(name)
-        self._alerts.silence(name, self._clock_s() + seconds)
+        self._alerts.silence(name, self._wall_s() + seconds)
         self._save()
         self._audit.info("alert.silenced", alert=name, seconds=seconds)
 
@@ -91,7 +98,7 @@ class AlertDesk:
 
     def status(self) -> AlertsStatus:
         return AlertsStatus(
-            rules=self._alerts.status(self._clock_s()),
+            rules=self._alerts.status(self._clock_s(), self._wall_s()),
             pages_by=self._pager.reaches,
             throttles=self.throttles,
             restart_recommended=self._alerts.firing("restart_recommended"),
@@ -133,7 +140,7 @@ class AlertDesk:
                 self._alerts.silence(name, until_s[name])
 
     def _save(self) -> None:
-        now_s = self._clock_s()
+        now_s = self._wall_s()
         until_s = {name: now_s + left for name, left in self._alerts.silenced(now_s).items()}
         try:
             self._write(self._file, msgspec.json.encode(until_s))

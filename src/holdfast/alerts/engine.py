@@ -107,8 +107,8 @@ class Alerts:
     def names(self) -> list[str]:
         return list(self._watched)
 
-    def step(self, figures: Figures, now_s: float) -> list[Notice]:
-        """What is to be told now."""
+    def step(self, figures: Figures, now_s: float, wall_s: float) -> list[Notice]:
+        """What is to be told now. Silence alone goes by `wall_s`."""
         self._figures = figures
         notices = []
         for watched in self._watched.values():
@@ -116,7 +116,7 @@ class Alerts:
             if what is None:
                 continue
             nobody_knows = what == "ended" and watched.told_at_s is None
-            silenced = now_s < watched.silenced_until_s
+            silenced = wall_s < watched.silenced_until_s
             if what == "ended":
                 watched.told_at_s = None
             elif not silenced:
@@ -130,9 +130,9 @@ class Alerts:
         """Nobody is told of this rule until then."""
         self._watched[name].silenced_until_s = until_s
 
-    def silenced(self, now_s: float) -> dict[str, float]:
+    def silenced(self, wall_s: float) -> dict[str, float]:
         """For how much longer, by rule."""
-        left = {name: each.silenced_until_s - now_s for name, each in self._watched.items()}
+        left = {name: each.silenced_until_s - wall_s for name, each in self._watched.items()}
         return {name: seconds for name, seconds in left.items() if seconds > 0}
 
     def firing(self, action: Action) -> list[str]:
@@ -143,7 +143,7 @@ class Alerts:
             if each.is_firing and action in each.rule.actions
         ]
 
-    def status(self, now_s: float) -> list[AlertStatus]:
+    def status(self, now_s: float, wall_s: float) -> list[AlertStatus]:
         return [
             AlertStatus(
                 name=name,
@@ -154,7 +154,7 @@ class Alerts:
                 values=_values(watched.condition, self._figures),
                 for_s=0.0 if watched.held_since_s is None else now_s - watched.held_since_s,
                 told=watched.told,
-                silenced_s=max(0.0, watched.silenced_until_s - now_s),
+                silenced_s=max(0.0, watched.silenced_until_s - wall_s),
             )
             for name, watched in self._watched.items()
         ]

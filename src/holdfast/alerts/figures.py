@@ -18,11 +18,12 @@ class Rooms(NamedTuple):
     connections_used: int
     connections_leaked: int
     lag_bytes: int
+    waiting_logs: int
     sessions_resident: int
     journal_failed: bool
 
 
-def figures(snapshot: Snapshot, rooms: Rooms) -> Figures:
+def figures_of(snapshot: Snapshot, rooms: Rooms) -> Figures:
     """By the names of `names.NAMES`, all of them; None for what nobody can tell."""
     budget = snapshot.budget_bytes
     return {
@@ -38,6 +39,7 @@ def figures(snapshot: Snapshot, rooms: Rooms) -> Figures:
         "connections_used": rooms.connections_used,
         "connections_leaked": rooms.connections_leaked,
         "lag_bytes": rooms.lag_bytes,
+        "waiting_logs": rooms.waiting_logs,
         "sessions_resident": rooms.sessions_resident,
         "journal_failed": int(rooms.journal_failed),
         "uptime_secs": rooms.uptime_s,

@@ -7,7 +7,7 @@ whoever is to help must be able to see. A request that was let in is finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import ClassVar, Final
 
@@ -54,8 +54,8 @@ class Requests(msgspec.Struct, frozen=True):
 class Admission:
     """The door for requests. Lives on the event loop."""
 
-    def __init__(self, *, asked: Callable[[], bool] = lambda: False) -> None:
-        """`asked`: whether somebody else wants costly work to be put off, whatever the level."""
+    def __init__(self, *, asked: Callable[[], Sequence[str]] = tuple) -> None:
+        """`asked`: the alerts that want costly work to be put off, whatever the level."""
         self.throttling = False
         self._asked = asked
         self.refusing = False
@@ -72,13 +72,22 @@ class Admission:
                 "holdfast is critically short of memory and begins nothing new: try again in some "
                 "seconds, see `holdfast status`, or raise daemon.max_memory_mb"
             )
-        if cost is Cost.COSTLY and (self.throttling or self._asked()):
+        if cost is not Cost.COSTLY:
+            return
+        if self.throttling:
             self._throttled += 1
             raise Throttled(
                 "holdfast is short of memory and puts costly work off: try again in some seconds, "
                 "see `holdfast status`, or raise daemon.max_memory_mb"
             )
 
+        if asked := self._asked():
+            self._throttled += 1
+            raise Throttled(
+                f"holdfast puts costly work off while an alert says so ({', '.join(asked)}): try "
+                "again in some seconds, or see `holdfast alerts` and `alerts.rules` of the config"
+            )
+
     def status(self) -> Requests:
-        throttling = self.throttling or self._asked()
+        throttling = self.throttling or bool(self._asked())
         return Requests(throttling, self.refusing, self._throttled, self._refused)

@@ -15,10 +15,11 @@ import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -43,6 +44,7 @@ from holdfast.ingest.reading import Reading, was_rewritten
 from holdfast.ingest.retries import Retries
 from holdfast.ingest.slots import ChildSlots
 from holdfast.ingest.stores import Stamped, Stores
+from holdfast.ingest.turns import Turns
 from holdfast.journal.model import Batch, Cursor, ItemMark
 from holdfast.journal.service import JournalService
 from holdfast.observe.logs import JsonLog
@@ -58,6 +60,8 @@ from holdfast.sources.base import (
     tells_lines,
 )
 from holdfast.sources.watch import Watcher, Watching, make_watcher
+
+T = TypeVar("T")
 
 HOT_LOGS_MAX: Final = 256
 CLAIM_POLL_S: Final = 0.02
@@ -122,8 +126,9 @@ class Tail:
         self._on_children = on_children
         self._log = log
         self._gate = gate if gate is not None else BackgroundGate()
-        for job in (WALKS, IMPORTS):
-            self._gate.join(job)
+        self._turns = Turns(workers, self._gate, self._mark_now)
+        self._gate.join(WALKS)
+        self._gate.join(IMPORTS, resume=self._turns.look)
         self._slowed = False
         self._pace: asyncio.TimerHandle | None = None
         self._resume: asyncio.TimerHandle | None = None
@@ -136,7 +141,6 @@ class Tail:
         self._claims = SessionClaims()
         self._readings = 0
         self._slots = ChildSlots(workers)
-        self._children_at_once = asyncio.Semaphore(workers)  # each waits on a thread
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._import: asyncio.Task[ImportReport] | None = None
@@ -160,6 +164,7 @@ class Tail:
     async def close(self) -> None:
         """Stop watching, finish what is being read, end the children."""
         self._closing = True
+        self._turns.close()
         self._gate.open()  # whoever waits before it is to see that we end
         if self._watcher is not None:
             self._watcher.close()
@@ -239,7 +244,7 @@ class Tail:
     def usage(self) -> Usage:
         """What is remembered of logs that are being written, and of changes not read yet."""
         state_bytes = sum(len(hot.cursor.state) for hot in self._hot.values())
-        items = len(self._hot) + len(self._marked)
+        items = len(self._hot) + self._waiting_logs
         return Usage(items * REMEMBERED_BYTES + state_bytes, items, None)
 
     def relieve(self, level: Level, target_bytes: int) -> int:
@@ -255,11 +260,15 @@ class Tail:
         lag = progress.total_bytes - progress.done_bytes if self.importing else 0
         return TailStatus(
             self.importing,
-            len(self._marked),
+            self._waiting_logs,
             len(self._hot),
             max(0, lag),
             [f"{path}: {problem}" for path, problem in self._problems.items()],
         )
+
+    @property
+    def _waiting_logs(self) -> int:
+        return len(self._marked) + len(self._turns)
 
     async def import_all(self) -> ImportReport:
         """Everything unread, by children; whoever asks meanwhile waits for the same run."""
@@ -270,7 +279,7 @@ class Tail:
     async def _run_import(self) -> ImportReport:
         try:
             with self._new_importer(self._claims) as importer:
-                return await asyncio.to_thread(importer.run)
+                return await _on_own_thread(importer.run)
         finally:
             asyncio.get_running_loop().call_soon(self._pump_marked)
 
@@ -333,8 +342,9 @@ class Tail:
             self._mark_now(key)
 
     def _mark_now(self, key: str) -> None:
-        self._marked[key] = None
-        self._pump_soon()
+        if not self._turns.waits(key):  # then it is read anyway
+            self._marked[key] = None
+            self._pump_soon()
 
     def _pump_soon(self) -> None:
         """At once, unless we are to be slow."""
@@ -371,6 +381,7 @@ class Tail:
             log = self._identify(path)
             if log is None:
                 del self._marked[path]
+                self._turns.over(path)
             elif self._claims.take(log.agent_session_id):
                 del self._marked[path]
                 self._readings += 1
@@ -401,8 +412,10 @@ class Tail:
                 return
             await self._read(log)
             self._retries.over(log.key)
+            self._turns.over(log.key)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this log only
             self._hot.pop(log.agent_session_id, None)
+            self._turns.over(log.key)
             if self._note(log.key, str(error) or repr(error)):
                 self._log.warning("tail.failed", path=log.key, error=repr(error))
             if not self._closing:
@@ -596,14 +609,25 @@ class Tail:
             return make_job(self._sources[log.agent], log, reader)
 
     async def _read_in_child(self, log: Log) -> None:
+        """Now, or when it is the log's turn to have a child."""
         self._hot.pop(log.agent_session_id, None)
         about = os.stat(log.path)
         plan = Plan([Pending(about.st_mtime_ns, log.key, log.agent)], about.st_size)
-        await self._gate.passed()
-        async with self._children_at_once:
-            # The session is claimed for this log already, so the importer has claims of its own.
-            with self._new_importer(SessionClaims()) as importer:
-                await asyncio.to_thread(importer.read, plan)
+        if not self._turns.take(log.key):
+            return
+        # The session is claimed for this log already, so the importer has claims of its own.
+        with self._place_given_back(), self._new_importer(SessionClaims()) as importer:
+            await _on_own_thread(lambda: importer.read(plan))
+
+    @contextmanager
+    def _place_given_back(self) -> Iterator[None]:
+        """Children have places of their own, and reading a large log may take minutes."""
+        self._readings -= 1
+        self._pump_soon()
+        try:
+            yield
+        finally:
+            self._readings += 1
 
     def _note(self, path: str, problem: str) -> bool:
         """For the status, until the log is read or gone; the newest when there are many.
@@ -641,6 +665,8 @@ class Tail:
     async def _reconcile_forever(self) -> None:
         while not self._closing:
             await self._gate.passed()
+            if self._closing:  # what is cleared now would be waited for
+                return
             self._reconcile.clear()
             try:
                 await self._reconcile_once()
@@ -689,3 +715,12 @@ class Tail:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _on_own_thread(work: Callable[[], T]) -> T:
+    """An import may last for hours: it takes no thread from those who ask the journal."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="import")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+    finally:
+        executor.shutdown(wait=False)

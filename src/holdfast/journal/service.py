@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from holdfast.governor.gate import WAIT_MAX_S
 from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
@@ -92,7 +93,7 @@ class JournalService:
         self._broken = False
         self._unindexed_chars = 0
         self._fed_s = clock_s()
-        self._index_paused = False
+        self._index_paused_s: float | None = None  # since when
         self._lends: dict[int, Lend] = {}
         self._waiting_readers = 0
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -127,18 +128,23 @@ class JournalService:
         return self._unindexed_chars
 
     def pause_index(self) -> None:
-        """Feed the index only when it would fall too far behind."""
-        self._index_paused = True
+        """Feed the index only when it would fall too far behind, or after `WAIT_MAX_S`."""
+        if self._index_paused_s is None:
+            self._index_paused_s = self._clock_s()
+            self._wake()  # it counts from now on, whatever the thread waits for
 
     def resume_index(self) -> None:
-        self._index_paused = False
+        self._index_paused_s = None
+        self._wake()
+
+    def _wake(self) -> None:
         if not self.waiting:  # else the thread is awake, and we might have to wait
             with suppress(JournalClosed):
-                self.call(lambda _writer: None)  # wakes it
+                self.call(lambda _writer: None)
 
     def connections(self, held_s: float, now_s: float | None = None) -> Connections:
         """Who reads, and whether somebody has been doing so for longer than `held_s`."""
-        now_s = time.monotonic() if now_s is None else now_s
+        now_s = self._clock_s() if now_s is None else now_s
         with self._readers_lock:
             lends = list(self._lends.values())
             idle = len(self._idle_readers)
@@ -227,7 +233,7 @@ class JournalService:
         if reader is None:
             reader = self._open_reader()
         with self._readers_lock:
-            self._lends[id(reader)] = Lend(threading.current_thread().name, time.monotonic())
+            self._lends[id(reader)] = Lend(threading.current_thread().name, self._clock_s())
         return reader
 
     def _take_back(self, reader: JournalReader, *, sound: bool) -> None:
@@ -261,8 +267,13 @@ class JournalService:
         """
         lag = self._writer.index_lag
         due = lag >= INDEX_EVERY_EVENTS or self._unindexed_chars >= INDEX_EVERY_CHARS
-        if self._index_paused and not due:
-            return None
+        paused_s = self._index_paused_s
+        if paused_s is not None and not due:
+            since_s = max(paused_s, self._fed_s)  # once in so long a time, however long it lasts
+            left_s = since_s + WAIT_MAX_S - self._clock_s()
+            if not lag or left_s > 0:
+                return left_s if lag else None
+            due = True
         due = due or self._clock_s() - self._fed_s >= INDEX_EVERY_S
         if not lag or not (idle or due):
             return INDEX_QUIET_S if lag else None

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from holdfast.alerts.engine import AlertStatus
+from holdfast.alerts import AlertStatus
 from holdfast.governor.machine import MachineReading
 from holdfast.governor.protocol import Level
 from holdfast.status.model import (

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from holdfast.alerts.desk import AlertDesk
+from holdfast.alerts import AlertDesk
 from holdfast.server.answers import BadRequest, Handler, answer
 
 SILENCE: Final = "/v1/alerts/{name}/silence"

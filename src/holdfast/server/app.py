@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from holdfast.alerts.desk import AlertDesk
+from holdfast.alerts import AlertDesk
 from holdfast.checks import Check
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.admission import Admission, Cost, PutOff

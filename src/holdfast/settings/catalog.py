@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec import inspect as mi
 
-from holdfast.alerts.rules import AlertRule, fault_of_alert_rule, fault_of_alert_rules
+from holdfast.alerts import AlertRule, fault_of_alert_rule, fault_of_alert_rules
 from holdfast.settings.model import Settings
 from holdfast.settings.patterns import fault_of_glob, fault_of_pattern, fault_of_rule
 

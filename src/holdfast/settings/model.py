@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from holdfast.alerts.rules import DEFAULT_RULES, AlertRule
+from holdfast.alerts import DEFAULT_RULES, AlertRule
 from holdfast.sources import agents
 
 MIB: Final = 1 << 20

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from holdfast import __version__
-from holdfast.alerts.desk import AlertDesk, AlertsStatus
+from holdfast.alerts import AlertDesk, AlertsStatus
 from holdfast.clock import instant
 from holdfast.governor.admission import Admission
 from holdfast.governor.allowance import Allowance

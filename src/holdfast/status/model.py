@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.alerts.desk import AlertsStatus
+from holdfast.alerts import AlertsStatus
 from holdfast.governor.admission import Requests
 from holdfast.governor.ladder import StepRecord
 from holdfast.governor.machine import MachineReading
