@@ -59,6 +59,7 @@ _ALWAYS: Final = frozenset(
     {
         "/v1/health",
         "/v1/status",
+        "/v1/doctor",
         "/v1/figures",
         "/v1/history",
         "/metrics",
