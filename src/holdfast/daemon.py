@@ -39,7 +39,7 @@ from holdfast.governor import libc
 from holdfast.governor.admission import Admission
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Change, Look, next_delay_s
+from holdfast.governor.governor import Change, Look, Snapshot, next_delay_s
 from holdfast.governor.limits import Needs, check_system
 from holdfast.governor.machine import Machine
 from holdfast.governor.tracker import Account
@@ -232,10 +232,15 @@ class Daemon:
         """On a thread of its own: an import may keep all others busy, and memory does not wait."""
         return await asyncio.get_running_loop().run_in_executor(self._lookout, look)
 
+    async def memory(self) -> Snapshot:
+        """What all takes. The kernel is asked on a thread, the components here on the loop."""
+        return self.governor.snapshot(await self._looking(self.governor.look_closely))
+
     async def checks(self) -> list[Check]:
         """What `holdfast doctor` asks: what nobody but this process can tell."""
         limits = await asyncio.to_thread(self.allowance.look, self._needs())
-        return [*limits, *check_system(self.machine.read()), *health_checks(self)]
+        memory = await self.memory()
+        return [*limits, *check_system(memory.machine), *health_checks(self, memory)]
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""
