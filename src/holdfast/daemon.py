@@ -35,6 +35,7 @@ from holdfast.checks import Check
 from holdfast.clock import instant
 from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
+from holdfast.files import write_atomically
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
 from holdfast.governor.allowance import Allowance
@@ -72,7 +73,7 @@ from holdfast.status.build import StatusBuilder
 from holdfast.status.crash import CrashFile
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.health import checks as health_checks
-from holdfast.status.lastrun import RunFile, write_atomically
+from holdfast.status.lastrun import RunFile
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
     make_alerts,

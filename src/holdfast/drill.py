@@ -32,6 +32,7 @@ from holdfast.client import Client, NotRunning, PutOff, Refused
 from holdfast.demo.corpus import generate
 from holdfast.errors import Exit, HoldfastError
 from holdfast.paths import Paths
+from holdfast.service.plan import ALLOCATOR
 from holdfast.sources import agents
 
 MIB: Final = 1 << 20
@@ -289,9 +290,7 @@ class _Drill:
             env={
                 **self._environ,
                 **more,
-                "MALLOC_ARENA_MAX": "1",
-                "MALLOC_MMAP_THRESHOLD_": "65536",
-                "MALLOC_TRIM_THRESHOLD_": "65536",
+                **ALLOCATOR,
             },
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ from holdfast.alerts.engine import Alerts
 from holdfast.alerts.paging import Pager
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
+from holdfast.files import write_atomically
 from holdfast.governor.governor import Governor, OnChange, lines_of
 from holdfast.governor.ladder import Step
 from holdfast.governor.levels import STALL_HYSTERESIS_POINTS, Line, Thresholds
@@ -44,7 +45,6 @@ from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
 from holdfast.status.crash import CrashFile
-from holdfast.status.lastrun import write_atomically
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
 

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.governor import Readings
 from holdfast.governor import readings as readings_module
+from holdfast.governor.readings import resident_bytes
 
 KB = 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -318,3 +319,14 @@ def test_a_child_that_goes_on_with_our_program_is_counted_soon(proc: FakeProc) -
     assert [child.pid for child in readings.tree().children] == [2]
     assert [child.pid for child in readings.tree().children] == [2]
     readings.close()
+
+
+def test_a_child_weighs_what_it_shares_with_nobody_and_nothing_once_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "statm").write_text("9999 500 120 5 0 9 0\n")
+    assert resident_bytes(7, tmp_path) == 380 * PAGE_BYTES
+    assert resident_bytes(8, tmp_path) == 0
+    if ON_LINUX:
+        assert resident_bytes(os.getpid()) > 1 << 20
