@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast import client as client_module
-from holdfast.client import Client, PutOff, Refused
+from holdfast.client import Client, NotAnswering, NotRunning, PutOff, Refused
 from holdfast.errors import Exit
 from tests.support.home import Home
 
@@ -94,3 +95,20 @@ def test_an_error_that_does_not_say_when_to_come_again_is_final(
     with pytest.raises(Refused):
         Client(home.paths).get("/v1/search")
     assert waits == []
+
+
+def test_a_daemon_that_says_nothing_is_told_from_one_that_is_not_there(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.paths.ensure_dirs()
+    asking = Client(home.paths, patience_s=0.05)
+    with pytest.raises(NotRunning, match="is not running"):
+        asking.get("/v1/status")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(home.paths.socket)
+        silent.listen()
+        with pytest.raises(NotAnswering, match="holdfast doctor"):
+            asking.get("/v1/status")
+        assert not asking.is_running()
+        monkeypatch.setattr(client_module, "HEALTH_PATIENCE_S", 0.05)
+        assert not Client(home.paths).is_running()  # which waits for all else as long as it takes

@@ -15,6 +15,7 @@ from holdfast.paths import Paths
 
 CHUNK_BYTES: Final = 65_536
 CONNECT_TIMEOUT_S: Final = 2.0
+HEALTH_PATIENCE_S: Final = 5.0  # it is answered from the event loop, without the journal
 PUT_OFF_MAX_S: Final = 10.0  # in all, for a daemon that is short of memory
 
 
@@ -22,6 +23,10 @@ class NotRunning(HoldfastError):
     """No daemon answers."""
 
     exit: ClassVar[Exit] = Exit.NOT_RUNNING
+
+
+class NotAnswering(NotRunning):
+    """Somebody holds the socket and says nothing."""
 
 
 class Refused(HoldfastError):
@@ -69,8 +74,12 @@ class Client:
         self._put_off_max_s = put_off_max_s
 
     def is_running(self) -> bool:
+        """Whether a daemon answers; one that hangs does not."""
+        patience_s = HEALTH_PATIENCE_S
+        if self._patience_s is not None:
+            patience_s = min(patience_s, self._patience_s)
         try:
-            self.get("/v1/health")
+            Client(self._paths, patience_s=patience_s).get("/v1/health")
         except NotRunning:
             return False
         return True
@@ -107,6 +116,12 @@ class Client:
             sent = None if body is None else json.dumps(body).encode()
             connection.request(method, quote(path) + (f"?{asked}" if asked else ""), sent)
             response = connection.getresponse()
+        except TimeoutError as error:
+            connection.close()
+            raise NotAnswering(
+                "holdfast runs and does not answer: `holdfast doctor` looks at it, `holdfast stop` "
+                "ends it, `holdfast start` starts it anew"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise NotRunning("holdfast is not running: start it with `holdfast start`") from error

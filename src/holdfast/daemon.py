@@ -11,6 +11,7 @@ file and does not keep the next from running.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -755,6 +756,15 @@ def main() -> int:
         paths.ensure_dirs()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return int(runner.run(_run(settings, paths, environ)))
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        print(
+            "holdfast: too few files may be open at once for the daemon to start: raise the limit "
+            "(`ulimit -n 4096`, or LimitNOFILE in the service's file)",
+            file=sys.stderr,
+        )
+        return int(Exit.FAILURE)
     except HoldfastError as error:
         print(f"holdfast: {error}", file=sys.stderr)
         return int(error.exit)

@@ -161,3 +161,17 @@ def test_what_grew_and_what_shrank_is_told_the_largest_change_first() -> None:
 def test_what_was_not_among_the_largest_before_counts_as_nothing() -> None:
     changed = difference(a_profile(), json.loads(json.dumps(a_profile(set=40))))
     assert changed["types"] == [{"name": "set", "count": 1, "bytes": 40}]
+
+
+def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(home: Home) -> None:
+    path = os.path.join(home.folder, "precious")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("hello")
+    with home.daemon():
+        refused = home.run("debug", "memory", "--save", path)
+        assert refused.code == Exit.REFUSED
+        assert "--force" in refused.err
+        with open(path, encoding="utf-8") as file:
+            assert file.read() == "hello"
+        home.ok("debug", "memory", "--save", path, "--force")
+        home.ok("debug", "memory", "--diff", path)

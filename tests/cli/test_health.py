@@ -30,14 +30,17 @@ class Answering:
         self._socket.bind(path)
         self._socket.listen()
         self._answer = answer
-        Thread(target=self._serve, daemon=True).start()
+        self._thread = Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
-        held = []
+        held: list[socket.socket] = []
         while True:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
+                for each in held:
+                    each.close()
                 return
             connection.recv(4_096)
             if self._answer is None:
@@ -47,6 +50,8 @@ class Answering:
                 connection.close()
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread, which holds it open
+        self._thread.join()
         self._socket.close()
 
 

@@ -430,7 +430,11 @@ def test_a_folder_that_may_be_read_later_is_read_then(home: Home) -> None:
         daemon.wait_for("x", 2)
         home.append_log("x", *talk(1, start=2), project="-secret")
         daemon.wait_for("x", 3)
-        until(lambda: not daemon.status()["problems"], "what was mended is not told of any more")
+        until(
+            lambda: not daemon.status()["problems"],
+            "what was mended is not told of any more",
+            detail=lambda: daemon.status()["problems"],
+        )
 
 
 # Lines.

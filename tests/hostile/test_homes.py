@@ -432,7 +432,11 @@ def test_a_first_import_that_the_disk_has_no_room_for_is_done_when_there_is(home
                 "all is read",
                 detail=daemon.status,
             )
-            until(lambda: not daemon.status()["problems"], "nothing is wrong any more")
+            until(
+                lambda: all(" free on the disk" in each for each in daemon.status()["problems"]),
+                "nothing is wrong any more but that the disk is small",
+                detail=lambda: daemon.status()["problems"],
+            )
             assert daemon.terminate() == 0
         with other.reader() as reader:
             assert reader.check() == []

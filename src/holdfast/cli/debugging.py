@@ -23,6 +23,12 @@ SPARE_SECONDS: Final = 30  # the tracing ends by itself soon after, should this 
 FORMAT: Final = "holdfast memory profile 1"
 
 
+class ProfileExists(HoldfastError):
+    """There is a file of that name."""
+
+    exit: ClassVar[Exit] = Exit.REFUSED
+
+
 class BadProfile(HoldfastError):
     """The file is no profile."""
 
@@ -55,6 +61,7 @@ def add_commands(commands: Commands) -> None:
         help=f"how long --sites traces (default {WATCH_SECONDS}, at most {WATCH_SECONDS_MAX})",
     )
     memory.add_argument("--save", metavar="FILE", help="keep it in a file, for a later --diff")
+    memory.add_argument("--force", action="store_true", help="replace that file if it is there")
     memory.add_argument("--diff", metavar="FILE", help="what changed since that one was kept")
     memory.add_argument(
         "-n", "--limit", type=count, default=SHOWN, help=f"rows of each table (default {SHOWN})"
@@ -79,7 +86,7 @@ def run_memory(context: Context, arguments: argparse.Namespace) -> int:
     before = _read(arguments.diff) if arguments.diff else None
     profile = _traced(context, arguments.seconds) if arguments.sites else _profile(context)
     if arguments.save:
-        _save(arguments.save, profile)
+        _save(arguments.save, profile, force=arguments.force)
         say(f"Kept in {arguments.save}.")
     if before is not None:
         changed = difference(before, profile)
@@ -108,10 +115,12 @@ def _traced(context: Context, seconds: int) -> JsonObject:
         context.client.post("/v1/debug/memory/trace", off="true")
 
 
-def _save(path: str, profile: JsonObject) -> None:
+def _save(path: str, profile: JsonObject, *, force: bool) -> None:
     try:
-        with open(path, "w", encoding="utf-8", opener=_private) as file:
+        with open(path, "w" if force else "x", encoding="utf-8", opener=_private) as file:
             json.dump({"format": FORMAT, **profile}, file)
+    except FileExistsError:
+        raise ProfileExists(f"{path} is there already: name another, or use --force") from None
     except OSError as error:
         raise BadProfile(f"cannot write {path} ({error.strerror})") from error
 

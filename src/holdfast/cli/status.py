@@ -13,6 +13,7 @@ from holdfast.cli.parsing import Commands, add_command, add_json
 from holdfast.cli.sources import expiring_lines
 from holdfast.errors import Exit
 
+PATIENCE_S: Final = 15.0  # with a very large journal on a busy machine
 MISSING_SHOWN: Final = 2  # places of an agent that is there; `sources -v` shows all
 SESSIONS_SHOWN: Final = 10
 PROBLEMS_SHOWN: Final = 3
@@ -46,10 +47,13 @@ def run_status(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def get_status(context: Context) -> dict[str, Any]:
-    from holdfast.client import NotRunning
+    from holdfast.client import Client, NotAnswering, NotRunning
 
     try:
-        status: dict[str, Any] = context.client.get("/v1/status")
+        client = Client(context.paths, patience_s=PATIENCE_S)
+        status: dict[str, Any] = client.get("/v1/status")
+    except NotAnswering:  # what the journal knows would look as if nothing were wrong
+        raise
     except NotRunning:
         return _offline(context)
     return status

@@ -655,6 +655,8 @@ class Tail:
     async def _reconcile_once(self) -> None:
         if self.importing or self._closing:
             return
+        if self._watcher is not None:
+            self._watcher.look_again()
         plan = await asyncio.to_thread(self._plan)
         if self._closing:
             return

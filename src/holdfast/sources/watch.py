@@ -14,6 +14,7 @@ watched before it is listed: what is made in between is told twice, not never. W
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,10 @@ class Watcher(Protocol):
     def watching(self) -> Watching: ...
 
     def start(self) -> None: ...
+    def look_again(self) -> None:
+        """Try once more to watch what could not be watched."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -89,7 +94,7 @@ class InotifyWatcher:
         self._aliases: set[str] = set()  # found by the walk that goes on: links to known folders
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unwatched = ""
-        self._refused: set[str] = set()
+        self._refused: dict[str, int | None] = {}  # folder -> errno
 
     def start(self) -> None:
         for root in self._roots:
@@ -110,7 +115,16 @@ class InotifyWatcher:
 
     @property
     def watching(self) -> Watching:
-        return Watching(len(self._folders), len(self._refused))
+        """A folder that we may not look into is a matter of its mode, not of a limit."""
+        short = sum(why == errno.ENOSPC for why in self._refused.values())
+        return Watching(len(self._folders), short)
+
+    def look_again(self) -> None:
+        for folder in list(self._refused):
+            del self._refused[folder]
+            if os.path.isdir(folder):
+                self._watch(folder, self._inside)
+        self._unwatched = ""  # it was told when it happened
 
     # What is watched.
 
@@ -148,9 +162,9 @@ class InotifyWatcher:
             if mask == self._staying or not os.path.isdir(folder):
                 return
             self._unwatched = f"cannot watch {folder}: {error.strerror}"
-            self._refused.add(folder)
+            self._refused[folder] = error.errno
             return
-        self._refused.discard(folder)
+        self._refused.pop(folder, None)
         known = self._folders.get(number, folder)
         if known != folder and _is_same(known, folder):
             self._aliases.add(folder)  # its files are told of under the name that we have
@@ -275,6 +289,9 @@ class BlindWatcher:
     def start(self) -> None:
         self._on_missed(self._why)
 
+    def look_again(self) -> None:
+        return
+
     def close(self) -> None:
         return
 
@@ -295,6 +312,9 @@ class PollingWatcher:
 
     def start(self) -> None:
         self._tasks = [asyncio.ensure_future(self._follow(root)) for root in self._roots]
+
+    def look_again(self) -> None:
+        return
 
     def close(self) -> None:
         self._stop.set()
