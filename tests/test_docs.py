@@ -81,6 +81,8 @@ COMMANDS: Final = dict(commands(make_parser()))
 def test_every_command_and_option_is_in_the_operations_page(command: str) -> None:
     found = [row for row in rows("docs/operations.md", "## Commands") if row[0] == f"`{command}`"]
     assert found, f"docs/operations.md has no row for `{command}`"
+    named = re.findall(r"`(-[\w-]+)", re.sub(r"\([^)]*\)", "", found[0][2]))
+    assert len(named) == len(set(named)), "an option is listed twice"
     options = {option for row in found for option in re.findall(r"`?(-[\w-]+)", row[2])}
     wanted = {
         option

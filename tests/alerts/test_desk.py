@@ -12,7 +12,7 @@ from holdfast.alerts.desk import AlertDesk, NoSuchAlert
 from holdfast.alerts.engine import Alerts, Notice
 from holdfast.alerts.paging import PageFailed, Pager
 from holdfast.alerts.rules import AlertRule
-from holdfast.status.lastrun import write_atomically
+from holdfast.files import write_atomically
 
 RULES = [
     AlertRule(name="quiet-one", condition="threads > 10", actions=("page",)),

@@ -12,6 +12,7 @@ import pytest
 from holdfast.doctor import report_schema
 from tests.support import damage
 from tests.support.home import Home, talk
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -46,6 +47,29 @@ def test_a_daemon_is_asked_for_what_only_it_knows(kept: Home) -> None:
         status = daemon.status()["memory"]
         assert checks["footprint"]["evidence"]["level"] == status["level"]
         assert kept.ok("doctor").text.splitlines()[-1].endswith("0 problems")
+
+
+def test_a_daemon_that_is_short_of_memory_is_asked_all_the_same(kept: Home) -> None:
+    """What it puts off is looked up, and nothing is said of it that holds of a dead one."""
+    short = {
+        "HOLDFAST_DAEMON__MAX_MEMORY_MB": "20",
+        "HOLDFAST_RESOURCES__CRITICAL_EXIT_SECS": "3600",
+    }
+    with kept.daemon(short) as daemon:
+        until(
+            lambda: daemon.status()["memory"]["pressure"]["own_level"] == "critical",
+            "it is critical",
+        )
+        told = kept.run("doctor", "--json").json
+        pid = daemon.pid
+    checks = {each["id"]: each for each in told["checks"]}
+    assert told["daemon"]
+    assert (checks["daemon"]["verdict"], checks["daemon"]["evidence"]["pid"]) == ("ok", pid)
+    assert checks["footprint"]["verdict"] == "problem"
+    assert checks["footprint"]["evidence"]["level"] == "critical"
+    assert checks["work"]["evidence"]["pid"] == pid
+    assert checks["source-claude"]["evidence"]["events"] == 300
+    assert "last-run" not in checks
 
 
 def test_a_problem_ends_with_12_and_is_told_with_its_remedy(kept: Home) -> None:

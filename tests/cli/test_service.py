@@ -90,12 +90,29 @@ def test_install_writes_enables_and_starts_and_again_does_nothing(systemd: Syste
     first = systemd.ok("install", "--json").json
     assert systemd.calls() == ["daemon-reload", "enable holdfast.service", "start holdfast.service"]
     assert (first["changed"], first["active"], first["path"]) == (True, True, str(systemd.unit))
-    assert stat.S_IMODE(systemd.unit.stat().st_mode) == 0o644
+    assert stat.S_IMODE(systemd.unit.stat().st_mode) == 0o600, "a variable in it may be a secret"
     until_it_answers(systemd.home)
 
+    systemd.unit.chmod(0o644)  # as an older holdfast made it
     again = systemd.ok("install", "--json").json
     assert systemd.calls() == []
     assert (again["changed"], again["active"]) == (False, True)
+    assert stat.S_IMODE(systemd.unit.stat().st_mode) == 0o600
+
+
+def test_who_exports_is_told_that_its_headers_do_not_come_from_the_shell(systemd: Systemd) -> None:
+    def notes(env: dict[str, str]) -> str:
+        return " ".join(systemd.ok("install", "--json", env=env).json["notes"])
+
+    assert "OTEL_" not in notes({})
+    said = notes(
+        {
+            "HOLDFAST_TELEMETRY__OTLP_ENDPOINT": "http://127.0.0.1:9",
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-key=of-nobody-else",
+        }
+    )
+    assert "systemctl --user edit holdfast" in said
+    assert "of-nobody-else" not in systemd.unit.read_text()
 
 
 def test_what_the_unit_runs_is_the_daemon_of_this_home(systemd: Systemd) -> None:

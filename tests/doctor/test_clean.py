@@ -7,9 +7,11 @@ import os
 import traceback
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.doctor import clean
 from holdfast.doctor.clean import SENTENCES, TRACES, WORDS, Places, cleaned, error, trace
 from holdfast.paths import Paths
 
@@ -41,6 +43,18 @@ def test_of_an_error_the_words_of_the_system_stay() -> None:
     assert "FileNotFoundError" in said
     assert "ecret" not in said
     assert "JournalFull" in error("JournalFull('no room')")
+
+
+def test_what_the_system_may_say_is_gathered_once_and_not_for_each_string(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bundle has thousands of strings, and a system two hundred errors."""
+    error("whatever gathers it")
+    asked: list[int] = []
+    monkeypatch.setattr(os, "strerror", asked.append)
+    assert error("KeyError of nobody") == "(KeyError, 18 characters)"
+    assert asked == []
+    assert clean._class_names() is clean._class_names()
 
 
 @given(st.lists(SECRETS, min_size=1, max_size=4), st.sampled_from([" ", "/", "\n", ": ", "'"]))

@@ -19,6 +19,8 @@ def test_a_daemon_that_holds_the_journal_and_does_not_answer_is_a_problem(home: 
         assert "kill -9" in found.remedies[0]
         other = doctors.look(home, answers=True)["daemon"]
         assert (other.verdict, other.remedies[0].split("`")[1]) == ("warning", "holdfast restart")
+        short = doctors.look(home, answers=True, put_off=True)["daemon"]
+        assert (short.verdict, "short of memory" in short.said) == ("warning", True)
     with JournalLock(home.paths.lock).acquire("import"):
         assert doctors.look(home)["daemon"].verdict == "ok"
     assert "not running" in doctors.look(home)["daemon"].said
@@ -43,6 +45,14 @@ def test_how_the_last_run_ended_is_told(home: Home, ending: str, verdict: str) -
     assert ending in found.said
     assert "secret" not in found.said
     assert any("/secret" in each for each in found.particulars)
+
+
+def test_the_run_file_of_a_daemon_that_runs_is_not_explained_as_the_end_of_one(home: Home) -> None:
+    with home.daemon() as daemon:
+        daemon.kill()
+    assert doctors.look(home)["last-run"].verdict == "warning"
+    with JournalLock(home.paths.lock).acquire("daemon"):
+        assert "last-run" not in doctors.look(home)
 
 
 def test_an_orderly_stop_by_sigterm_is_said_to_be_what_others_call_143(home: Home) -> None:

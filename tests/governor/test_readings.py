@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.governor import Readings
 from holdfast.governor import readings as readings_module
+from holdfast.governor.readings import resident_bytes
 
 KB = 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -342,3 +343,14 @@ def test_two_threads_read_one_after_the_other(proc: FakeProc) -> None:
     others[0].join()
     assert events == ["first", "1"]
     readings.close()
+
+
+def test_a_child_weighs_what_it_shares_with_nobody_and_nothing_once_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "statm").write_text("9999 500 120 5 0 9 0\n")
+    assert resident_bytes(7, tmp_path) == 380 * PAGE_BYTES
+    assert resident_bytes(8, tmp_path) == 0
+    if ON_LINUX:
+        assert resident_bytes(os.getpid()) > 1 << 20

@@ -16,9 +16,10 @@ from typing import Final
 import apsw
 import pytest
 
+from holdfast.files import write_atomically
 from holdfast.lock import JournalLock
 from holdfast.paths import SOCKET_PATH_MAX_BYTES
-from holdfast.status.lastrun import boot_id, write_atomically
+from holdfast.status.lastrun import boot_id
 from tests.support import processes
 from tests.support.disks import fill, make_read_only, small_disk
 from tests.support.home import Home, sid, talk, temporary_folder

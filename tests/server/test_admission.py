@@ -13,7 +13,7 @@ from holdfast.errors import Exit
 from holdfast.governor.admission import Admission
 from holdfast.server.app import Served, make_app
 
-ALWAYS = [("GET", "/v1/health"), ("GET", "/v1/status")]
+ALWAYS = [("GET", "/v1/health"), ("GET", "/v1/status"), ("GET", "/v1/doctor")]
 CHEAP = [("GET", "/v1/sessions"), ("GET", "/v1/sessions/abc"), ("GET", "/v1/recordings")]
 COSTLY = [
     ("GET", "/v1/search"),

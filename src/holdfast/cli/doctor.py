@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from holdfast.checks import Check
     from holdfast.client import Client
     from holdfast.doctor import Evidence, Report
+    from holdfast.paths import Paths
+    from holdfast.status import Status
+    from holdfast.status.sources import SourceReport
 
 T = TypeVar("T")
 
@@ -107,18 +110,17 @@ def gather(context: Context) -> Evidence:
     except ConfigError as error:
         problems = error.problems
     settings = loaded.settings if loaded is not None else Settings()
-    live = status = sources = None
-    answers = False
-    if os.path.exists(paths.socket):
-        from holdfast.client import Client
-
-        client = Client(paths, patience_s=PATIENCE_S)
-        answers = client.is_running()
-        live, status, sources = _asked(client) if answers else (None, None, None)
-    last_run = status.daemon.last_run if status is not None else None
-    if live is None:
+    asked = _asked(paths)
+    held = holder(paths.lock)
+    last_run = None
+    if asked.status is not None:
+        last_run = asked.status.daemon.last_run
+    elif not asked.answers and (held is None or held[0] != "daemon"):  # else it is about that one
         last_run = RunFile(paths.run_file, CrashFile(paths.crash_file)).last(ask_journald=True)
-        status, sources = _looked_up(context, settings, last_run)
+    status, sources = asked.status, asked.sources
+    if status is None or sources is None:
+        found, reports = _looked_up(context, settings, last_run)
+        status, sources = status or found, sources or reports
     return Evidence(
         paths=paths,
         environ=context.environ,
@@ -127,33 +129,56 @@ def gather(context: Context) -> Evidence:
         loaded=loaded,
         config_problems=problems,
         status=status,
-        live=live,
+        live=asked.live,
         sources=sources,
         last_run=last_run,
-        holder=holder(paths.lock),
-        answers=answers,
+        holder=held,
+        answers=asked.answers,
+        put_off=asked.put_off,
     )
 
 
-def _asked(client: Client) -> tuple[Any, Any, Any]:
-    """The daemon's answers; nothing of them when it does not answer, or is too different."""
-    import msgspec
+class _Asked:
+    """The daemon's answers, each for itself: one that is refused costs none of the others."""
 
+    def __init__(self) -> None:
+        self.answers = False  # something does, if only to say no
+        self.put_off = False
+        self.live: list[Check] | None = None
+        self.status: Status | None = None
+        self.sources: list[SourceReport] | None = None
+
+    def ask(self, client: Client, path: str, kind: type[T]) -> T | None:
+        """None when it refuses, does not answer, or is too different."""
+        import msgspec
+
+        from holdfast.client import PutOff
+
+        try:
+            return msgspec.convert(client.get(path), kind)
+        except PutOff:
+            self.put_off = True
+        except (HoldfastError, OSError, ValueError):  # a ValidationError is a ValueError
+            pass
+        return None
+
+
+def _asked(paths: Paths) -> _Asked:
+    asked = _Asked()
+    if not os.path.exists(paths.socket):
+        return asked
     from holdfast.checks import Check
+    from holdfast.client import Client
     from holdfast.status import Status
     from holdfast.status.sources import SourceReport
 
-    def answer(path: str, kind: type[T]) -> T:
-        return msgspec.convert(client.get(path), kind)
-
-    try:
-        return (
-            answer("/v1/doctor", list[Check]),
-            answer("/v1/status", Status),
-            answer("/v1/sources", list[SourceReport]),
-        )
-    except (HoldfastError, OSError, ValueError):  # a ValidationError is a ValueError
-        return None, None, None
+    client = Client(paths, patience_s=PATIENCE_S, put_off_max_s=0.0)
+    asked.answers = client.is_running()
+    if asked.answers:
+        asked.live = asked.ask(client, "/v1/doctor", list[Check])
+        asked.status = asked.ask(client, "/v1/status", Status)
+        asked.sources = asked.ask(client, "/v1/sources", list[SourceReport])
+    return asked
 
 
 def _looked_up(context: Context, settings: Any, last_run: Any) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from holdfast.observe.logs import AUDIT_FILE, OPERATIONAL_FILE, tail
 from holdfast.settings import Loaded, describe, rows
 from holdfast.status import Status
 from holdfast.status.crash import MAX_BYTES as TRACE_MAX_BYTES
+from holdfast.status.crash import CrashFile
 from holdfast.status.model import MemoryStatus
 
 FOLDER: Final = "holdfast-doctor"
@@ -104,11 +105,12 @@ def _members(report: Report, evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in (OPERATIONAL_FILE, AUDIT_FILE):
         records = tail(Path(evidence.paths.logs) / name, RECORDS)
         yield f"logs/{name}", b"".join(_line(record, places) for record in records)
-    with suppress(OSError), open(os.path.join(evidence.paths.state_dir, HISTORY), "rb") as opened:
+    with suppress(OSError), open(evidence.paths.history_file, "rb") as opened:
         yield HISTORY, opened.read(HISTORY_MAX_BYTES)
+    crash = CrashFile(evidence.paths.crash_file)
     for name, file in (
-        ("crash.txt", evidence.paths.crash_file),
-        ("crash.last.txt", f"{evidence.paths.crash_file}.last"),
+        ("crash.txt", crash.path),
+        ("crash.last.txt", crash.kept),
     ):
         said = b""
         with suppress(OSError), open(file, "rb") as opened:

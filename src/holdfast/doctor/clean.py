@@ -11,7 +11,8 @@ import builtins
 import errno
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from holdfast.errors import HoldfastError
@@ -54,7 +55,8 @@ def cleaned(value: Any, field: str = "") -> Any:
 def error(text: str) -> str:
     """Of a sentence that may quote anything: what the system itself says, and how long it was."""
     known = [said for said in _system_errors() if said in text]
-    known += [name for name in dict.fromkeys(_NAME.findall(text)) if name in _class_names()]
+    classes = _class_names()
+    known += [name for name in dict.fromkeys(_NAME.findall(text)) if name in classes]
     return f"({', '.join([*known, f'{len(text):,} characters'])})"
 
 
@@ -105,11 +107,14 @@ class Places:
         return text
 
 
-def _system_errors() -> Iterable[str]:
-    return (os.strerror(number) for number in errno.errorcode)
+@cache
+def _system_errors() -> tuple[str, ...]:
+    return tuple(os.strerror(number) for number in errno.errorcode)
 
 
-def _class_names() -> set[str]:
+@cache
+def _class_names() -> frozenset[str]:
+    """As they are when it is first asked for: by then all is loaded that a bundle can tell of."""
     found = {
         name
         for name, each in vars(builtins).items()
@@ -120,4 +125,4 @@ def _class_names() -> set[str]:
         each = waiting.pop()
         found.add(each.__name__)
         waiting += each.__subclasses__()
-    return found | {"SIGTERM", "SIGINT", "apsw"}
+    return frozenset(found | {"SIGTERM", "SIGINT", "apsw"})

@@ -30,13 +30,15 @@ class Evidence(msgspec.Struct, kw_only=True):
     last_run: LastRun | None
     holder: tuple[str, int] | None  # of the journal's lock
     answers: bool = False  # something answers at the socket, if only to say no
+    put_off: bool = False  # it is short of memory, and said so instead of an answer
     full: bool = False
     limit_s: float = QUICK_S
     on_progress: OnProgress = lambda _what, _share: None
 
     @property
     def has_daemon(self) -> bool:
-        return self.live is not None
+        """Whether the status is a daemon's, told by itself."""
+        return self.status is not None and self.status.daemon.running
 
     @property
     def time_limit_s(self) -> float | None:

@@ -67,14 +67,14 @@ def _socket(evidence: Evidence) -> Check:
     try:
         found = os.lstat(path)
     except OSError:
-        if evidence.has_daemon:
+        if evidence.answers:
             return _check(
                 "socket", "problem", "the socket of the running daemon was removed", {},
                 "`holdfast restart`",
             )  # fmt: skip
         return _check("socket", "ok", "no socket, as without a daemon")
     mode = stat.S_IMODE(found.st_mode)
-    facts: dict[str, Fact] = {"mode": f"{mode:04o}", "answers": evidence.has_daemon}
+    facts: dict[str, Fact] = {"mode": f"{mode:04o}", "answers": evidence.answers}
     if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():
         return _check(
             "socket", "problem", "something else is where the socket belongs", facts,
@@ -85,7 +85,7 @@ def _socket(evidence: Evidence) -> Check:
             "socket", "problem", f"others may use the socket (mode {mode:04o})", facts,
             f"chmod 600 '{path}'",
         )  # fmt: skip
-    if not evidence.has_daemon:
+    if not evidence.answers:
         said = "a socket of a run that is gone; the next start replaces it"
         return _check("socket", "ok", said, facts)
     return _check("socket", "ok", f"the socket answers (mode {mode:04o})", facts)

@@ -18,7 +18,6 @@ from holdfast.status.health import oom_score
 PYTHON_LEAST: Final = (3, 11)
 SQLITE_LEAST: Final = (3, 51, 3)  # before it, two connections that checkpoint may damage a WAL
 FUTURE_S: Final = 300.0
-HEARTBEATS_MISSED: Final = 6
 
 _check: Final = maker("process")
 
@@ -76,6 +75,14 @@ def _daemon(evidence: Evidence) -> Check:
     if role != "daemon":
         return _check(
             "daemon", "ok", f"not running; {role} works on the journal (pid {pid})", facts
+        )
+    if evidence.put_off:
+        return _check(
+            "daemon",
+            "warning",
+            f"the daemon that runs (pid {pid}) is short of memory and puts off what it is asked",
+            facts,
+            "try again in some seconds, or raise daemon.max_memory_mb",
         )
     if evidence.answers:
         return _check(

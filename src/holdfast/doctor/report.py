@@ -54,7 +54,7 @@ def examine(evidence: Evidence) -> Report:
         schema_version=SCHEMA_VERSION,
         at=instant(evidence.now_s),
         version=__version__,
-        daemon=evidence.has_daemon,
+        daemon=evidence.answers,
         verdict=worst(verdicts),
         counts={name: verdicts.count(name) for name in names},
         checks=found,

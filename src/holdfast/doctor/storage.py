@@ -101,7 +101,7 @@ def _index(evidence: Evidence, reader: SqliteReader) -> Check:
     if not lag:
         return _check("index", "ok", f"all {totals.events:,} events can be searched", facts)
     said = f"{lag:,} of {totals.events:,} events cannot be searched yet"
-    if not evidence.has_daemon:
+    if not evidence.answers:
         return _check("index", "ok", f"{said}; the next start sees to it", facts)
     if lag < LAG_MANY:
         return _check("index", "ok", f"{said}; it is being seen to", facts)

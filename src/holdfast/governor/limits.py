@@ -24,6 +24,7 @@ from holdfast.governor.machine import (
     Machine,
     MachineReading,
     Tasks,
+    existing_folder,
     group_tasks,
 )
 
@@ -395,10 +396,8 @@ def _soft(which: int) -> int | None:
 
 
 def read_inodes(data_dir: str) -> Inodes | None:
-    while not os.path.exists(data_dir) and os.path.dirname(data_dir) != data_dir:
-        data_dir = os.path.dirname(data_dir)
     with suppress(OSError):
-        found = os.statvfs(data_dir)
+        found = os.statvfs(existing_folder(data_dir))
         return Inodes(found.f_files, found.f_favail)
     return None
 

@@ -172,7 +172,7 @@ class Machine:
         return len(os.listdir(self._proc / "self/task"))
 
     def _disk(self) -> Disk:
-        found = os.statvfs(_existing(self._data_dir))
+        found = os.statvfs(existing_folder(self._data_dir))
         return Disk(
             self._data_dir, found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
         )
@@ -377,7 +377,7 @@ def _physical_bytes() -> int | None:
     return None
 
 
-def _existing(path: str) -> str:
+def existing_folder(path: str) -> str:
     """The nearest folder above that is there."""
     while not os.path.exists(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)

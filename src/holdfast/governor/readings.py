@@ -228,6 +228,15 @@ class Readings:
         return lambda pid: children.get(pid, [])
 
 
+def resident_bytes(pid: int, proc: Path = _PROC) -> int:
+    """RSS of another process without shared library pages, close to what the tree's PSS counts for
+    a child; 0 for one that is gone."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = _read(f"{proc}/{pid}/statm").split()
+        return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def _peak_rss_bytes() -> int:
     import resource  # only where /proc is missing
 

@@ -27,9 +27,9 @@ import zstandard
 
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
+from holdfast.files import write_atomically
 from holdfast.governor.protocol import Level, Usage
 from holdfast.metrics.figures import FIGURES
-from holdfast.status.lastrun import write_atomically
 from holdfast.status.model import Status
 
 KEPT: Final = {figure.name: figure for figure in FIGURES if figure.kept}

@@ -23,7 +23,7 @@ from holdfast.alerts import AlertDesk
 from holdfast.checks import Check
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.admission import Admission, Cost, PutOff
-from holdfast.governor.governor import Governor
+from holdfast.governor.governor import Governor, Snapshot
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
 from holdfast.library import FORMATS, Library, SessionEntry
@@ -59,6 +59,7 @@ _ALWAYS: Final = frozenset(
     {
         "/v1/health",
         "/v1/status",
+        "/v1/doctor",
         "/v1/figures",
         "/v1/history",
         "/metrics",
@@ -104,6 +105,7 @@ class Served(Protocol):
     def recordings(self, limit: int | None) -> Listing: ...
     def report(self, error: BaseException, doing: str) -> None: ...
     async def status(self) -> Status: ...
+    async def memory(self) -> Snapshot: ...
     async def checks(self) -> list[Check]: ...
     def source_reports(self) -> list[SourceReport]: ...
     async def redact(
@@ -165,7 +167,8 @@ def _admitted(daemon: Served, path: str, handler: Handler) -> Handler:
         joins = path == "/v1/import" and daemon.tail.importing
         stops = path == RECORDINGS and request.query_params.get("command") == "stop"
         stops = stops or (path == debug.TRACE and "on" not in request.query_params)
-        daemon.admission.check(Cost.ALWAYS if joins or stops else usual)
+        cost = Cost.COSTLY if path == debug.MEMORY and debug.asks_for_sites(request) else usual
+        daemon.admission.check(Cost.ALWAYS if joins or stops else cost)
         return await handler(request)
 
     return admitted

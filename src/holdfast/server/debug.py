@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from holdfast.governor.governor import Governor
+from holdfast.governor.governor import Snapshot
 from holdfast.server.answers import BadRequest, Handler, answer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ TRACE: Final = "/v1/debug/memory/trace"
 
 
 class Profiled(Protocol):
-    governor: Governor
+    async def memory(self) -> Snapshot: ...
 
 
 def routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
@@ -38,9 +38,9 @@ def routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
         return made[0]
 
     async def memory(request: Request) -> Response:
-        sites = request.query_params.get("sites") == "true"
-        asked = profiler()
-        return answer(await asyncio.to_thread(lambda: asked.profile(daemon.governor, sites=sites)))
+        sites = asks_for_sites(request)
+        asked, taken = profiler(), await daemon.memory()
+        return answer(await asyncio.to_thread(lambda: asked.profile(taken, sites=sites)))
 
     async def trace(request: Request) -> Response:
         """`?on` begins or prolongs it, `?off` ends it, nothing tells how it stands."""
@@ -57,6 +57,11 @@ def routes(daemon: Profiled) -> list[tuple[str, str, Handler]]:
         ("GET", MEMORY, memory),
         ("POST", TRACE, trace),
     ]
+
+
+def asks_for_sites(request: Request) -> bool:
+    """A snapshot of what was traced takes memory by itself: it is let in as costly work is."""
+    return request.query_params.get("sites") == "true"
 
 
 def _seconds(text: str | None) -> int:

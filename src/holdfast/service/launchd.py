@@ -117,6 +117,9 @@ class Launchd:
             said=(state[1] if state else "loaded") if loaded else "not loaded",
         )
 
+    def more_variables(self) -> str:
+        return "set them with `launchctl setenv NAME VALUE` at each login, then `holdfast restart`"
+
     def hints(self) -> list[str]:
         return ["it runs while you are logged in: launchd starts agents of a user at login"]
 

@@ -64,6 +64,10 @@ class Manager(Protocol):
 
     def state(self) -> State: ...
 
+    def more_variables(self) -> str:
+        """How a person gives the daemon variables that are not ours to write down."""
+        ...
+
     def hints(self) -> list[str]:
         """What a person may want to do for the service, that is not ours to do."""
         ...

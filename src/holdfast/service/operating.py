@@ -53,6 +53,11 @@ def install(manager: Manager, plan: Plan, by_hand: ByHand, *, force: bool) -> Do
     wrote = write(manager.path, wanted, force=force)
     done.changed = wrote
     done.steps.append(f"Wrote {manager.path}" if wrote else f"{manager.path} is as it should be")
+    if plan.exports:
+        done.notes.append(
+            "headers and certificates for telemetry.otlp_endpoint (OTEL_… variables) are not taken "
+            f"over from this shell: {manager.more_variables()}"
+        )
     missing = manager.missing()
     if missing is not None:
         done.notes.append(f"It is not started: {missing}")

@@ -27,6 +27,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     environ: dict[str, str]  # all of it that is not the manager's own, by name
     limits: Limits
     state_dir: str
+    exports: bool  # to a collector, whose headers and certificates are not in `environ`
 
 
 def make_plan(
@@ -43,6 +44,7 @@ def make_plan(
         environ=dict(sorted({**kept_environ(environ, folders), **ALLOCATOR}.items())),
         limits=limits_for(settings.daemon.max_memory_mb, settings.daemon.stop_deadline_ms),
         state_dir=paths.state_dir,
+        exports=bool(settings.telemetry.otlp_endpoint),
     )
 
 

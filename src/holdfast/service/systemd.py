@@ -172,6 +172,12 @@ class Systemd:
             said=", ".join(word for word in words if word) if answer.code == 0 else answer.said,
         )
 
+    def more_variables(self) -> str:
+        return (
+            "name a file that holds them with EnvironmentFile= in `systemctl --user edit "
+            f"{UNIT.removesuffix('.service')}`, then `holdfast restart`"
+        )
+
     def hints(self) -> list[str]:
         """Services of a user end with their last session, unless they may linger."""
         answer = ask(self._environ, "loginctl", "show-user", _user(), "--property=Linger")

@@ -18,7 +18,7 @@ from holdfast.errors import Exit, HoldfastError
 
 _DIGEST: Final = re.compile(r"holdfast-digest: ([0-9a-f]{16})")
 _NO_DIGEST: Final = "holdfast-digest: 0000000000000000"
-MODE: Final = 0o644
+MODE: Final = 0o600  # it holds HOLDFAST_ variables, of which one may be an address with a key in it
 
 
 class Edited(HoldfastError):
@@ -66,14 +66,15 @@ def write(path: str, wanted: str, *, force: bool) -> bool:
     """Whether anything had to be written. Replaces the file as a whole."""
     found = look(path, wanted)
     if found is Found.CURRENT:
+        with suppress(OSError):  # an older holdfast let everybody read it
+            os.chmod(path, MODE)
         return False
     _refuse_edited(path, found, "replaces", force=force)
     beside = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(beside, "w", encoding="utf-8", newline="") as file:
+        with open(beside, "w", encoding="utf-8", newline="", opener=_private) as file:
             file.write(wanted)
-            os.fchmod(file.fileno(), MODE)
         os.replace(beside, path)
     except OSError as error:
         with suppress(OSError):
@@ -101,6 +102,10 @@ def _refuse_edited(path: str, found: Found, does: str, *, force: bool) -> None:
             f"{path} was edited, or was not written by holdfast: keep it, or use --force, which "
             f"{does} it"
         )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL, MODE)
 
 
 def _digest(text: str) -> str:

@@ -9,14 +9,14 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from holdfast.checks import Check, Fact, Verdict, maker, size
-from holdfast.governor.governor import Governor
+from holdfast.governor.governor import Snapshot
 from holdfast.governor.protocol import Level
 from holdfast.ingest.tail import Tail
 from holdfast.journal.service import JournalService
 from holdfast.settings import Settings
 from holdfast.snapshots import SessionStore
 
-WAITING_MANY: Final = 1_000
+WAITING_MANY_PCT: Final = 90.0  # of how much may wait before whoever reads must
 OOM_ADJ_HIGH: Final = 500  # of at most 1,000; user services have 100 or 200
 
 _memory: Final = maker("memory")
@@ -26,19 +26,17 @@ _journal: Final = maker("journal")
 
 class Patient(Protocol):
     settings: Settings
-    governor: Governor
     journal: JournalService
     store: SessionStore
     tail: Tail
 
 
-def checks(daemon: Patient) -> list[Check]:
+def checks(daemon: Patient, memory: Snapshot) -> list[Check]:
     """On the event loop: nothing here waits."""
-    return [_footprint(daemon), oom_score(), _connections(daemon), _work(daemon)]
+    return [_footprint(memory), oom_score(), _connections(daemon), _work(daemon)]
 
 
-def _footprint(daemon: Patient) -> Check:
-    snapshot = daemon.governor.snapshot()
+def _footprint(snapshot: Snapshot) -> Check:
     used, budget = snapshot.footprint_bytes, snapshot.budget_bytes
     evidence: dict[str, Fact] = {
         "tree_bytes": used,
@@ -123,6 +121,7 @@ def _work(daemon: Patient) -> Check:
         "import_children": len(daemon.tail.child_pids()),
         "waiting_batches": waiting,
         "waiting_bytes": daemon.journal.waiting_bytes,
+        "waiting_pct": round(daemon.journal.waiting_pct, 1),
         "resident_sessions": store.resident_sessions,
         "resident_events": store.resident_events,
         "pid": os.getpid(),
@@ -131,7 +130,7 @@ def _work(daemon: Patient) -> Check:
         f"{tasks} tasks and {evidence['threads']} threads, {waiting:,} batches waiting, "
         f"{store.resident_events:,} events of {store.resident_sessions:,} sessions in memory"
     )
-    if waiting >= WAITING_MANY:
+    if daemon.journal.waiting_pct >= WAITING_MANY_PCT:
         return _process(
             "work", "warning", said, evidence, "the disk may be slow: look at its load and its logs"
         )

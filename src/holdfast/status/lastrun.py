@@ -15,7 +15,6 @@ one, other evidence tells, the surest first:
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from holdfast import __version__
 from holdfast.checks import size
 from holdfast.clock import instant
 from holdfast.errors import Exit
+from holdfast.files import write_atomically
 from holdfast.governor.machine import oom_kills_of
 from holdfast.status.crash import CrashFile, first_line
 from holdfast.status.kernellog import killed_by_kernel
@@ -187,14 +187,3 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
-
-
-def write_atomically(path: str, content: bytes) -> None:
-    partial = f"{path}.partial"
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        if os.write(fd, content) != len(content):  # rather the old one than half a new one
-            raise OSError(errno.ENOSPC, "no space left", path)
-    finally:
-        os.close(fd)
-    os.replace(partial, path)

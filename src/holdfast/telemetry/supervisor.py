@@ -8,7 +8,6 @@ libraries are missing is not: a person must install them.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ import msgspec
 
 from holdfast.errors import Exit
 from holdfast.governor.protocol import Level, Usage
+from holdfast.governor.readings import resident_bytes
 from holdfast.observe import EventLog
 from holdfast.telemetry.job import MEMORY_BYTES_MAX, Job, Said
 
@@ -27,7 +27,6 @@ PAUSE_MAX_S: Final = 300.0
 RELIEF_PAUSE_S: Final = 60.0  # after it was ended for its memory
 LONG_LIFE_S: Final = 60.0  # after which the next pause is a short one again
 TOLD_BYTES_MAX: Final = 500
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 def pause_s(failures: int) -> float:
@@ -87,7 +86,7 @@ class Supervisor:
 
     def usage(self) -> Usage:
         pid = self.pid
-        size = _resident_bytes(pid) if pid is not None else 0
+        size = resident_bytes(pid) if pid is not None else 0
         return Usage(bytes=size, items=int(pid is not None), limit_bytes=MEMORY_BYTES_MAX)
 
     def relieve(self, level: Level, target_bytes: int) -> int:
@@ -175,11 +174,3 @@ async def _last_of(stream: asyncio.StreamReader) -> str:
     while chunk := await stream.read(4_096):
         last = (last + chunk)[-TOLD_BYTES_MAX:]
     return last.decode("utf-8", "replace").strip()
-
-
-def _resident_bytes(pid: int) -> int:
-    """RSS without shared library pages, close to what the tree's PSS counts for a child."""
-    with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
-        pages = file.read().split()
-        return (int(pages[1]) - int(pages[2])) * _PAGE_BYTES
-    return 0
