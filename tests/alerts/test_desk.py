@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.alerts.desk import AlertDesk, NoSuchAlert
 from holdfast.alerts.engine import Alerts, Notice
-from holdfast.alerts.paging import PageFailed, Pager
+from holdfast.alerts.paging import Pager, Sent
 from holdfast.alerts.rules import AlertRule
 from holdfast.files import write_atomically
 
@@ -55,11 +55,11 @@ class Phone(Pager):
         self.rang: list[tuple[str, str, bool]] = []
         self.broken = False
 
-    def send(self, notice: Notice, *, at: str, test: bool = False) -> list[str]:
+    def send(self, notice: Notice, *, at: str, test: bool = False) -> Sent:
         if self.broken:
-            raise PageFailed("the line is dead")
+            return Sent([], ["the line is dead"])
         self.rang.append((notice.rule, notice.what, test))
-        return ["webhook"]
+        return Sent(["webhook"], [])
 
 
 class Bench:
@@ -120,7 +120,7 @@ def test_it_says_who_asks_to_throttle_and_who_recommends_a_restart(bench: Bench)
 def test_a_page_that_does_not_get_through_is_shown_until_one_does(bench: Bench) -> None:
     bench.phone.broken = True
     bench.desk.step({"threads": 11})
-    assert bench.desk.status().problem == "now quiet-one: the line is dead"
+    assert bench.desk.status().problem == "now quiet-one, nobody was told: the line is dead"
     assert ("error", "alert.not_paged") in [record[:2] for record in bench.log.records]
     bench.phone.broken = False
     bench.desk.step({"threads": 9})
@@ -172,7 +172,7 @@ def test_silences_of_rules_that_are_gone_are_passed_over(bench: Bench) -> None:
 
 
 def test_a_test_tells_whoever_would_be_told(bench: Bench) -> None:
-    assert bench.desk.test("quiet-one") == ["webhook"]
+    assert bench.desk.test("quiet-one") == Sent(["webhook"], [])
     assert bench.phone.rang == [("quiet-one", "began", True)]
 
 

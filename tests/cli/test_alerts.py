@@ -98,3 +98,12 @@ def test_a_wrong_rule_is_told_with_its_line(home: Home, rule: str, says: str) ->
     assert answer.code == Exit.CONFIG
     assert "config.toml:2: alerts.rules = [" in answer.err
     assert says in answer.err
+
+
+def test_by_default_a_test_says_what_is_missing_and_fails(home: Home) -> None:
+    with home.daemon():
+        tried = home.run("alerts", "test", "memory-critical")
+        assert tried.code == Exit.FAILURE
+        assert "nobody was told: set alerts.webhook_url or alerts.command." in tried.err
+        none = home.run("alerts", "test", "memory-high")
+        assert "it has none of the actions page, webhook, command" in none.err

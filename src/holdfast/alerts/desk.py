@@ -10,7 +10,7 @@ import msgspec
 
 from holdfast.alerts.conditions import Figures
 from holdfast.alerts.engine import Alerts, AlertStatus, Notice
-from holdfast.alerts.paging import PageFailed, Pager
+from holdfast.alerts.paging import Pager, Sent
 from holdfast.errors import Exit, HoldfastError
 from holdfast.observe import EventLog
 
@@ -27,7 +27,7 @@ class AlertsStatus(msgspec.Struct, frozen=True):
     pages_by: list[str]  # "webhook", "command": where pages go; nowhere when it is empty
     throttles: bool  # a rule that fires asks for it
     restart_recommended: list[str]  # the rules that do
-    problem: str  # why the last page did not get through
+    problem: str  # why the last page did not get through every way
 
     def problems(self) -> list[str]:
         """A line for each that fires, and one for a page that went astray."""
@@ -37,7 +37,7 @@ class AlertsStatus(msgspec.Struct, frozen=True):
             for each in self.rules
             if each.state == "firing"
         ]
-        return [*lines, *([f"nobody was told of an alert: {self.problem}"] if self.problem else [])]
+        return [*lines, *([f"a page went astray: {self.problem}"] if self.problem else [])]
 
 
 class AlertDesk:
@@ -88,8 +88,8 @@ class AlertDesk:
         self._save()
         self._audit.info("alert.silenced", alert=name, seconds=seconds)
 
-    def test(self, name: str) -> list[str]:
-        """Tell whoever would be told, marked as a test; by which ways. Waits: for a thread."""
+    def test(self, name: str) -> Sent:
+        """Tell whoever would be told, marked as a test. Waits: for a thread."""
         self._known(name)
         return self._pager.send(self._alerts.example(name), at=self._instant(), test=True)
 
@@ -123,14 +123,14 @@ class AlertDesk:
             self._later(lambda: self._page(notice))
 
     def _page(self, notice: Notice) -> None:
-        try:
-            told = self._pager.send(notice, at=self._instant())
-        except PageFailed as error:
-            self._problem = f"{self._instant()} {notice.rule}: {error}"
-            self._log.error("alert.not_paged", alert=notice.rule, error=str(error))
-        else:
-            if told:
-                self._problem = ""
+        sent = self._pager.send(notice, at=self._instant())
+        if sent.problems:
+            why = "; ".join(sent.problems)
+            by = f", told by {' and '.join(sent.told)} alone" if sent.told else ", nobody was told"
+            self._problem = f"{self._instant()} {notice.rule}{by}: {why}"
+            self._log.error("alert.not_paged", alert=notice.rule, told=sent.told, error=why)
+        elif sent.told:
+            self._problem = ""
 
     def _load(self) -> None:
         with suppress(OSError, msgspec.DecodeError):

@@ -161,7 +161,7 @@ class Alerts:
 
     def example(self, name: str) -> Notice:
         """What would be told if the rule began to fire now: for `holdfast alerts test`."""
-        return self._notice(self._watched[name], "began", 0.0)
+        return msgspec.structs.replace(self._notice(self._watched[name], "began", 0.0), for_s=0.0)
 
     def _notice(self, watched: _Watched, what: What, now_s: float) -> Notice:
         rule = watched.rule

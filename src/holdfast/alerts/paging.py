@@ -6,8 +6,10 @@ What is sent says what fires and its figures, never what anybody wrote in a conv
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +23,7 @@ SAID_BYTES_MAX: Final = 500  # of what a failing command or server answers
 
 
 class PageFailed(HoldfastError):
-    """Nobody was told."""
+    """One way did not get through."""
 
     exit: ClassVar[Exit] = Exit.FAILURE
 
@@ -60,6 +62,13 @@ def message(notice: Notice, *, at: str, test: bool) -> Message:
     )
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """By which ways somebody was told, and why not by the others."""
+
+    told: list[str]
+    problems: list[str]
+
+
 class Pager:
     """Where pages go, as the settings say."""
 
@@ -74,21 +83,19 @@ class Pager:
     def reaches(self) -> list[str]:
         return [way for way, there in self._ways() if there]
 
-    def send(self, notice: Notice, *, at: str, test: bool = False) -> list[str]:
-        """Tell whoever the actions of the rule name; by which ways. Raises `PageFailed`."""
+    def send(self, notice: Notice, *, at: str, test: bool = False) -> Sent:
+        """Tell whoever the actions of the rule name, by every way that there is."""
         body = msgspec.json.encode(message(notice, at=at, test=test))
-        told, failures = [], []
+        sent = Sent([], [])
         for way, there in self._ways():
             if not there or not {way, "page"} & set(notice.actions):
                 continue
             try:
                 self._send_by(way, body)
-                told.append(way)
+                sent.told.append(way)
             except (OSError, ValueError, subprocess.SubprocessError, PageFailed) as error:
-                failures.append(f"alerts.{_SETTING[way]}: {_reason(error)}")
-        if failures:
-            raise PageFailed("; ".join(failures))
-        return told
+                sent.problems.append(f"alerts.{_SETTING[way]}: {_reason(error)}")
+        return sent
 
     def _ways(self) -> list[tuple[str, bool]]:
         return [("webhook", bool(self.webhook_url)), ("command", bool(self.command))]
@@ -122,25 +129,32 @@ def post(url: str, body: bytes) -> None:
         connection.close()
     if not 200 <= answer.status < 300:
         raise PageFailed(
-            f"the server answered {answer.status} {answer.reason}: "
-            f"{said.decode(errors='replace').strip()}"
+            f"the server answered {answer.status} {answer.reason}"
+            + (f": {text}" if (text := said.decode(errors="replace").strip()) else "")
         )
 
 
 def run(command: Sequence[str], body: bytes, environ: Mapping[str, str]) -> None:
     """Without a shell; the message is on its standard input."""
-    done = subprocess.run(  # the owner of the config file named it
+    with subprocess.Popen(  # the owner of the config file named it
         command,
-        input=body,
         env=environ,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr[:SAID_BYTES_MAX].decode(errors="replace").strip()
-        raise PageFailed(f"{command[0]} ended with {done.returncode}: {said or 'without a word'}")
+        start_new_session=True,  # so that what it starts ends with it
+    ) as process:
+        try:
+            _, errors = process.communicate(body, timeout=TIMEOUT_S)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        said = errors[:SAID_BYTES_MAX].decode(errors="replace").strip()
+        raise PageFailed(
+            f"{command[0]} ended with {process.returncode}: {said or 'without a word'}"
+        )
 
 
 def _reason(error: Exception) -> str:

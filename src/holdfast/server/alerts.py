@@ -25,8 +25,8 @@ def routes(daemon: Alerting) -> list[tuple[str, str, Handler]]:
 
     async def test(request: Request) -> Response:
         name = request.path_params["name"]
-        told = await asyncio.to_thread(daemon.alerts.test, name)
-        return answer({"alert": name, "told": told})
+        sent = await asyncio.to_thread(daemon.alerts.test, name)
+        return answer({"alert": name, "told": sent.told, "problem": "; ".join(sent.problems)})
 
     async def silence(request: Request) -> Response:
         text = request.query_params.get("seconds", "")
