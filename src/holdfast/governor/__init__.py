@@ -6,7 +6,7 @@ one protocol and owns none of them.
 
 from holdfast.governor.admission import Admission, Cost, PutOff, Requests, Throttled
 from holdfast.governor.allowance import Allowance
-from holdfast.governor.gate import BackgroundGate
+from holdfast.governor.gate import WAIT_MAX_S, BackgroundGate
 from holdfast.governor.governor import (
     Assessment,
     Change,
@@ -39,7 +39,13 @@ from holdfast.governor.limits import (
 )
 from holdfast.governor.machine import Machine, MachineReading, oom_kills_of
 from holdfast.governor.protocol import Bounded, Level, Usage
-from holdfast.governor.readings import Allocations, ProcessMemory, Readings, TreeMemory
+from holdfast.governor.readings import (
+    Allocations,
+    ProcessMemory,
+    Readings,
+    TreeMemory,
+    resident_bytes,
+)
 from holdfast.governor.relief import Action, Relief
 from holdfast.governor.tracker import Account, ComponentMemory, OverLimit, TaskCounts, Tracker
 
@@ -48,6 +54,7 @@ __all__ = [
     "GROUP",
     "NOTHING",
     "STALL_HYSTERESIS_POINTS",
+    "WAIT_MAX_S",
     "Account",
     "Action",
     "Admission",
@@ -97,4 +104,5 @@ __all__ = [
     "next_delay_s",
     "oom_kills_of",
     "read_limits",
+    "resident_bytes",
 ]
