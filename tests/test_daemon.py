@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import settings
 from holdfast.daemon import Daemon
 from holdfast.governor import Readings, TreeMemory
 from holdfast.journal.model import Batch, Facts
@@ -18,7 +19,8 @@ def test_a_batch_that_makes_it_grow_fast_wakes_the_watch_and_reads_nothing_itsel
 ) -> None:
     """The kernel may wait with a reading for longer than many batches take."""
     environ = {"HOME": str(tmp_path), "HOLDFAST_HOME": str(tmp_path / "holdfast")}
-    daemon = Daemon(Settings(), Paths.from_env(environ), environ)
+    roomy = Settings(daemon=settings.Daemon(max_memory_mb=100_000))  # for all other tests too
+    daemon = Daemon(roomy, Paths.from_env(environ), environ)
     reads: list[Readings] = []
     real = Readings.tree
 
@@ -27,6 +29,7 @@ def test_a_batch_that_makes_it_grow_fast_wakes_the_watch_and_reads_nothing_itsel
         return real(self)
 
     monkeypatch.setattr(Readings, "tree", tree)
+    monkeypatch.setattr(Readings, "fast", lambda _self: 10_000 << 20)
     batch = Batch(facts=Facts(id="s", agent="claude", agent_session_id="s"), first_seq=0)
     assert daemon.governor.fast_due()  # nothing was looked at yet
     daemon._stored(batch)

@@ -52,7 +52,10 @@ class FakeMachine:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "memory.limit_in_bytes").write_text(f"{limit}\n")
         (folder / "memory.usage_in_bytes").write_text(f"{used}\n")
-        (folder / "memory.stat").write_text(f"inactive_file 1\ntotal_inactive_file {cache}\n")
+        (folder / "memory.stat").write_text(
+            f"inactive_file 1\ntotal_inactive_file {cache // 2}\n"
+            f"total_active_file {cache - cache // 2}\n"
+        )
         told = "" if kills is None else f"oom_kill {kills}\n"
         (folder / "memory.oom_control").write_text(f"oom_kill_disable 0\nunder_oom 0\n{told}")
         return folder
@@ -73,7 +76,9 @@ class FakeMachine:
         (folder / "memory.max").write_text(f"{limit}\n")
         (folder / "memory.high").write_text(f"{high}\n")
         (folder / "memory.current").write_text(f"{used}\n")
-        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {cache}\n")
+        (folder / "memory.stat").write_text(
+            f"anon 5\ninactive_file {cache // 2}\nactive_file {cache - cache // 2}\n"
+        )
         (folder / "memory.events").write_text(f"low 0\nmax 4\noom 1\noom_kill {kills}\n")
         return folder
 

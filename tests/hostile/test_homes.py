@@ -391,6 +391,7 @@ def test_a_full_disk_stops_writing_not_reading_and_heals(home: Home) -> None:
         other.env["CLAUDE_CONFIG_DIR"] = home.claude
         with other.daemon(env) as daemon:
             daemon.wait_for("a", 5)
+            until(lambda: other.ok("search", "--json", "word").json, "what is there is found")
             filler = fill(disk)
             big = talk(400, start=5, words="kelp " * 200)
             home.append_log("a", *big)

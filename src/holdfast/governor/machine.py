@@ -3,9 +3,11 @@
 Beside the footprint of our own tree (`readings.py`), this is what decides how near an end we are
 that somebody else set. Two traps:
 
-- A control group's usage counts page cache. What the kernel can drop (`inactive_file`) is free for
-  whoever asks, as in the machine's `MemAvailable`; counting it would call every program that reads
-  files a leak.
+- A control group's usage counts page cache. What the kernel can drop, in use or not
+  (`active_file`, `inactive_file`), is free for whoever asks, as in the machine's `MemAvailable`;
+  counting it would call every program that reads files a leak. Counting the active part alone as
+  used kept a daemon with a large journal at high for good in a group of 256 MB: 1.0 M events in
+  twenty minutes instead of 9.8 M.
 - Every group on the way up limits us, each with a usage of its own that our neighbours share. The
   one that counts is the one that is nearest its end, by share, as the levels are told: neither our
   own nor the one with the smallest limit, which may be empty while the one above it is full.
@@ -185,23 +187,25 @@ class _Files(msgspec.Struct, frozen=True):
     limit: str
     high: str  # version 1 has none that slows anybody down
     used: str
-    reclaimable: str  # in memory.stat
+    reclaimable: tuple[str, ...]  # in memory.stat
     events: str
     controller: str  # in /proc/self/cgroup
     folder: str  # below the root, where both versions are mounted
 
 
 _V2: Final = _Files(
-    2, "memory.max", "memory.high", "memory.current", "inactive_file", "memory.events", "",
+    2, "memory.max", "memory.high", "memory.current", ("active_file", "inactive_file"),
+    "memory.events", "",
     "unified",
 )  # fmt: skip
 _V1: Final = _Files(
-    1, "memory.limit_in_bytes", "", "memory.usage_in_bytes", "total_inactive_file",
+    1, "memory.limit_in_bytes", "", "memory.usage_in_bytes",
+    ("total_active_file", "total_inactive_file"),
     "memory.oom_control", "memory", "memory",
 )  # fmt: skip
 
 
-_TASKS_V2: Final = _Files(2, "pids.max", "", "pids.current", "", "", "", "unified")
+_TASKS_V2: Final = _Files(2, "pids.max", "", "pids.current", (), "", "", "unified")
 _TASKS_V1: Final = msgspec.structs.replace(_TASKS_V2, version=1, controller="pids", folder="pids")
 
 
@@ -287,7 +291,8 @@ class _Group:
 
     def _look(self, group: Path) -> _Seen:
         used = int(_text(group / self._files.used))
-        cache = min(used, _numbers(_text(group / "memory.stat")).get(self._files.reclaimable, 0))
+        stat = _numbers(_text(group / "memory.stat"))
+        cache = min(used, sum(stat.get(name, 0) for name in self._files.reclaimable))
         limit = _bytes_in(group / self._files.limit)
         high = _bytes_in(group / self._files.high) if self._files.high else None
         return _Seen(group, limit, high, used - cache, cache)
