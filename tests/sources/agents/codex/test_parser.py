@@ -206,8 +206,8 @@ def test_messages_of_others(session: Session) -> None:
     developer = item("message", role="developer", content=[{"type": "input_text", "text": "rules"}])
     agent = item(
         "agent_message",
-        author="/root",
-        recipient="/root/a",
+        author="/lead",
+        recipient="/lead/a",
         content=[
             {"type": "input_text", "text": "done"},
             {"type": "encrypted_content", "encrypted_content": "xyz"},
@@ -216,7 +216,7 @@ def test_messages_of_others(session: Session) -> None:
     told, heard = session.read(developer, agent)
     assert (told.kind, told.text, told.actor) == (Kind.SYSTEM, "rules", "system")
     assert (heard.kind, heard.text) == (Kind.SYSTEM, "done")
-    assert data(heard)["author"] == "/root"
+    assert data(heard)["author"] == "/lead"
     assert data(heard)["parts"][0]["encrypted_content"] == "xyz"
 
 
