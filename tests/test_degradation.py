@@ -26,7 +26,8 @@ from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint
 from holdfast.journal.service import JournalService
 from holdfast.snapshots import SessionStore, StoreLimits
-from tests.governor.test_governor import BUDGET, MB, Cache, Clock, Ends, Machine, Recorder
+from tests.governor.test_governor import BUDGET, MB, Cache, Clock, Ends, Machine
+from tests.support.logs import RememberedLog
 
 PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text("utf-8")
 EXIT_S = 60.0
@@ -139,7 +140,7 @@ class Degrading:
             readings=self.machine,
             machine=self.ends,
             on_change=lambda _change: None,
-            log=Recorder(),
+            log=RememberedLog(),
             steps=steps(parts, critical_exit_s=EXIT_S),
             clock=self.clock,
         )

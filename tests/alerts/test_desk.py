@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from holdfast.alerts.engine import Alerts, Notice
 from holdfast.alerts.paging import Pager, Sent
 from holdfast.alerts.rules import AlertRule
 from holdfast.files import write_atomically
+from tests.support.logs import RememberedLog
 
 RULES = [
     AlertRule(name="quiet-one", condition="threads > 10", actions=("page",)),
@@ -25,28 +25,12 @@ RULES = [
 ]
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.records: list[tuple[str, str, dict[str, Any]]] = []
-
-    def debug(self, event: str, /, **fields: object) -> None:
-        self.records.append(("debug", event, fields))
-
-    def info(self, event: str, /, **fields: object) -> None:
-        self.records.append(("info", event, fields))
-
-    def warning(self, event: str, /, **fields: object) -> None:
-        self.records.append(("warning", event, fields))
-
-    def error(self, event: str, /, **fields: object) -> None:
-        self.records.append(("error", event, fields))
-
-    def told(self) -> list[tuple[str, str, str]]:
-        return [
-            (level, fields["rule"], fields["what"])
-            for level, event, fields in self.records
-            if event == "alert"
-        ]
+def told(log: RememberedLog) -> list[tuple[str, str, str]]:
+    return [
+        (level, fields["rule"], fields["what"])
+        for level, event, fields in log.records
+        if event == "alert"
+    ]
 
 
 class Phone(Pager):
@@ -64,7 +48,7 @@ class Phone(Pager):
 
 class Bench:
     def __init__(self, folder: Path) -> None:
-        self.phone, self.log, self.audit = Phone(), Recorder(), Recorder()
+        self.phone, self.log, self.audit = Phone(), RememberedLog(), RememberedLog()
         self.now_s = 50.0  # never jumps
         self.wall_s = 1_000_000.0
         self.alerts: Alerts | None = None  # else new ones of RULES
@@ -99,11 +83,11 @@ def test_what_fires_is_audited_logged_and_paged_as_its_rule_says(bench: Bench) -
     bench.desk.step({"threads": 11})
     bench.desk.step({"threads": 9})
     both = ["quiet-one", "loud-one"]
-    assert bench.audit.told() == [
+    assert told(bench.audit) == [
         *[("info", rule, "began") for rule in both],
         *[("info", rule, "ended") for rule in both],
     ]
-    assert bench.log.told() == [("error", "loud-one", "began"), ("info", "loud-one", "ended")]
+    assert told(bench.log) == [("error", "loud-one", "began"), ("info", "loud-one", "ended")]
     assert bench.phone.rang == [("quiet-one", "began", False), ("quiet-one", "ended", False)]
 
 

@@ -29,6 +29,7 @@ from holdfast.governor import ladder as ladder_module
 from holdfast.governor import relief as relief_module
 from holdfast.governor.machine import GroupMemory, MachineReading, Stall, SystemMemory
 from holdfast.governor.machine import Machine as WholeMachine
+from tests.support.logs import RememberedLog
 
 MB = 1_000_000
 BUDGET = 100 * MB  # so that a megabyte is a percent
@@ -132,35 +133,13 @@ class Blind(Cache):
         raise RuntimeError("usage is broken")
 
 
-class Recorder:
-    """An `EventLog` that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[str, str, dict[str, object]]] = []
-
-    def debug(self, event: str, /, **fields: object) -> None:
-        self.records.append(("debug", event, fields))
-
-    def info(self, event: str, /, **fields: object) -> None:
-        self.records.append(("info", event, fields))
-
-    def warning(self, event: str, /, **fields: object) -> None:
-        self.records.append(("warning", event, fields))
-
-    def error(self, event: str, /, **fields: object) -> None:
-        self.records.append(("error", event, fields))
-
-    def names(self) -> list[str]:
-        return [event for _, event, _ in self.records]
-
-
 class Bench:
     """A governor with everything around it."""
 
     def __init__(self) -> None:
         self.machine = Machine()
         self.clock = Clock()
-        self.log = Recorder()
+        self.log = RememberedLog()
         self.ends = Ends()
         self.changes: list[Change] = []
         self.governor = self.make(self.changes.append)
@@ -550,7 +529,7 @@ def test_a_real_process_is_relieved_below_its_budget() -> None:
         readings=readings,
         machine=WholeMachine("/"),
         on_change=lambda _change: None,
-        log=Recorder(),
+        log=RememberedLog(),
     )
     governor.register(Blocks())
     relief = governor.step().relief

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from holdfast.governor import Effect, Ladder, Level, Levels, Pressure, Step, Thresholds, lines_of
-from tests.governor.test_governor import Clock, Recorder
+from tests.governor.test_governor import Clock
+from tests.support.logs import RememberedLog
 
 NORMAL, MODERATE, HIGH, CRITICAL = Level
 
@@ -13,7 +14,7 @@ class Course:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.log, self.audit = Recorder(), Recorder()
+        self.log, self.audit = RememberedLog(), RememberedLog()
         self.done: list[str] = []
         self.effect = Effect(5, "something")
         self.ladder = Ladder(
@@ -104,7 +105,7 @@ def test_holding_on_is_no_record_when_nothing_came_of_it() -> None:
 
 
 def test_a_step_that_fails_is_told_and_the_others_have_their_turn() -> None:
-    log = Recorder()
+    log = RememberedLog()
     done: list[str] = []
 
     def fail(_pressure: Pressure) -> Effect:
