@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
@@ -54,13 +54,15 @@ class Call:
 
 
 class Post:
-    """Events for a stream."""
+    """Events for streams, each append with an outcome of its own."""
 
-    __slots__ = ("append", "bytes", "done")
+    __slots__ = ("appends", "bytes", "done")
 
-    def __init__(self, append: Append) -> None:
-        self.append = append
-        self.bytes = sum(len(each.text) + len(each.data) for each in append.events)
+    def __init__(self, appends: Sequence[Append]) -> None:
+        self.appends = appends
+        self.bytes = sum(
+            len(each.text) + len(each.data) for append in appends for each in append.events
+        )
         self.done: Future[object] = Future()
         self.done.set_running_or_notify_cancel()
 
