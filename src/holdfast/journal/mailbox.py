@@ -121,9 +121,17 @@ class Mailbox:
                 self._room.wait_for(lambda: self._closed or self._has_room(item))
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
-            self._waiting.append(item)
-            self._bytes += item.bytes
-            self._mail.notify()
+            self._add(item)
+
+    def offer(self, item: Mail) -> bool:
+        """Put it in if there is room; never waits for some."""
+        with self._lock:
+            if self._closed:
+                raise JournalClosed("the journal is closing: try again after the restart")
+            if not self._has_room(item):
+                return False
+            self._add(item)
+            return True
 
     def take(
         self, *, wait: bool, at_most_s: float | None = None
@@ -149,6 +157,11 @@ class Mailbox:
             self._closed = True
             self._mail.notify_all()
             self._room.notify_all()
+
+    def _add(self, item: Mail) -> None:
+        self._waiting.append(item)
+        self._bytes += item.bytes
+        self._mail.notify()
 
     def _has_room(self, item: Mail) -> bool:
         if not self._waiting:

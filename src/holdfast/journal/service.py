@@ -145,9 +145,9 @@ class JournalService:
         self._wake()
 
     def _wake(self) -> None:
-        if not self.waiting:  # else the thread is awake, and we might have to wait
+        if not self.waiting:  # else the thread is awake
             with suppress(JournalClosed):
-                self.call(lambda _writer: None)
+                self.offer(lambda _writer: None)
 
     def connections(self, held_s: float, now_s: float | None = None) -> Connections:
         """Who reads, and whether somebody has been doing so for longer than `held_s`."""
@@ -203,6 +203,11 @@ class JournalService:
         call = Call(work)
         self._mailbox.put(call)
         return call.done
+
+    def offer(self, work: Callable[[JournalWriter], object]) -> Future[object] | None:
+        """The same for who must not wait: None when too much waits already."""
+        call = Call(work)
+        return call.done if self._mailbox.offer(call) else None
 
     def audit(self, records: list[AuditRecord]) -> Future[object]:
         return self.call(lambda writer: writer.audit(records))

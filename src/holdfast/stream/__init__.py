@@ -2,8 +2,8 @@
 
 from holdfast.journal.streams import Appended, NewEvent, WrongSequence
 from holdfast.stream.frames import Frame, called
-from holdfast.stream.log import BadAppend, EventLog, Found, Limits, OwnStream, Query, id_of
 from holdfast.stream.patterns import BadPattern
+from holdfast.stream.streams import BadAppend, Found, Limits, OwnStream, Query, Streams, id_of
 from holdfast.stream.subscription import ON_LAG, Lagged, OnLag, Subscription, subscribe
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Appended",
     "BadAppend",
     "BadPattern",
-    "EventLog",
     "Found",
     "Frame",
     "Lagged",
@@ -20,6 +19,7 @@ __all__ = [
     "OnLag",
     "OwnStream",
     "Query",
+    "Streams",
     "Subscription",
     "WrongSequence",
     "called",

@@ -18,8 +18,8 @@ from typing import Final, Literal, Self
 import msgspec
 
 from holdfast.stream.frames import Frame, Wanted
-from holdfast.stream.log import EventLog
 from holdfast.stream.patterns import pattern
+from holdfast.stream.streams import Streams
 
 OnLag = Literal["catch_up", "skip", "disconnect"]
 ON_LAG: Final[tuple[OnLag, ...]] = ("catch_up", "skip", "disconnect")
@@ -37,7 +37,7 @@ class Lagged(msgspec.Struct, frozen=True):
 class Subscription:
     """`async with subscribe(log, …) as events: async for frame in events: …`."""
 
-    def __init__(self, log: EventLog, wanted: Wanted, position: int, on_lag: OnLag) -> None:
+    def __init__(self, log: Streams, wanted: Wanted, position: int, on_lag: OnLag) -> None:
         self._log, self._wanted, self._on_lag = log, wanted, on_lag
         self.position = position  # of the next event
         self._live = False  # whether the ring had what came next
@@ -96,7 +96,7 @@ class Subscription:
 
 
 def subscribe(  # what one may want
-    log: EventLog,
+    log: Streams,
     *,
     after: int | None = None,
     kinds: str = "*",

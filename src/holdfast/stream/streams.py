@@ -98,7 +98,7 @@ class Clean(Protocol):
     def __call__(self, events: Sequence[NewEvent]) -> Sequence[NewEvent]: ...
 
 
-class EventLog:
+class Streams:
     """One a journal. What is `async` is for the event loop's thread."""
 
     def __init__(
