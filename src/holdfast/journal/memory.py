@@ -60,7 +60,7 @@ from holdfast.journal.streams import (
     stream_facts,
 )
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
-from holdfast.journal.work import DeadItem, Lanes, QueueCounts
+from holdfast.journal.work import PREVIEW_BYTES, DeadItem, Lanes, QueueCounts
 from holdfast.journal.work_memory import MemoryWork, WorkState, lanes_of
 from holdfast.journal.writer import SequenceConflict
 
@@ -554,9 +554,16 @@ class MemoryReader:
         with self._journal.lock:
             return self._state.work.queues()
 
-    def dead_work(self, queue: str, *, after: int = 0, limit: int = 100) -> list[DeadItem]:
+    def dead_work(
+        self,
+        queue: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        payload_bytes: int = PREVIEW_BYTES,
+    ) -> list[DeadItem]:
         with self._journal.lock:
-            return self._state.work.dead_work(queue, after, limit)
+            return self._state.work.dead_work(queue, after, limit, payload_bytes)
 
     def search(self, query: SearchQuery) -> list[Hit]:
         terms = parse(query.words)

@@ -36,7 +36,7 @@ from holdfast.journal.model import (
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalDamaged, plain_errors
 from holdfast.journal.streams import Projection
-from holdfast.journal.work import DeadItem, ItemState, QueueCounts
+from holdfast.journal.work import PREVIEW_BYTES, DeadItem, ItemState, QueueCounts
 
 MARKS_PAGE_ROWS: Final = 1_000
 PROBLEMS_MAX: Final = 20  # of one sort
@@ -205,9 +205,16 @@ class SqliteReader:
             for queue in sorted(found)
         ]
 
-    def dead_work(self, queue: str, *, after: int = 0, limit: int = 100) -> list[DeadItem]:
+    def dead_work(
+        self,
+        queue: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        payload_bytes: int = PREVIEW_BYTES,
+    ) -> list[DeadItem]:
         with plain_errors(self.path):
-            rows = self._select(self._q.list_dead_work, queue, after, limit)
+            rows = self._select(self._q.list_dead_work, queue, after, limit, payload_bytes)
         return [DeadItem(**dict(zip(_DEAD, row, strict=True))) for row in rows]
 
     def search(self, query: SearchQuery) -> list[Hit]:

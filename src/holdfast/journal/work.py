@@ -23,6 +23,7 @@ import msgspec
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import EMPTY
 
+PREVIEW_BYTES: Final = 200
 KEYS_KEPT: Final = 1_000_000  # items enqueued since: a key is known as long, and while its item is
 FORGET_EVERY: Final = 10_000  # items
 ATTEMPTS, EXPIRED, DEPENDENCY, DROPPED = "attempts", "expired", "dependency", "dropped"
@@ -36,7 +37,7 @@ class ItemState(IntEnum):
     CLAIMED = 3
 
 
-class NewItem(msgspec.Struct, kw_only=True, omit_defaults=True):
+class NewItem(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """An item as whoever enqueues it gives it."""
 
     payload: msgspec.Raw = EMPTY  # any JSON value
@@ -89,7 +90,8 @@ class DeadItem(msgspec.Struct, kw_only=True, frozen=True):
     subject: str
     key: str
     enqueued_ms: int
-    payload: bytes
+    payload_bytes: int
+    payload: bytes  # or how it begins
 
 
 class QueueCounts(msgspec.Struct, kw_only=True, frozen=True):

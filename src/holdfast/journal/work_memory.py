@@ -83,9 +83,9 @@ class WorkState(msgspec.Struct):
         names = {each.queue for each in (*self.items.values(), *self.dead.values())}
         return [self._counts(name) for name in sorted(names)]
 
-    def dead_work(self, queue: str, after: int, limit: int) -> list[DeadItem]:
+    def dead_work(self, queue: str, after: int, limit: int, size: int) -> list[DeadItem]:
         found = [each for each in _by_no(self.dead.values()) if each.queue == queue]
-        return [_told(each) for each in found if each.no > after][:limit]
+        return [_told(each, size) for each in found if each.no > after][:limit]
 
     def rewrite(self, scrub: Scrub) -> int:
         changed = 0
@@ -422,7 +422,7 @@ def _given(kept: Kept) -> WorkItem:
     )
 
 
-def _told(kept: Kept) -> DeadItem:
+def _told(kept: Kept, size: int) -> DeadItem:
     return DeadItem(
         id=kept.no,
         queue=kept.queue,
@@ -435,5 +435,6 @@ def _told(kept: Kept) -> DeadItem:
         subject=kept.subject,
         key=kept.key,
         enqueued_ms=kept.enqueued_ms,
-        payload=kept.payload,
+        payload_bytes=len(kept.payload),
+        payload=kept.payload[:size],
     )

@@ -734,10 +734,10 @@ SELECT queue, count(*) FROM work_dead GROUP BY queue;
 SELECT enqueued_ms FROM work_items WHERE no = ?;
 
 -- name: list_dead_work
--- Some dead letters of a queue, behind a number.
+-- Some dead letters of a queue, behind a number, with how their payloads begin.
 SELECT no, queue, died_ms, reason, error, attempts, max_attempts, priority, subject, key,
-    enqueued_ms, payload
-FROM work_dead WHERE queue = ? AND no > ? ORDER BY no LIMIT ?;
+    enqueued_ms, length(payload), substr(payload, 1, ?4)
+FROM work_dead WHERE queue = ?1 AND no > ?2 ORDER BY no LIMIT ?3;
 
 -- name: all_work
 -- What people wrote into items, some at a time.
