@@ -126,24 +126,22 @@ class Outcome(msgspec.Struct):
 
 
 def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
-    queue = daemon.queue
-
     async def listed(_request: Request) -> Response:
-        return answer([_counts(each) for each in await queue.queues()])
+        return answer([_counts(each) for each in await daemon.queue.queues()])
 
     async def one(request: Request) -> Response:
-        return answer(_counts(await queue.counts(_name(request))))
+        return answer(_counts(await daemon.queue.counts(_name(request))))
 
     async def enqueue(request: Request) -> Response:
         items = items_in(await body_of(request, BODY_BYTES_MAX))
         wait_secs = _wait_secs(float(number_in(request, "wait_secs") or 0))
-        asked = queue.enqueue(_name(request), items, wait_secs=wait_secs)
+        asked = daemon.queue.enqueue(_name(request), items, wait_secs=wait_secs)
         done = await unless_gone(request, asked)
         return Response(status_code=GONE) if done is None else answer(done)
 
     async def claim(request: Request) -> Response:
         wanted = await _body(request, Claiming)
-        asked = queue.take(
+        asked = daemon.queue.take(
             _name(request),
             count=wanted.count,
             lease_secs=wanted.lease_secs,
@@ -156,11 +154,11 @@ def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
 
     async def confirm(request: Request) -> Response:
         wanted = await _body(request, Claims)
-        return answer(Outcome.of(await queue.confirm(_claims(wanted.claims))))
+        return answer(Outcome.of(await daemon.queue.confirm(_claims(wanted.claims))))
 
     async def release(request: Request) -> Response:
         wanted = await _body(request, Releasing)
-        settled = await queue.release(
+        settled = await daemon.queue.release(
             _claims(wanted.claims),
             delay_secs=wanted.delay_secs,
             failed=wanted.failed,
@@ -170,25 +168,27 @@ def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
 
     async def extend(request: Request) -> Response:
         wanted = await _body(request, Extending)
-        return answer(Outcome.of(await queue.extend(_claims(wanted.claims), wanted.lease_secs)))
+        return answer(
+            Outcome.of(await daemon.queue.extend(_claims(wanted.claims), wanted.lease_secs))
+        )
 
     async def dead(request: Request) -> Response:
         after, limit = number_in(request, "after") or 0, number_in(request, "limit") or 100
-        found = await queue.dead(_name(request), after=after, limit=limit)
+        found = await daemon.queue.dead(_name(request), after=after, limit=limit)
         return answer([_letter(each) for each in found])
 
     async def dead_item(request: Request) -> Response:
-        letter = await queue.dead_item(_name(request), request.path_params["id"])
+        letter = await daemon.queue.dead_item(_name(request), request.path_params["id"])
         return answer({**_letter(letter), "payload": msgspec.Raw(letter.payload)})
 
     async def retry(request: Request) -> Response:
         which = _which(await _body(request, Which))
-        moved: Moved = await queue.retry(_name(request), which)
+        moved: Moved = await daemon.queue.retry(_name(request), which)
         return answer(moved)
 
     async def drop(request: Request) -> Response:
         which = _which(await _body(request, Which))
-        return answer(await queue.drop(_name(request), which))
+        return answer(await daemon.queue.drop(_name(request), which))
 
     return [
         ("GET", "/v1/queues", listed),

@@ -39,13 +39,15 @@ FIGURES: Final = (
         lambda s: [Point((), s.work.queues)],
     ),
     Figure(
-        "holdfast_work_callers_waiting",
+        "holdfast_work_waiting_for_room",
         "gauge",
-        "Who waits for room in a queue, or for work.",
-        lambda s: [
-            Point(("room",), s.work.waiting_for_room),
-            Point(("work",), s.work.waiting_for_work),
-        ],
-        ("for",),
+        "Who has items to enqueue and waits until some are pending no more.",
+        lambda s: [Point((), s.work.waiting_for_room)],
+    ),
+    Figure(
+        "holdfast_work_waiting_for_work",
+        "gauge",
+        "Who waits for an item to claim.",
+        lambda s: [Point((), s.work.waiting_for_work)],
     ),
 )
