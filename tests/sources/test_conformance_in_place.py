@@ -38,8 +38,10 @@ def named(given: object) -> str:
         return f"{given[0]} {given[1].name}"
     if isinstance(given, StoreSample):
         return given.name
-    if isinstance(given, str | dict):
-        return str(given)[:40]
+    if isinstance(given, dict):
+        return " and ".join(given)  # its functions have an address, another in each process
+    if isinstance(given, str):
+        return given[:40]
     return name(given)  # type: ignore[arg-type]  # a requirement, or a class
 
 
