@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.home import Home, temporary_folder
 
 # Most of a test's time is spent waiting for the programs that it started.
 WORKERS_PER_CORE: Final = 2
 WORKERS_MAX: Final = 16  # each takes some 200 MB
+
+# A property holds however busy the machine is: no example has to be found or tried in a given time.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
