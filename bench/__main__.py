@@ -22,6 +22,7 @@ from bench import (
     giants,
     idle,
     library,
+    queue,
     recording,
     resident,
     search,
@@ -51,6 +52,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "sources": sources,
     "database": database,
     "library": library,
+    "queue": queue,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

@@ -59,7 +59,7 @@ def check_delay(delay_secs: float) -> None:
 def check_items(items: Sequence[NewItem], payload_bytes_max: int) -> None:
     check_count(len(items))
     for item in items:
-        size = len(memoryview(item.payload))
+        size = memoryview(item.payload).nbytes
         if size > payload_bytes_max:
             raise BadItem(
                 f"a payload of {size:,} bytes is larger than work.max_payload_bytes "

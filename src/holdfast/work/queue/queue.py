@@ -49,6 +49,7 @@ from holdfast.work.queue.checking import (
     check_lease,
     check_name,
 )
+from holdfast.work.queue.cleaning import Door, cleaned, cleaned_text
 from holdfast.work.queue.line import Line
 from holdfast.work.queue.room import WAITING_BYTES_MAX, Room
 from holdfast.work.queue.steps import Steps
@@ -129,15 +130,6 @@ class Figures(msgspec.Struct, frozen=True):
     waiting_for_work: int
 
 
-class Cleaner(Protocol):
-    """Takes out what must not be kept."""
-
-    def suspects(self, chunk: bytes) -> bool: ...
-    def clean(self, line: bytes) -> bytes: ...
-    def clean_text(self, text: str) -> str: ...
-    def take_found(self) -> dict[str, int]: ...
-
-
 class WorkQueue:
     """All queues of one journal. Lives on the event loop; `start` it there."""
 
@@ -148,7 +140,7 @@ class WorkQueue:
         journal: JournalService,
         limits: Limits = Limits(),  # noqa: B008  # frozen
         *,
-        door: Callable[[], Cleaner] | None = None,
+        door: Door = None,
         clock_s: Callable[[], float] = time.time,
         timer: Timer | None = None,
         chance: Callable[[], float] = random.random,
@@ -221,8 +213,7 @@ class WorkQueue:
                 f"{self._dead:,} dead letters lie about, work.dead_letters_max is "
                 f"{self.limits.dead_max:,}: look at them with `holdfast queue dead`, retry or drop"
             )
-        items, found = self._cleaned(items)
-        size = sum(len(memoryview(item.payload)) for item in items)
+        items, size, found = cleaned(items, self._door)
         attempts = self.limits.attempts_max
 
         def work(writer: JournalWriter) -> _Enqueued:
@@ -355,7 +346,7 @@ class WorkQueue:
         """Give items back, for others or for later."""
         if delay_secs is not None:
             check_delay(delay_secs)
-        error, found = self._clean_text(error[:ERROR_CHARS_MAX])
+        error, found = cleaned_text(error[:ERROR_CHARS_MAX], self._door)
 
         def delay_ms(attempt: int) -> int:
             if delay_secs is not None:
@@ -510,41 +501,6 @@ class WorkQueue:
         task.add_done_callback(self._helping.discard)
 
     # Small things.
-
-    def _cleaned(self, items: Sequence[NewItem]) -> tuple[Sequence[NewItem], dict[str, int]]:
-        """What comes in goes through the door; usually all of it passes as it is."""
-        if any(b"\n" in bytes(item.payload) for item in items):  # a payload is one line
-            items = [
-                msgspec.structs.replace(
-                    item, payload=msgspec.Raw(msgspec.json.format(bytes(item.payload), indent=-1))
-                )
-                for item in items
-            ]
-        if self._door is None:
-            return items, {}
-        door = self._door()
-        parts = [bytes(item.payload) for item in items]
-        parts += [
-            f"{item.key}\n{item.subject}".encode() for item in items if item.key or item.subject
-        ]
-        if not door.suspects(b"\n".join(parts)):
-            return items, {}
-        clean = [
-            msgspec.structs.replace(
-                item,
-                payload=msgspec.Raw(door.clean(bytes(item.payload))),
-                key=door.clean_text(item.key),
-                subject=door.clean_text(item.subject),
-            )
-            for item in items
-        ]
-        return clean, door.take_found()
-
-    def _clean_text(self, text: str) -> tuple[str, dict[str, int]]:
-        if self._door is None or not text:
-            return text, {}
-        door = self._door()
-        return door.clean_text(text), door.take_found()
 
     def _moved(self, queue: str, ids: Sequence[int] | None, moved: _Moved) -> Moved:
         missing = sorted(set(ids or ()) - {*moved.ids, *moved.held})
