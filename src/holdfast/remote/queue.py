@@ -15,12 +15,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Literal, Protocol, Self
 
 import msgspec
 
 from holdfast.errors import Exit, HoldfastError
-from holdfast.journal.work import NewItem
+from holdfast.journal.work import NewItem, QueueCounts
 from holdfast.remote.talk import Ask, ask
 
 WAIT_SECS: Final = 30
@@ -169,7 +169,8 @@ class Queue:
             self.release(*rest, delay_secs=0, failed=False)
 
     def confirm(self, *claims: str) -> Outcome:
-        return _settled(self._ask("confirm", {"claims": claims}))
+        """The work is done; VoidClaim when somebody else decides about it by now."""
+        return _held(self.settle("confirm", claims))
 
     def release(
         self,
@@ -178,19 +179,31 @@ class Queue:
         failed: bool = True,
         error: str = "",
     ) -> Outcome:
-        asked = {"claims": claims, "delay_secs": delay_secs, "failed": failed, "error": error}
-        return _settled(self._ask("release", asked))
+        given = {"delay_secs": delay_secs, "failed": failed, "error": error}
+        return _held(self.settle("release", claims, **given))
 
     def extend(self, *claims: str, lease_secs: float) -> Outcome:
-        return _settled(self._ask("extend", {"claims": claims, "lease_secs": lease_secs}))
+        return _held(self.settle("extend", claims, lease_secs=lease_secs))
+
+    def settle(
+        self,
+        how: Literal["confirm", "release", "extend"],
+        claims: Sequence[str],
+        **given: object,
+    ) -> Outcome:
+        """The same for who wants to look at what became of each claim."""
+        return msgspec.json.decode(self._ask(how, {"claims": claims, **given}), type=Outcome)
+
+    def counts(self) -> QueueCounts:
+        path = f"/v1/queues/{self.name}"
+        return msgspec.json.decode(self._holdfast.request(ask("GET", path)), type=QueueCounts)
 
     def _ask(self, action: str, body: object, **query: object) -> bytes:
         asked = ask("POST", f"/v1/queues/{self.name}/{action}", query)
         return self._holdfast.request(asked._replace(body=msgspec.json.encode(body)))
 
 
-def _settled(body: bytes) -> Outcome:
-    outcome = msgspec.json.decode(body, type=Outcome)
+def _held(outcome: Outcome) -> Outcome:
     if outcome.stale:
         raise VoidClaim(
             f"void: {', '.join(outcome.stale)}; the lease ended before this came: extend leases in "
