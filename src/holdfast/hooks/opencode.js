@@ -599,7 +599,7 @@ function changing(kind, about) {
 function sessionOf(kind, about) {
   const named = about.sessionID ?? about.part?.sessionID ?? about.info?.sessionID;
   const id = String(named ?? (kind.startsWith("session.") ? about.info?.id : ""));
-  return /^\w[\w.:-]{0,199}$/.test(id) ? id : "";
+  return /^\w[\w.:-]{0,149}$/.test(id) ? id : "";
 }
 
 /** The first of them that can be a name. */

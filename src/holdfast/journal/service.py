@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Final, NamedTuple
+from itertools import groupby, islice
+from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from holdfast.governor.gate import WAIT_MAX_S
-from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
+from holdfast.journal.mailbox import Call, Durable, JournalClosed, Mailbox, Post, Work, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
 from holdfast.journal.questions import Questions
@@ -33,11 +34,14 @@ from holdfast.journal.sqlite import (
     JournalError,
     JournalFull,
 )
+from holdfast.journal.streams import Append, Appended, Committed, WrongSequence
 
 INDEX_EVERY_EVENTS: Final = 8_192
 INDEX_EVERY_CHARS: Final = 2_000_000
 INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
 INDEX_EVERY_S: Final = 0.5  # what is stored is found after this at the latest, come what may
+
+T = TypeVar("T")
 
 _NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
 
@@ -77,8 +81,11 @@ class JournalService:
         readers: int = 2,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
         clock_s: Callable[[], float] = time.monotonic,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._clock_s = clock_s
+        self._wall_s = wall_s
+        self._on_committed: Callable[[list[Committed]], None] = lambda _runs: None
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._on_failure = on_failure
@@ -138,9 +145,9 @@ class JournalService:
         self._wake()
 
     def _wake(self) -> None:
-        if not self.waiting:  # else the thread is awake, and we might have to wait
+        if not self.waiting:  # else the thread is awake
             with suppress(JournalClosed):
-                self.call(lambda _writer: None)
+                self.offer(lambda _writer: None)
 
     def connections(self, held_s: float, now_s: float | None = None) -> Connections:
         """Who reads, and whether somebody has been doing so for longer than `held_s`."""
@@ -167,11 +174,40 @@ class JournalService:
         self._mailbox.put(write)
         return write.done
 
+    def append(
+        self, appends: Sequence[Append], *, wait: bool = True
+    ) -> Future[list[Appended | WrongSequence]]:
+        """Store events in streams; what has a place is on disk when the future has its result."""
+        post = Post(appends)
+        self._mailbox.put(post, wait=wait)
+        return cast("Future[list[Appended | WrongSequence]]", post.done)
+
+    def listen(self, on_committed: Callable[[list[Committed]], None]) -> None:
+        """Who is told of each commit from now on: on the writer's thread, in order, and before
+        whoever waits for it."""
+        self._on_committed = on_committed
+
+    def transact(
+        self, work: Callable[[JournalWriter], T], *, size: int = 0, wait: bool = True
+    ) -> Future[T]:
+        """Run something in a transaction that others share; it is on disk when it has a result.
+
+        What it raises undoes what it did and nothing else. `size` is what it holds, in bytes.
+        """
+        asked = Work(work, size)
+        self._mailbox.put(asked, wait=wait)
+        return cast("Future[T]", asked.done)
+
     def call(self, work: Callable[[JournalWriter], object]) -> Future[object]:
         """Run something on the writer's thread, between groups."""
         call = Call(work)
         self._mailbox.put(call)
         return call.done
+
+    def offer(self, work: Callable[[JournalWriter], object]) -> Future[object] | None:
+        """The same for who must not wait: None when too much waits already."""
+        call = Call(work)
+        return call.done if self._mailbox.offer(call) else None
 
     def audit(self, records: list[AuditRecord]) -> Future[object]:
         return self.call(lambda writer: writer.audit(records))
@@ -255,7 +291,7 @@ class JournalService:
                 if isinstance(work, Call):
                     self._call(work)
                 elif work:
-                    self._write(work)
+                    self._store(work)
                 quiet_s = self._follow(idle=work == [])
         finally:  # only an error of our own gets here before the mailbox is empty
             self._refuse_the_rest()
@@ -286,6 +322,13 @@ class JournalService:
         self._fed_s = self._clock_s()
         return 0.0 if more else None
 
+    def _store(self, group: list[Write] | list[Durable]) -> None:
+        writes = [each for each in group if isinstance(each, Write)]
+        if writes:
+            self._write(writes)
+        else:
+            self._transact([each for each in group if not isinstance(each, Write)])
+
     def _write(self, group: list[Write]) -> None:
         try:
             self._mended().write(
@@ -300,9 +343,32 @@ class JournalService:
             for write in group:
                 write.done.set_exception(error)
             return
+        self._tell_committed()
         for write in group:
             self._unindexed_chars += write.chars
             write.done.set_result(None)
+
+    def _transact(self, group: list[Durable]) -> None:
+        works = _merged(group, self._wall_s())
+        try:
+            outcomes = self._mended().transact([work for work, _parts in works])
+        except BaseException as error:  # noqa: BLE001  # it goes to whoever waits
+            self._note(error)
+            for item in group:
+                item.done.set_exception(error)
+            return
+        self._tell_committed()
+        for (_work, parts), outcome in zip(works, outcomes, strict=True):
+            for part, own in zip(parts, _each(outcome, parts), strict=True):
+                if isinstance(own, Exception):
+                    part.done.set_exception(own)
+                else:
+                    part.done.set_result(own)
+
+    def _tell_committed(self) -> None:
+        committed = self._writer.take_committed()
+        if committed:
+            self._on_committed(committed)
 
     def _call(self, call: Call) -> None:
         with suppress(JournalError):  # not every call needs the disk; one that does says so itself
@@ -343,6 +409,37 @@ class JournalService:
         while work := self._mailbox.take(wait=False):
             for item in work if isinstance(work, list) else [work]:
                 item.done.set_exception(closed)
+
+
+def _merged(
+    group: list[Durable], now_s: float
+) -> list[tuple[Callable[[JournalWriter], object], list[Durable]]]:
+    """What to run, in order, each with whom it is for: neighbouring posts are one append."""
+    works: list[tuple[Callable[[JournalWriter], object], list[Durable]]] = []
+    for is_post, each in groupby(group, lambda item: isinstance(item, Post)):
+        if is_post:
+            posts = [post for post in each if isinstance(post, Post)]
+            appends = [append for post in posts for append in post.appends]
+            works.append((_append(appends, now_s), [*posts]))
+        else:
+            works += [(item.work, [item]) for item in each if isinstance(item, Work)]
+    return works
+
+
+def _append(
+    appends: list[Append], now_s: float
+) -> Callable[[JournalWriter], list[Appended | WrongSequence]]:
+    return lambda writer: writer.append(appends, now_s)
+
+
+def _each(outcome: object, parts: list[Durable]) -> list[object]:
+    """What became of each part of a work."""
+    if isinstance(parts[0], Work):
+        return [outcome]
+    if not isinstance(outcome, list):
+        return [outcome] * len(parts)
+    outcomes = iter(outcome)
+    return [list(islice(outcomes, len(part.appends))) for part in parts if isinstance(part, Post)]
 
 
 def _feed_all(writer: JournalWriter) -> None:
