@@ -388,6 +388,23 @@ def test_two_hosts_that_find_the_same_files_send_each_once(
     assert daemon.repeated == 0
 
 
+def test_files_of_a_host_that_lives_are_left_to_it(
+    plugin: Made, daemon: StreamsDaemon, home: Home
+) -> None:
+    made = plugin(retry_first_ms=NEVER_MS, retry_max_ms=NEVER_MS, adopt_every_ms=5)
+    with opencode(made) as one:
+        one.say(S, "mine")
+        until(lambda: made.lines() == 1, "it is in a file")
+        [file] = made.files()
+        with listening(daemon, home.paths.socket), opencode(made) as other:
+            for number in range(20):
+                other.say("ses_2", str(number))
+            until(lambda: len(daemon.texts("ses_2")) == 20, "the other sends its own")
+            assert made.files() == [file]
+            one.kill()
+            until(lambda: daemon.texts(S) == ["mine"], "the other sends it, now that it is free")
+
+
 def test_a_host_that_exits_leaves_what_was_not_answered_to_the_next(
     plugin: Made, daemon: StreamsDaemon, home: Home, program: str
 ) -> None:
