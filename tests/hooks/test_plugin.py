@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -150,6 +151,16 @@ def test_a_text_that_rests_is_sent_though_nobody_says_that_it_is_complete(
     with listening(daemon, home.paths.socket), opencode(plugin()) as host:
         host.do(("stream", S, "msg_1", "prt_1", ["un", "finished"]))
         until(lambda: "unfinished" in daemon.texts(S), "the text")
+
+
+@pytest.mark.parametrize("ending", [told("session.idle", S), message(S, "user", "msg_2")])
+def test_a_text_that_streams_is_sent_before_what_ends_it(
+    plugin: Made, daemon: StreamsDaemon, home: Home, ending: Any
+) -> None:
+    """The session rests, or its next message begins."""
+    with listening(daemon, home.paths.socket), opencode(plugin(settle_ms=NEVER_MS)) as host:
+        host.do(("stream", S, "msg_1", "prt_1", ["un", "finished"]), ending)
+        until(lambda: daemon.texts(S)[:1] == ["unfinished"], "the text")
 
 
 def test_what_changes_is_held_within_bounds(
@@ -380,12 +391,48 @@ def test_two_hosts_that_find_the_same_files_send_each_once(
         killed.say(S, *(str(number) for number in range(60)))
         until(lambda: made.lines() == 60, "all are in files")
     assert len(made.files()) > 4
+    daemon.status = 503
     with listening(daemon, home.paths.socket), opencode(made) as one, opencode(made) as other:
         one.say("ses_2", "one")
         other.say("ses_2", "other")
+        until(lambda: made.lines() == 62, "both have looked, and stored their own")
+        daemon.status = 200
         until(lambda: not made.files() and len(daemon.texts("ses_2")) == 2, "all are taken")
     assert sorted(daemon.texts(S), key=int) == [str(number) for number in range(60)]
     assert daemon.repeated == 0
+
+
+def test_what_is_older_is_sent_first_whoever_kept_it(
+    plugin: Made, daemon: StreamsDaemon, home: Home
+) -> None:
+    made = plugin(adopt_every_ms=5)
+    with opencode(made) as one, opencode(made) as other:
+        one.say(S, "first")
+        until(lambda: made.lines() == 1, "it is in a file")
+        other.say(S, "second")
+        until(lambda: made.lines() == 2, "and that in another")
+        one.kill()
+        until(lambda: len(made.owners()) == 1, "both are the other's")
+        with listening(daemon, home.paths.socket):
+            until(lambda: len(daemon.texts(S)) == 2, "both arrive")
+    assert daemon.texts(S) == ["first", "second"]
+
+
+def test_what_is_new_is_kept_while_much_is_sent_that_waited(
+    plugin: Made, daemon: StreamsDaemon, home: Home
+) -> None:
+    made = plugin(segment_max_bytes=1_000, answer_timeout_ms=NEVER_MS, retry_max_ms=10)
+    daemon.turns = threading.Semaphore(0)
+    with opencode(made) as host:
+        host.say(S, *(f"{number} " + "x" * 300 for number in range(3)))
+        until(lambda: len(made.files()) == 3, "each is in a file of its own")
+        with listening(daemon, home.paths.socket):
+            until(lambda: daemon.asked == 1, "the first is being sent")
+            host.say(S, "new")
+            daemon.turns.release()
+            until(lambda: daemon.asked == 2, "the second is being sent")
+            assert b'"text":"new"' in made.kept()
+            host.kill()
 
 
 def test_files_of_a_host_that_lives_are_left_to_it(

@@ -46,6 +46,10 @@ class Plugin:
                 content.append(each.read_bytes())
         return b"".join(content)
 
+    def owners(self) -> set[str]:
+        """Of the files, whoever is alive."""
+        return {each.name.rpartition("-")[0] for each in self.files()}
+
     def lines(self) -> int:
         return self.kept().count(b"\n")
 

@@ -88,7 +88,13 @@ const deeds = {
       await trigger("event", { event: { type: "session.updated", properties } });
       await trigger("event", { event: { type: "session.compacted", properties } });
     }
-    for (const event of [null, undefined, 7, {}, { type: 7 }]) await trigger("event", { event });
+    const traps = {
+      get type() {
+        throw new Error("never asked for");
+      },
+    };
+    const odd = [null, undefined, 7, {}, { type: 7 }, { type: Symbol("x") }, traps];
+    for (const event of odd) await trigger("event", { event });
     await trigger("event");
     await trigger("tool.execute.before");
     await trigger("tool.execute.after", null, null);

@@ -22,6 +22,7 @@ class StreamsDaemon:
     def __init__(self) -> None:
         self.status = 200
         self.answers = True  # else it stores, and goes away without a word
+        self.turns: threading.Semaphore | None = None  # how many requests it looks at
         self.headers: dict[str, str] = {}
         self.refuses: Callable[[JsonObject], bool] = lambda _event: False
         self.streams: dict[str, list[JsonObject]] = {}
@@ -34,6 +35,8 @@ class StreamsDaemon:
         """What is answered."""
         with self._lock:
             self.asked += 1
+        if self.turns is not None:
+            self.turns.acquire()
         if self.status == HANGS:
             self.released.wait()
             return HANGS
@@ -113,6 +116,8 @@ def listening(daemon: StreamsDaemon, socket: str) -> Iterator[StreamsDaemon]:
         yield daemon
     finally:
         daemon.released.set()
+        if daemon.turns is not None:
+            daemon.turns.release(1_000)
         server.shutdown()
         thread.join()
         server.server_close()

@@ -317,6 +317,7 @@ class Outbox {
         if (this.adoptDue) await this.adopt();
         if (this.pruneDue) await this.prune();
         this.tellDropped();
+        // Also while much is sent that waited: what is new must not fill memory, nor die with us.
         if (this.failures > 0 || this.stored.length > 0) await this.store();
         pause = this.nextTryAt - Date.now();
         if (pause > 0) break;
@@ -644,23 +645,19 @@ class Recorder {
     });
   }
 
-  /** What every hook does: nothing that takes time, nothing that can fail. */
+  /** What every hook does: nothing that takes time. */
   note(kind, about, told, id) {
-    try {
-      if (!SENT_KINDS.test(kind) || PASSED_OVER.test(kind) || this.seen.has(told)) return;
-      if (told !== null && typeof told === "object") this.seen.add(told);
-      this.arrived.push({ kind, about, id, at: Date.now() });
-      if (this.arrived.length > LIMITS.arrived_max) {
-        this.arrived.shift();
-        this.outbox.noteDropped(HOST_STREAM, { full: 1 });
-        this.outbox.wake();
-      }
-      if (this.isDraining) return;
-      this.isDraining = true;
-      setImmediate(() => this.drain()).unref?.();
-    } catch {
-      // what cannot be understood is not ours to complain of
+    if (!SENT_KINDS.test(kind) || PASSED_OVER.test(kind) || this.seen.has(told)) return;
+    if (told !== null && typeof told === "object") this.seen.add(told);
+    this.arrived.push({ kind, about, id, at: Date.now() });
+    if (this.arrived.length > LIMITS.arrived_max) {
+      this.arrived.shift();
+      this.outbox.noteDropped(HOST_STREAM, { full: 1 });
+      this.outbox.wake();
     }
+    if (this.isDraining) return;
+    this.isDraining = true;
+    setImmediate(() => this.drain()).unref?.();
   }
 
   drain() {
@@ -793,17 +790,28 @@ function isExcluded(...folders) {
   });
 }
 
+/** A hook that cannot fail: what it does not understand is not ours to complain of. */
+const quiet =
+  (hook) =>
+  async (...about) => {
+    try {
+      hook(...about);
+    } catch {
+      // the host goes on as it would without us
+    }
+  };
+
 const hooksOf = (it) => ({
-  event: async (told) => {
+  event: quiet((told) => {
     const event = told?.event;
     it.note(event?.type, event?.properties, event, event?.id);
-  },
-  "tool.execute.before": async (input, output) => {
+  }),
+  "tool.execute.before": quiet((input, output) => {
     it.note("tool.execute.before", { ...input, args: output?.args }, output);
-  },
-  "tool.execute.after": async (input, output) => {
+  }),
+  "tool.execute.after": quiet((input, output) => {
     it.note("tool.execute.after", { ...input, ...output }, output);
-  },
+  }),
 });
 
 /** OpenCode 1: every export of a file was called once; later `server` of the default one is. */
@@ -820,10 +828,11 @@ async function setup(context) {
   const unloaded = new AbortController();
   const follow = async () => {
     const { signal } = unloaded;
-    for await (const event of context.event.subscribe({ signal })) {
-      if (isExcluded(event?.location?.directory ?? context.location?.directory)) continue;
+    const take = quiet((event) => {
+      if (isExcluded(event?.location?.directory ?? context.location?.directory)) return;
       recorder().note(event?.type, event?.data ?? event?.properties, event, event?.id);
-    }
+    });
+    for await (const event of context.event.subscribe({ signal })) await take(event);
   };
   follow().catch(() => {});
   return () => unloaded.abort();
