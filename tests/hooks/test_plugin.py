@@ -269,6 +269,17 @@ def test_memory_is_bounded_while_the_daemon_hangs(
     assert sum(each.startswith("19") for each in daemon.texts(S)) >= 1  # the newest are kept
 
 
+def test_what_comes_all_at_once_is_bounded_too(
+    plugin: Made, daemon: StreamsDaemon, home: Home
+) -> None:
+    with listening(daemon, home.paths.socket), opencode(plugin(arrived_max=50)) as host:
+        host.say(S, *(str(number) for number in range(120)))
+        until(lambda: daemon.events("host"), "what was dropped is told")
+        until(lambda: len(daemon.texts(S)) == 50, "the rest arrives")
+    assert daemon.texts(S) == [str(number) for number in range(70, 120)]
+    assert daemon.events("host")[0]["data"]["reasons"] == {"full": 70}
+
+
 @pytest.mark.parametrize("status", [429, 503, 500, 404])
 def test_a_daemon_that_takes_nothing_now_is_asked_again(
     plugin: Made, daemon: StreamsDaemon, home: Home, status: int
