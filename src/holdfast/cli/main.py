@@ -90,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
         service,
         sources,
         status,
+        streams,
         tidying,
     )
 
@@ -115,6 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
         reading,
         exporting,
         recording,
+        streams,
         blobs,
         configuring,
         doctor,
