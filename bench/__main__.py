@@ -29,6 +29,7 @@ from bench import (
     soak,
     sources,
     status,
+    streams,
     tail,
 )
 from bench.kit import report
@@ -53,6 +54,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "database": database,
     "library": library,
     "queue": queue,
+    "streams": streams,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

@@ -80,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         exporting,
         health,
+        hooks,
         importing,
         lifecycle,
         metrics,
@@ -124,6 +125,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         redacting,
         tidying,
+        hooks,
         service,
         debugging,
     )
