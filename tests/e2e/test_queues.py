@@ -187,7 +187,7 @@ def test_who_hangs_up_while_waiting_is_given_nothing(home: Home) -> None:
         connection.request("POST", "/v1/queues/q/claim", body)
         until(lambda: waiting(home) == 1, "it waits")
         connection.close()
-        until(lambda: waiting(home) == 0, "it is let go of")
+        until(lambda: waiting(home) == 0, "it is let go of", deadline_s=30)  # before its time
         home.ok("queue", "add", "q", "1")
         assert home.ok("queue", "claim", "q", "--json").json[0]["claim"] == "1.1"
 
@@ -197,7 +197,7 @@ def waiting(home: Home) -> int:
 
 
 def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
-    home.config("[resources]\nwork_queue_max = 2\n")
+    home.config("[resources]\nwork_queue_max = 2\n[daemon]\nheartbeat_ms = 200\n")
     with home.daemon():
         home.ok("queue", "add", "q", "1", "2")
         impatient = Client(home.paths, put_off_max_s=0)
@@ -206,6 +206,7 @@ def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
         assert refused.value.code == Exit.BUSY
         alerts = home.client.get("/v1/status")["work"]
         assert (alerts["pending"], alerts["pending_max"]) == (2, 2)
+        until(lambda: queue_full(home) == {"work_queue_pct": 100}, "the alert knows")
         adding = home.spawn("queue", "add", "q", "3")
         try:
             until(lambda: home.client.get("/v1/status")["work"]["waiting_for_room"] == 1, "waits")
@@ -215,6 +216,12 @@ def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
         finally:
             adding.kill()
             adding.communicate()
+
+
+def queue_full(home: Home) -> object:
+    """What the rule about a full queue saw last."""
+    rules = home.client.get("/v1/alerts")["rules"]
+    return next(each["values"] for each in rules if each["name"] == "work-queue-full")
 
 
 def test_a_stop_does_not_wait_for_who_waits_for_work(home: Home) -> None:

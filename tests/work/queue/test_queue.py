@@ -179,6 +179,8 @@ async def test_at_the_limit_whoever_enqueues_waits_for_room_in_order() -> None:
         await h.settled()
         assert not first.done()
         assert not second.done(), "it passed one that waits for more"
+        with pytest.raises(QueueFull):  # there is room for it, and others came before
+            await h.queue.enqueue("q", [new("third")], wait_secs=0)
         await two.confirm()
         await soon(first)
         assert not second.done()
