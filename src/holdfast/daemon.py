@@ -37,16 +37,23 @@ from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
+from holdfast.governor.allocators import FreeMemory
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Change, Look, Snapshot, next_delay_s
 from holdfast.governor.limits import Needs, check_system
 from holdfast.governor.machine import Machine
+from holdfast.governor.measured import MappedFiles, OtherChildren
 from holdfast.heartbeat import Heartbeat
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
-from holdfast.journal.footprint import JournalFootprint, UnindexedTexts, WaitingBatches
+from holdfast.journal.footprint import (
+    Compression,
+    JournalFootprint,
+    UnindexedTexts,
+    WaitingBatches,
+)
 from holdfast.journal.mailbox import JournalClosed
 from holdfast.journal.model import Batch, BlobFilter
 from holdfast.journal.notes import Notes
@@ -64,7 +71,7 @@ from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing, list_recordings
 from holdfast.redaction import Redactor, RedactProgress, RedactReport, RedactRequest
 from holdfast.server.app import make_app, make_loopback_app
-from holdfast.server.listen import Listener, LoopbackPlace, PortTaken, UnixPlace
+from holdfast.server.listen import Answers, Listener, LoopbackPlace, PortTaken, UnixPlace
 from holdfast.settings import Settings
 from holdfast.shutdown import run_steps
 from holdfast.snapshots import Eviction, OversizedSession
@@ -286,10 +293,6 @@ class Daemon:
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
-        gc.collect()
-        gc.freeze()  # what lives as long as the process need not be looked at again
-        libc.malloc_trim()
-        self.governor.mark_baseline()
         self._supervisor = make_supervisor(
             self.settings,
             self.paths,
@@ -300,6 +303,11 @@ class Daemon:
         self.heartbeat = Heartbeat(self, self._notifier)
         self.history = self.heartbeat.history
         self._register_components()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again
+        libc.malloc_trim()
+        self.governor.register(MappedFiles(self.governor.mark_baseline()))
+        self.governor.register(FreeMemory())
         self.recorder.start()
         await self._listen()
         await self.tail.start()
@@ -328,19 +336,24 @@ class Daemon:
     def _register_components(self) -> None:
         """Whatever has a limit: what is left over is what nobody accounts for."""
         self.footprint = JournalFootprint(self.journal, readers=self.settings.journal.readers)
+        children = ImportChildren(
+            self.tail.child_pids,
+            limit_bytes=self._workers * child_limit_bytes(self.settings),
+        )
+        claims = [each.claim for each in (children, self._supervisor) if each is not None]
         for component in (
             self.store,
             self.footprint,
             WaitingBatches(self.journal),
             UnindexedTexts(self.journal),
-            ImportChildren(
-                self.tail.child_pids,
-                limit_bytes=self._workers * child_limit_bytes(self.settings),
-            ),
+            children,
             self.tail,
             self.notes,
             self.history,
             self._supervisor,
+            Answers(self._listeners),
+            Compression(),
+            OtherChildren(claims),
         ):
             if component is not None:
                 self.governor.register(component)

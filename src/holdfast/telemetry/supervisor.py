@@ -16,8 +16,9 @@ from typing import Final
 import msgspec
 
 from holdfast.errors import Exit
+from holdfast.governor.measured import Claim
 from holdfast.governor.protocol import Level, Usage
-from holdfast.governor.readings import resident_bytes
+from holdfast.governor.readings import TreeMemory, resident_bytes
 from holdfast.observe import EventLog
 from holdfast.telemetry.job import MEMORY_BYTES_MAX, Job, Said
 
@@ -60,6 +61,7 @@ class Supervisor:
         self._is_well = True
         self.problem = ""  # what a person should know
         self.starts = 0
+        self.claim: Final = Claim(self._pids)
 
     @property
     def pid(self) -> int | None:
@@ -82,7 +84,16 @@ class Supervisor:
                 self._kill()
             await self._task
 
-    # As a component.
+    # As a component, a `Measured` one.
+
+    def usage_in(self, tree: TreeMemory) -> Usage:
+        found = self.claim.found_in(tree)
+        size = sum(child.footprint_bytes for child in found)
+        return Usage(bytes=size, items=len(found), limit_bytes=MEMORY_BYTES_MAX)
+
+    def _pids(self) -> list[int]:
+        pid = self.pid
+        return [pid] if pid is not None else []
 
     def usage(self) -> Usage:
         pid = self.pid
