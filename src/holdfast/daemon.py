@@ -660,6 +660,7 @@ class Daemon:
 
     async def _end_background(self) -> None:
         self._pages.close()
+        self.alerts.close()
         if self._background:
             await asyncio.wait(set(self._background))
 

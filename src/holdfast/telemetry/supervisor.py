@@ -57,6 +57,7 @@ class Supervisor:
         self._ending: Final = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._over = False
         self._was_shed = False
         self._is_well = True
         self.problem = ""  # what a person should know
@@ -81,6 +82,7 @@ class Supervisor:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(self._task), grace_s)
             finally:
+                self._over = True  # one that is being started now is killed once it is there
                 self._kill()
             await self._task
 
@@ -145,6 +147,8 @@ class Supervisor:
         except OSError as error:
             return int(Exit.FAILURE), str(error)
         self._process = process
+        if self._over:
+            self._kill()
         self.starts += 1
         assert process.stdin is not None
         assert process.stdout is not None
