@@ -59,7 +59,7 @@ from holdfast.journal.model import Batch, BlobFilter
 from holdfast.journal.notes import Notes
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import Connections
-from holdfast.journal.sqlite import JournalError
+from holdfast.journal.sqlite import JournalError, is_emptied
 from holdfast.library import Library
 from holdfast.lock import JournalLock
 from holdfast.metrics import Latest
@@ -266,6 +266,7 @@ class Daemon:
         loop.set_exception_handler(self._unhandled)
         loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="holdfast"))
         self._workers = self.settings.import_workers(os.cpu_count() or 1)
+        self._warn_about_an_emptied_journal()
         self.journal = open_journal(self.settings, self.paths, self._journal_failed)
         BlobStore(self.paths.blobs).sweep_partial()
         self.library = Library(self.journal.reader, self.residency)
@@ -384,6 +385,17 @@ class Daemon:
 
     async def _close_listeners(self) -> None:
         await asyncio.gather(*(listener.close() for listener in self._listeners))
+
+    def _warn_about_an_emptied_journal(self) -> None:
+        """At the very first start there may be such a file too: of a start that was killed."""
+        if self.last_run is None or not is_emptied(self.paths.journal):
+            return
+        warning = (
+            f"the journal {self.paths.journal} was an empty file when holdfast started: a new one "
+            "is made of what the agents' logs still hold; what was in it before is in its backups"
+        )
+        self.warnings.append(warning)
+        self.logs.operational.warning("journal.emptied", warning=warning)
 
     def _warn_about_budget(self) -> None:
         budget_bytes = self.governor.budget_bytes

@@ -15,7 +15,7 @@ from holdfast.errors import HoldfastError
 from holdfast.journal.examine import examine
 from holdfast.journal.model import BlobFilter, BlobRow
 from holdfast.journal.reader import SqliteReader
-from holdfast.journal.sqlite import WAL_LIMIT_BYTES
+from holdfast.journal.sqlite import WAL_LIMIT_BYTES, is_emptied
 
 LAG_MANY: Final = 100_000
 WAL_MANY_BYTES: Final = 4 * WAL_LIMIT_BYTES
@@ -33,6 +33,16 @@ def checks(evidence: Evidence) -> Iterator[Check]:
     path = evidence.paths.journal
     if not os.path.exists(path):
         yield _check("journal", "ok", "there is no journal yet; `holdfast up` makes one")
+        return
+    if is_emptied(path):
+        yield _check(
+            "journal",
+            "problem",
+            "the journal is an empty file",
+            {"file_bytes": 0},
+            "put a backup in its place before the next start, which makes a new one of what the "
+            "agents' logs still hold; if it never held anything, start holdfast",
+        )
         return
     try:
         reader = SqliteReader(path)

@@ -19,6 +19,7 @@ from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import Connections, JournalService
+from holdfast.journal.sqlite import emptied, is_emptied
 from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
@@ -253,7 +254,7 @@ def offline_status(
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         alerts=None,
         privacy=privacy_status(privacy, reader),
-        problems=[],
+        problems=[emptied(journal_path)] if is_emptied(journal_path) else [],
     )
 
 
