@@ -180,12 +180,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     ("level", "own", "active", "delay_s"),
     [
         (NORMAL, NORMAL, False, 10.0),
-        (NORMAL, NORMAL, True, 0.25),
+        (NORMAL, NORMAL, True, 0.5),  # an import; our own growth is looked at sooner
+        (MODERATE, MODERATE, True, 0.25),
         (CRITICAL, NORMAL, False, 2.0),  # others fill the machine, and may for days
         (MODERATE, MODERATE, False, 1.0),
         (HIGH, HIGH, False, 0.25),
         (CRITICAL, CRITICAL, False, 0.25),
-        (CRITICAL, NORMAL, True, 0.25),
+        (CRITICAL, NORMAL, True, 0.5),
     ],
 )
 def test_it_looks_more_often_when_there_is_reason_to(

@@ -41,6 +41,7 @@ from holdfast.observe import EventLog
 IDLE_DELAY_S: Final = 10.0
 SMALL_DELAY_S: Final = 2.0  # others fill the machine: that lasts
 WATCHFUL_DELAY_S: Final = 1.0
+IMPORT_DELAY_S: Final = 0.5  # children have limits of their own, and our growth is seen at once
 BUSY_DELAY_S: Final = 0.25
 FAST_GROWTH_PCT: Final = 5.0  # of the budget
 SHRINK_CACHES: Final = "shrink caches"
@@ -124,8 +125,10 @@ def lines_of(
 
 def next_delay_s(level: Level, own: Level, *, active: bool) -> float:
     """How long the daemon may wait before the next step. `active`: an import is running."""
-    if active or own > Level.MODERATE:
+    if own > Level.MODERATE or (active and own > Level.NORMAL):
         return BUSY_DELAY_S
+    if active:
+        return IMPORT_DELAY_S
     if own > Level.NORMAL:
         return WATCHFUL_DELAY_S
     return SMALL_DELAY_S if level > Level.NORMAL else IDLE_DELAY_S
