@@ -218,6 +218,10 @@ class Daemon:
     def telemetry_problem(self) -> str:
         return self._supervisor.problem if self._supervisor is not None else ""
 
+    @property
+    def heartbeat_problems(self) -> list[str]:
+        return self.heartbeat.problems
+
     def health(self) -> HealthStatus:
         tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
         return HealthStatus(

@@ -81,6 +81,9 @@ class Running(Protocol):
     @property
     def telemetry_problem(self) -> str: ...
 
+    @property
+    def heartbeat_problems(self) -> list[str]: ...
+
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
 
@@ -127,6 +130,7 @@ class StatusBuilder:
         problems += daemon.warnings
         problems += daemon.allowance.warnings
         problems += filter(None, [daemon.telemetry_problem])
+        problems += daemon.heartbeat_problems
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
