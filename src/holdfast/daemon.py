@@ -79,7 +79,8 @@ from holdfast.sources.registry import every_source
 from holdfast.status import HealthStatus, LastRun, Status
 from holdfast.status.build import StatusBuilder
 from holdfast.status.crash import CrashFile
-from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
+from holdfast.status.expiry import ExpiryStatus
+from holdfast.status.expiry_watch import ExpiryWatch
 from holdfast.status.health import checks as health_checks
 from holdfast.status.lastrun import RunFile
 from holdfast.status.sources import SourceReport, source_reports
@@ -99,8 +100,6 @@ MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
-EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
-EXPIRY_FIRST_S: Final = 5.0
 
 
 class Daemon:
@@ -123,8 +122,6 @@ class Daemon:
         self._notifier = Notifier.from_env(environ)
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
-        self.expiry: dict[str, ExpiryStatus] = {}
-        self._announced = Announced()
         logs = settings.logs
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
@@ -132,11 +129,11 @@ class Daemon:
         self.allowance = Allowance(self.machine, paths.data_dir, self.logs.operational)
         self._stop = asyncio.Event()
         self._look = asyncio.Event()  # the governor is to look before its time
-        self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
         self.notes = Notes()
         self._told_held = False
+        self._expiry: ExpiryWatch | None = None  # once there is a journal
         self._redacting = asyncio.Lock()
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
@@ -189,8 +186,9 @@ class Daemon:
             self.exit = code
             self._stop.set()
             self._look.set()
-            self._expiry_due.set()
             self.gate.open()
+            if self._expiry is not None:
+                self._expiry.look_soon()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
         return payloads.report(self.journal.questions, BlobStore(self.paths.blobs), wanted)
@@ -217,6 +215,10 @@ class Daemon:
     @property
     def telemetry_problem(self) -> str:
         return self._supervisor.problem if self._supervisor is not None else ""
+
+    @property
+    def expiry(self) -> dict[str, ExpiryStatus]:
+        return self._expiry.found if self._expiry is not None else {}
 
     @property
     def heartbeat_problems(self) -> list[str]:
@@ -295,6 +297,13 @@ class Daemon:
             log=self.logs.operational,
             gate=self.gate,
         )
+        self._expiry = ExpiryWatch(
+            self.sources.values(),
+            self.journal.questions,
+            warn_days=self.settings.sources.warn_deletion_days,
+            gate=self.gate,
+            log=self.logs.operational,
+        )
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
@@ -324,7 +333,7 @@ class Daemon:
         self._spawn(self._govern())
         self._spawn(self.heartbeat.run(self._stop))
         self._spawn(self.heartbeat.feed_watchdog(self._stop))
-        self._spawn(self._watch_expiry())
+        self._spawn(self._expiry.run(self._stop))
         self._notifier.ready()
 
     def _needs(self) -> Needs:
@@ -543,48 +552,8 @@ class Daemon:
         self._look.set()
         if not self.tail.has_children and not self._stop.is_set():
             self._settle_memory()
-            self._expiry_due.set()
-
-    async def _watch_expiry(self) -> None:
-        """Which logs agents are about to delete; and again once an import may have saved some."""
-        with suppress(TimeoutError):  # what was missed while nobody watched is being read
-            await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_FIRST_S)
-        while not self._stop.is_set():
-            self._expiry_due.clear()  # before looking, as above
-            await self.gate.passed()
-            try:
-                self.expiry = await asyncio.to_thread(self._find_expiring)
-            except (HoldfastError, OSError) as error:
-                self.logs.operational.warning("sources.expiry_unknown", error=str(error))
-            self._log_expiry()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_INTERVAL_S)
-
-    def _find_expiring(self) -> dict[str, ExpiryStatus]:
-        warn_days = self.settings.sources.warn_deletion_days
-        return expiry_by_agent(
-            self.sources.values(),
-            self.journal.questions,
-            now_s=time.time(),
-            warn_days=warn_days,
-        )
-
-    def _log_expiry(self) -> None:
-        """Once a day, and when it is about other logs than before."""
-        if not self._announced.is_new(instant()[:10], self.expiry):
-            return
-        log = self.logs.operational
-        for agent, expiry in self.expiry.items():
-            (log.warning if expiry.not_kept_files else log.info)(
-                "sources.expiring",
-                agent=agent,
-                files=expiry.files,
-                bytes=expiry.bytes,
-                kept_files=expiry.kept_files,
-                not_kept_files=expiry.not_kept_files,
-                earliest_at=expiry.earliest_at,
-                not_kept=[each.path for each in expiry.not_kept],
-            )
+            assert self._expiry is not None
+            self._expiry.look_soon()
 
     def _settle_memory(self) -> None:
         """After an import: give back what it needed and nobody needs now."""

@@ -76,7 +76,9 @@ class Running(Protocol):
     tail: Tail
     recorder: Recorder
     alerts: AlertDesk
-    expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
+
+    @property
+    def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
 
     @property
     def telemetry_problem(self) -> str: ...
