@@ -19,6 +19,7 @@ from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import Connections, JournalService
+from holdfast.journal.sqlite import emptied, is_emptied
 from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
@@ -75,10 +76,15 @@ class Running(Protocol):
     tail: Tail
     recorder: Recorder
     alerts: AlertDesk
-    expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
+
+    @property
+    def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
 
     @property
     def telemetry_problem(self) -> str: ...
+
+    @property
+    def heartbeat_problems(self) -> list[str]: ...
 
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
@@ -127,6 +133,7 @@ class StatusBuilder:
         problems += daemon.warnings
         problems += daemon.allowance.warnings
         problems += filter(None, [daemon.telemetry_problem])
+        problems += daemon.heartbeat_problems
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
@@ -254,7 +261,7 @@ def offline_status(
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         alerts=None,
         privacy=privacy_status(privacy, reader),
-        problems=[],
+        problems=[emptied(journal_path)] if is_emptied(journal_path) else [],
     )
 
 
