@@ -336,9 +336,16 @@ ORDER BY first_seq;
 
 -- name: read_runs
 -- The global order from a position on.
-SELECT r.pos, s.id, r.first_seq, r.count, s.agent
+SELECT r.pos, s.id, r.first_seq, r.count, s.agent, s.agent_session_id
 FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
 WHERE r.pos >= coalesce((SELECT max(pos) FROM runs WHERE pos <= ?1), 0) AND r.pos + r.count > ?1
+ORDER BY r.pos LIMIT ?2;
+
+-- name: read_runs_of
+-- The same of one session.
+SELECT r.pos, s.id, r.first_seq, r.count, s.agent, s.agent_session_id
+FROM sessions AS s JOIN runs AS r ON r.session_no = s.no
+WHERE s.id = ?3 AND r.pos + r.count > ?1
 ORDER BY r.pos LIMIT ?2;
 
 -- name: list_files
@@ -399,8 +406,8 @@ HAVING (?2 = '' OR sum(s.id = ?2)) AND (?3 = '' OR (used_at <> '' AND used_at < 
 ORDER BY b.bytes DESC, b.digest LIMIT ?6;
 
 -- name: totals
--- What the journal holds.
-SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM sessions),
+-- What the journal holds; its streams are no sessions, their events are events.
+SELECT (SELECT count(*) FROM sessions WHERE agent <> 'stream'), (SELECT coalesce(sum(events), 0) FROM sessions),
        (SELECT coalesce(sum(raw_bytes), 0) FROM sessions),
        (SELECT coalesce(sum(stored_bytes), 0) FROM sessions),
        (SELECT value FROM state WHERE key = 'next_position'),
