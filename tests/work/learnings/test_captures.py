@@ -75,7 +75,7 @@ class Bench:
     async def append(self, stream: str, events: Sequence[NewEvent]) -> None:
         self.before_append()
         self.appends += 1
-        await asyncio.wrap_future(self.service.append(Append(stream, events)))
+        await asyncio.wrap_future(self.service.append([Append(stream, events)]))
         self.appended.set()
 
     async def save(self, position: int) -> None:
@@ -348,7 +348,7 @@ def test_where_nobody_speaks_nothing_is_looked_for() -> None:
     async def test(bench: Bench) -> None:
         bench.say("child", "Always use tabs here.", parent="a")
         told = NewEvent(kind=Kind.USER, text="Always use tabs here.", actor="user")
-        bench.service.append(Append("mine", [told])).result()
+        bench.service.append([Append("mine", [told])]).result()
         await rest(bench.extractor())
         assert bench.found() == []
 

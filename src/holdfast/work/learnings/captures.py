@@ -214,7 +214,11 @@ class LearningExtractor:
         said = [decode(line) for line in lines if any(kind in line for kind in _KINDS)]
         next_seq = behind or (decode(lines[-1]).seq + 1 if lines else capture.to_seq)
         from_seq = max(capture.from_seq, seq)
-        found = extract([*context, *said], from_seq=from_seq)
+        try:
+            found = extract([*context, *said], from_seq=from_seq)
+        except Exception as error:  # noqa: BLE001  # words that no rule was made for cost themselves
+            found = []
+            self._log.warning("learnings.passed_over", session=capture.session, error=repr(error))
         return found, next_seq, _asked_last([*context, *said])
 
     async def _keep_position(self) -> None:

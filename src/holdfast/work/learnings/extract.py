@@ -38,7 +38,8 @@ _ANNOUNCES: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_FINDING: Final = re.compile(
-    r"\b(?:could|might|may|likely|probably|perhaps|possibly|suspect)\b|\A\W*(?:let|look|now|i(?:'ll)?|so we|here(?:'s| is)|line)\b",
+    r"\b(?:could|might|may|likely|probably|perhaps|possibly|suspect)\b"
+    r"|\A\W*(?:let|look|now|i(?:'ll)?|so we|here(?:'s| is)|line)\b",
     re.IGNORECASE,
 )
 ANNOUNCED_WORDS_MIN: Final = 6
