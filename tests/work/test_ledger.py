@@ -158,7 +158,7 @@ def test_what_is_finished_and_oldest_leaves_first_and_is_counted() -> None:
     assert "1 task: completed" in page(made.state)
 
 
-def test_a_million_events_leave_a_bounded_ledger() -> None:
+def test_however_many_events_there_are_they_leave_a_bounded_ledger() -> None:
     made = Ledger(SMALL)
     kinds = ("epic.created", "task.created", "decision.accepted")
     for number in range(1_000):

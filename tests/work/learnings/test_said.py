@@ -18,6 +18,8 @@ def said(message: str, *, typed: bool = True) -> list[str]:
     [
         ("Use tabs. Never spaces!", ["Use tabs.", "Never spaces!"]),
         ("It fails, e.g. in CI. Look there.", ["It fails, e.g. in CI.", "Look there."]),
+        ("take option 1. it is better", ["take option 1.", "it is better"]),
+        ("you said: 1. it is slow", ["you said: 1. it is slow"]),
         ("version 1.2 is out. take it", ["version 1.2 is out.", "take it"]),
         (
             "a line that\ngoes on here.\n\nAnother one.",
@@ -54,6 +56,7 @@ def test_messages_become_sentences(message: str, expected: list[str]) -> None:
         "+++ we should always use tabs",
         "[Request interrupted by user]",
         "This session is being continued from a previous conversation. We should always use tabs.",
+        "Base directory for this skill: /home/hana/x. We should always use tabs.",
         "we should always use tabs " * 60,  # one line that nobody typed
         "x9$%&/()=?{}[]#+*~ 01234567890123456789 tabs",
     ],
@@ -61,7 +64,7 @@ def test_messages_become_sentences(message: str, expected: list[str]) -> None:
 def test_what_is_passed_on_is_not_said(passed_on: str) -> None:
     assert said(passed_on) == []
     around = said(f"Look at this.\n\n{passed_on}\n\nThat is all.", typed=False)
-    if not passed_on.startswith("This session"):
+    if not passed_on.startswith(("This session", "Base directory")):
         assert around == ["Look at this.", "That is all."]
 
 

@@ -29,7 +29,7 @@ class Learning(msgspec.Struct, frozen=True):
     type: LearningType
     text: str  # one sentence
     rule: str  # which rule found it: what its confidence rests on
-    confidence: float  # how often the rule was right where it was measured
+    confidence: float  # of the rule, to order by
     place: Place
 
     @property

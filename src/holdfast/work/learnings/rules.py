@@ -3,7 +3,8 @@
 Each rule is about one way in which people, or agents, say that something is settled, wanted, wrong
 or so. A rule looks at one sentence, knows who said it, and stays silent when in doubt: what it
 misses is still in the journal and found by a search, but a list with nonsense in it is not read
-twice. The confidence of a rule is how often it was right where it was measured (docs/learnings.md).
+twice. The confidence of a rule is an estimate from the little that was measured: it orders
+findings, and is no share of anything (docs/learnings.md).
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ RULES: Final = (
         0.85,
         unless=r"(?:don'?t|do not) (?:worry|know|think|see|understand|get\b|have|want|need|"
         r"remember|believe|care|like|mind|recall|feel|quite|really|agree|stop)"
-        r"|\b(?:yet|for now|right now|at the moment|until|today|this time)\b",
+        r"|\b(?:yet|for now|right now|at the moment|until|today|this time)\b"
+        r"|\b(?:fix|change|do|touch|implement|edit|write|commit|run|start|build) "
+        r"(?:anything|it|this|that|them)\b",
         words_min=3,
     ),
     _rule(
@@ -117,7 +120,8 @@ RULES: Final = (
         r"we (?:(?:always|never|usually|generally|only|normally|try to|don't|do not|like to) )"
         r"(?:\w+ )?(?:use|prefer|write|keep|name|call|follow|avoid|stick|commit|put|store|add|"
         r"run|test|allow|import|ship|support|mock|log)\b"
-        r"|^our (?:convention|rule|policy|standard|style)\b",
+        r"|^our (?:convention|rule|policy|standard|style)\b"
+        rf"|{_LEAD}there (?:should|must) (?:not be|never be|be no)\b",
         0.85,
     ),
     _rule(
@@ -160,7 +164,8 @@ RULES: Final = (
         "meant",
         "correction",
         "user",
-        rf"{_LEAD}(?:what )?i (?:actually |really )?(?:meant|was (?:asking|talking|referring))\b"
+        rf"{_LEAD}i (?:actually |really )?(?:meant|was (?:asking|talking|referring))\b"
+        r"|\bwhat i (?:actually |really )?(?:meant|wanted|asked for)\b"
         r"|^i (?:said|told you|asked (?:you )?(?:for|to)|wanted)\b.*\b(?:not|instead|only)\b",
         0.85,
     ),
@@ -188,15 +193,24 @@ RULES: Final = (
         words_min=3,
     ),
     _rule(
+        "approved",
+        "decision",
+        "user",
+        r"\bis (?:definitely |clearly )?the (?:right|better|best) "
+        r"(?:approach|way|choice|call|option)\b",
+        0.8,
+        unless=r"\b(?:if|whether|which|what|why|not)\b",
+    ),
+    _rule(
         "we_should",
         "decision",
         "user",
-        rf"{_LEAD}(?:we|it|this|that|they|the [\w`.-]+(?: [\w`.-]+)?) "
+        rf"{_LEAD}(?:we|the [\w`.-]+(?: [\w`.-]+)?) "
         r"(?:should|must|shouldn't|mustn't|needs to|has to|have to) (?:not |only |also |just |"
         r"be |instead )*[a-z]+",
         0.75,
         unless=r"\bshould (?:be (?:able|fine|ok|good|done|working|ready|in|at|on|there|here)|work|"
-        r"have been|look at)\b|\bwould be (?:great|nice|good)\b"
+        r"have been|look at)\b|\bwould be (?:great|nice|good)\b|\b(?:i think|i guess|maybe)\b"
         r"|\b(?:where|what|which|how|why|if) we should\b",
         words_min=5,
     ),

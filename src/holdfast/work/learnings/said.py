@@ -52,7 +52,7 @@ _INTERRUPTED: Final = re.compile(r"\[[^\]]*\]\Z")
 _OPENING: Final = re.compile(r"<([a-zA-Z][\w:.-]*)(?:\s[^<>]*)?>")
 _SUMMARY: Final = re.compile(
     r"\s*(?:This session is being continued from a previous conversation"
-    r"|Caveat: The messages below)"
+    r"|Caveat: The messages below|Base directory for this skill:)"
 )
 _OUTPUT: Final = re.compile(
     r"""\s*(?:
@@ -140,7 +140,7 @@ def _is_said(line: str, *, is_item: bool) -> bool:
 
 # A full stop, then a new sentence; not behind what is shortened, and not inside of code.
 _END: Final = re.compile(
-    r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\betc)(?<!\bcf)(?<!\bDr)(?<!\bMr)(?<!\b\d)"
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\betc)(?<!\bcf)(?<!\bDr)(?<!\bMr)(?<!:\s\d)(?<!\A\d)"
     r"[.!?]+[\"'\u201d\u2019)*_]*\s+(?=\S)"
 )
 _CODE_SPAN: Final = re.compile(r"`[^`]+`")
