@@ -91,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
         service,
         sources,
         status,
+        streams,
         tidying,
     )
 
@@ -116,6 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
         reading,
         exporting,
         recording,
+        streams,
         ledger,
         learnings,
         blobs,
