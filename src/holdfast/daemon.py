@@ -224,6 +224,7 @@ class Daemon:
             waiting_logs=tail.waiting_logs,
             followed_logs=tail.hot_logs,
             pending_captures=self.recorder.waiting,
+            pending_learnings=self.learnings.stats.pending if self.learnings else 0,
             history_points=self.history.points,
             log_records=sum(each.written for each in logs),
             log_records_dropped=sum(each.dropped for each in logs),

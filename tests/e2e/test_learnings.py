@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from holdfast import Holdfast, NewEvent
+from holdfast.client import Refused
 from holdfast.demo import lines
 from tests.support.home import Home, sid
 from tests.support.waiting import until
@@ -27,6 +30,16 @@ def test_what_is_said_is_learnt_listed_and_shown(home: Home) -> None:
         holdfast.append("work", created)
         until(lambda: os.path.exists(page) and "Write the index" in read(page), "it is on the page")
         assert "Always run the linter first." in read(page)
+        client = home.client
+        assert [*client.get("/v1/ledger")["tasks"]] == ["t"]
+        shown = b"".join(client.stream("GET", "/v1/ledger", format="markdown")).decode()
+        assert shown == home.ok("ledger").text
+        (only,) = client.get("/v1/learnings", type="decision", session=sid("two"), limit=5)
+        assert only["text"] == "ok, let's go with SQLite"
+        assert client.get("/v1/learnings", since="2100-01-01") == []
+        for wrong in ({"type": "dream"}, {"since": "soon"}, {"limit": "many"}):
+            with pytest.raises(Refused):
+                client.get("/v1/learnings", **wrong)
     assert texts(home, "--type", "preference") == ["Always run the linter first."]
     assert texts(home, "--session", sid("two")) == ["ok, let's go with SQLite"]
     assert texts(home, "--since", "2100-01-01") == []
