@@ -80,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         exporting,
         health,
+        hooks,
         importing,
         learnings,
         ledger,
@@ -126,6 +127,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         redacting,
         tidying,
+        hooks,
         service,
         debugging,
     )
