@@ -77,6 +77,14 @@ def test_what_is_said_of_a_task_is_kept_until_more_is_said() -> None:
     assert made.state.tasks["t"].note == "half of it"
 
 
+def test_tasks_stand_in_the_order_in_which_they_came_into_their_state() -> None:
+    made = ledger(*(event(n, "task.created", name, name) for n, name in enumerate("abc")))
+    made.apply(event(3, "task.started", "", "a"))
+    assert [*made.state.tasks] == ["b", "c", "a"]
+    made.apply(event(4, "task.progress", "half of it", "c"))
+    assert [*made.state.tasks] == ["b", "c", "a"]
+
+
 def test_heartbeats_and_strangers_change_nothing() -> None:
     made = ledger(event(0, "task.created", "Write it", "t"))
     before = made.dump()

@@ -148,8 +148,11 @@ def test_a_session_is_looked_at_when_it_pauses() -> None:
         assert bench.found() == ["Always use tabs here.", "I prefer short names for it."]
         assert extractor.stats.pending == 0
         bench.say("a", "Thanks.")
-        bench.clock.now_ms *= 2
         await rest(extractor)
+        assert extractor.stats.pending == 1
+        bench.clock.now_ms += DEBOUNCE_MS
+        await rest(extractor)
+        assert extractor.stats.pending == 0
         assert extractor.stats.found == 2, "what was looked at is not looked at again"
 
     on_bench(test)

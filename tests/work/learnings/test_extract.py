@@ -123,6 +123,8 @@ def test_nothing_is_learnt_from_small_talk_of_people(text: str) -> None:
         "I found it! Look at these three lines of the parser.",
         "You should always use tabs, never spaces.",
         "The root cause is:",
+        "The root cause was in one of these three places of the parser:",
+        "Found the bug! In the function that reads the last line of files:",
         "All tests pass.",
     ],
 )
