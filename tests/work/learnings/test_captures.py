@@ -20,6 +20,7 @@ from holdfast.journal.streams import Append, NewEvent, Projection
 from holdfast.journal.writer import SqliteWriter
 from holdfast.work.learnings import captures
 from holdfast.work.learnings.captures import JOB, PROJECTION, STREAM, LearningExtractor
+from holdfast.work.learnings.pending import Capture
 from tests.support.logs import RememberedLog
 from tests.work.learnings.talks import event
 
@@ -369,5 +370,28 @@ def test_a_position_is_not_kept_for_every_event() -> None:
         bench.clock.now_ms += captures.SAVE_EVERY_MS
         await rest(extractor)
         assert bench.saves == 1
+
+    on_bench(test)
+
+
+def test_a_session_that_goes_on_is_not_read_again_from_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(bench: Bench) -> None:
+        extractor = bench.extractor()
+        begins: list[int] = []
+        look = extractor._look
+
+        def noted(capture: Capture, *rest: object) -> object:
+            begins.append(capture.from_seq)
+            return look(capture, *rest)  # type: ignore[arg-type]  # passed through
+
+        monkeypatch.setattr(extractor, "_look", noted)
+        for _ in range(3):
+            bench.say("a", "Hello there.")
+            await rest(extractor)
+            bench.clock.now_ms += DEBOUNCE_MS
+            await rest(extractor)
+        assert begins == [0, 1, 2]
 
     on_bench(test)
