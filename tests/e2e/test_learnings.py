@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -98,3 +99,17 @@ def test_a_ledger_replaces_ledgers_and_nothing_else(home: Home) -> None:
 def read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+@pytest.mark.parametrize("which", [["--all"], [sid("one")]])
+def test_what_is_redacted_is_redacted_in_learnings_too(home: Home, which: list[str]) -> None:
+    with home.daemon(SOON), Holdfast(home.env) as holdfast:
+        said = lines.user_line("Always begin with zanzibar as the word.", session="one")
+        home.write_log("one", said)
+        until(lambda: texts(home), "the learning is found")
+        holdfast.append("work", NewEvent(kind="task.created", text="Tell zanzibar of it"))
+        home.ok("redact", *which, "--pattern", "zanzibar")
+        (found,) = home.ok("learnings", "--json").json
+        assert "zanzibar" not in json.dumps(found)
+        assert found["text"].startswith("Always begin with")
+        assert ("zanzibar" in home.ok("ledger").text) == (which != ["--all"])
