@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -87,6 +87,8 @@ from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
     make_alerts,
     make_governor,
+    make_learnings,
+    make_ledger_file,
     make_recorder,
     make_redactor,
     make_setup,
@@ -101,6 +103,7 @@ MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
+LEARNINGS_SHARE_PCT: Final = 10  # of the way down as well: what waits is looked at
 
 
 class Daemon:
@@ -132,6 +135,7 @@ class Daemon:
         self._look = asyncio.Event()  # the governor is to look before its time
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
+        self._working: list[asyncio.Task[None]] = []
         self.notes = Notes()
         self._told_held = False
         self._expiry: ExpiryWatch | None = None  # once there is a journal
@@ -233,6 +237,7 @@ class Daemon:
             waiting_logs=tail.waiting_logs,
             followed_logs=tail.hot_logs,
             pending_captures=self.recorder.waiting,
+            pending_learnings=self.learnings.stats.pending if self.learnings else 0,
             history_points=self.history.points,
             log_records=sum(each.written for each in logs),
             log_records_dropped=sum(each.dropped for each in logs),
@@ -307,6 +312,12 @@ class Daemon:
             gate=self.gate,
             log=self.logs.operational,
         )
+        self.learnings = make_learnings(
+            self.settings, self.journal, self.gate, self.logs.operational
+        )
+        self.ledger_file = make_ledger_file(
+            self.settings, self.paths, self._environ, self.journal, self.gate, self.logs.operational
+        )
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
@@ -338,7 +349,31 @@ class Daemon:
         self._spawn(self.heartbeat.run(self._stop))
         self._spawn(self.heartbeat.feed_watchdog(self._stop))
         self._spawn(self._expiry.run(self._stop))
+        await self._start_work()
         self._notifier.ready()
+
+    async def _start_work(self) -> None:
+        """What reads the log behind all else, and is told when there is more of it."""
+        wakes = []
+        if self.learnings is not None:
+            await asyncio.to_thread(self.learnings.open)
+            self._working.append(asyncio.create_task(self.learnings.run()))
+            wakes.append(self.learnings.wake)
+        if self.ledger_file is not None:
+            self._working.append(asyncio.create_task(self.ledger_file.run()))
+            wakes.append(self.ledger_file.wake)
+        if wakes:
+            self._working.append(asyncio.create_task(self._wake_for_news(wakes)))
+        for task in self._working:
+            task.add_done_callback(self._background_done)
+
+    async def _wake_for_news(self, wakes: Sequence[Callable[[], None]]) -> None:
+        ring = self.streams.ring
+        while not ring.closed:
+            position = ring.end
+            for wake in wakes:
+                wake()
+            await ring.changed(position)
 
     def _needs(self) -> Needs:
         watching = self.tail.watching
@@ -629,6 +664,8 @@ class Daemon:
         late = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
+                ("learnings", self._close_learnings),
+                ("ledger", self._close_ledger),
                 ("streams", self.streams.close),
                 ("server", self._close_listeners),
                 ("tail", self.tail.close),
@@ -651,6 +688,20 @@ class Daemon:
         if self._supervisor is not None:
             deadline_s = self.settings.daemon.stop_deadline_ms / 1000
             await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
+
+    async def _close_learnings(self) -> None:
+        """What waits is looked at now, as far as there is time."""
+        for task in self._working:
+            task.cancel()
+        if self._working:
+            await asyncio.wait(self._working)
+        if self.learnings is not None:
+            within_ms = self.settings.daemon.stop_deadline_ms * LEARNINGS_SHARE_PCT // 100
+            await self.learnings.close(within_ms=within_ms)
+
+    async def _close_ledger(self) -> None:
+        if self.ledger_file is not None:
+            await self.ledger_file.close()
 
     async def _end_background(self) -> None:
         self._pages.close()

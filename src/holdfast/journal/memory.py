@@ -732,7 +732,7 @@ class MemoryReader:
             ]
             return Totals(
                 sessions=sum(row.agent != STREAM_AGENT for row in rows),
-                events=sum(row.events for row in rows),
+                events=sum(row.events for row in rows if row.agent != STREAM_AGENT),
                 raw_bytes=sum(row.raw_bytes for row in rows),
                 stored_bytes=sum(row.stored_bytes for row in rows),
                 next_position=len(self._state.order) + 1,

@@ -26,6 +26,7 @@ from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor, Snapshot
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
+from holdfast.journal.service import JournalService
 from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.metrics import History, Latest, dialect_for, exposition, listed
 from holdfast.payloads import Dropped, PayloadReport
@@ -33,7 +34,7 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, streams
+from holdfast.server import alerts, debug, ledger, streams
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
@@ -87,6 +88,8 @@ _COSTLY: Final = frozenset(
         streams.APPEND,
         "/v1/events",
         streams.LIVE,
+        ledger.LEDGER,
+        ledger.LEARNINGS,
     }
 )
 
@@ -105,6 +108,7 @@ class Served(Protocol):
     history: History
     alerts: AlertDesk
     streams: Streams
+    journal: JournalService
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -315,6 +319,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *debug.routes(daemon),
         *alerts.routes(daemon),
         *streams.routes(daemon),
+        *ledger.routes(daemon),
     ]
 
 
