@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any, ClassVar, Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.files import write_atomically
+from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Governor, OnChange, lines_of
 from holdfast.governor.ladder import Step
 from holdfast.governor.levels import STALL_HYSTERESIS_POINTS, Line, Thresholds
@@ -28,6 +30,7 @@ from holdfast.ingest.spool import SpoolLimits
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
+from holdfast.journal.streams import Append, Projection
 from holdfast.journal.writer import SqliteWriter
 from holdfast.library import FORMATS, Library
 from holdfast.observe import EventLog, Logs
@@ -51,6 +54,10 @@ from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
 from holdfast.work.queue import Backoff, Died, WorkQueue
 from holdfast.work.queue import Limits as WorkLimits
+
+if TYPE_CHECKING:
+    from holdfast.work.learnings import LearningExtractor
+    from holdfast.work.ledger_file import LedgerFile
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -92,6 +99,7 @@ def open_journal(
         ),
         lambda: SqliteReader(paths.journal),
         readers=settings.journal.readers,
+        wal_max_bytes=settings.journal.wal_max_bytes,
         on_failure=on_failure,
     )
 
@@ -117,6 +125,60 @@ def make_streams(
         ),
         clean=lambda events: clean_events(door(), events),
         on_damage=damaged,
+    )
+
+
+def make_learnings(
+    settings: Settings, journal: JournalService, gate: BackgroundGate, log: EventLog
+) -> LearningExtractor | None:
+    """None when it is switched off. What it appends was let in by the door before."""
+    if not settings.learnings.enabled:
+        return None
+    from holdfast.work.learnings import PROJECTION, LearningExtractor
+
+    def append(stream: str, events: Sequence[NewEvent]) -> Awaitable[object]:
+        return asyncio.to_thread(lambda: journal.append([Append(stream, events)]).result())
+
+    def save(position: int) -> Awaitable[object]:
+        kept = Projection(position, b"")
+        work = partial(journal.transact, lambda writer: writer.save_projection(PROJECTION, kept))
+        return asyncio.to_thread(lambda: work().result())
+
+    return LearningExtractor(
+        journal.reader,
+        append,
+        save,
+        gate=gate,
+        log=log,
+        debounce_ms=settings.learnings.debounce_ms,
+    )
+
+
+def make_ledger_file(  # what it is made of
+    settings: Settings,
+    paths: Paths,
+    environ: Mapping[str, str],
+    journal: JournalService,
+    gate: BackgroundGate,
+    log: EventLog,
+) -> LedgerFile | None:
+    """None when nobody wants one."""
+    if settings.ledger.path is None:
+        return None
+    from holdfast.recording.policy import WritePolicy
+    from holdfast.work.ledger_file import LedgerFile
+
+    home = environ.get("HOME") or os.path.expanduser("~")
+    policy = WritePolicy(
+        settings.recording.allowed_write_roots, home, home, config=paths.config_file
+    )
+    return LedgerFile(
+        settings.ledger.path,
+        journal.reader,
+        policy,
+        gate=gate,
+        log=log,
+        debounce_ms=settings.ledger.debounce_ms,
     )
 
 

@@ -128,6 +128,13 @@ class MemoryWriter:
     def index_lag(self) -> int:
         return len(self._state.order) - self._state.indexed
 
+    @property
+    def log_bytes(self) -> int:
+        return 0
+
+    def checkpointer(self) -> None:
+        return None
+
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:  # noqa: ARG002  # nothing here outlives the process
         """Whatever can fail fails before anything is changed."""
         with self._journal.lock:
@@ -763,7 +770,7 @@ class MemoryReader:
             ]
             return Totals(
                 sessions=sum(row.agent != STREAM_AGENT for row in rows),
-                events=sum(row.events for row in rows),
+                events=sum(row.events for row in rows if row.agent != STREAM_AGENT),
                 raw_bytes=sum(row.raw_bytes for row in rows),
                 stored_bytes=sum(row.stored_bytes for row in rows),
                 next_position=len(self._state.order) + 1,

@@ -26,6 +26,7 @@ from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor, Snapshot
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
+from holdfast.journal.service import JournalService
 from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.metrics import History, Latest, dialect_for, exposition, listed
 from holdfast.payloads import Dropped, PayloadReport
@@ -33,7 +34,7 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, queues, streams
+from holdfast.server import alerts, debug, ledger, queues, streams
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
@@ -48,6 +49,7 @@ RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost")
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
+FROM_MEMORY_BYTES_MAX: Final = 1 << 20  # more is sent from the journal, a piece at a time
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
@@ -89,6 +91,8 @@ _COSTLY: Final = frozenset(
         "/v1/events",
         streams.LIVE,
         *queues.COSTLY,
+        ledger.LEDGER,
+        ledger.LEARNINGS,
     }
 )
 
@@ -108,6 +112,7 @@ class Served(Protocol):
     alerts: AlertDesk
     streams: Streams
     queue: WorkQueue
+    journal: JournalService
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -319,6 +324,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *alerts.routes(daemon),
         *streams.routes(daemon),
         *queues.routes(daemon),
+        *ledger.routes(daemon),
     ]
 
 
@@ -365,7 +371,13 @@ def resident_lines(
         return None
     if stop - first > FROM_MEMORY_EVENTS_MAX:
         return None
-    return b"".join(store.read(entry.id, first, stop))
+    pieces, size = [], 0
+    for piece in store.read(entry.id, first, stop):
+        pieces.append(piece)
+        size += len(piece)
+        if size > FROM_MEMORY_BYTES_MAX:
+            return None
+    return b"".join(pieces)
 
 
 def _blob_filter(request: Request) -> BlobFilter:

@@ -110,6 +110,16 @@ class Journal(Section, frozen=True):
         int,
         Meta(ge=1_000, description="How many audit records are kept; the oldest leave first."),
     ] = 100_000
+    wal_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=33_554_432,
+            le=1_073_741_824,
+            description="How long the write-ahead log may be before the writer waits for it to be "
+            "moved into the database. Only who reads an old state of the journal for long makes it "
+            "longer.",
+        ),
+    ] = 67_108_864
 
 
 class Ingest(Section, frozen=True):
@@ -277,6 +287,45 @@ class Recording(Section, frozen=True):
     include_system: Annotated[
         bool, Meta(description="Whether Markdown and HTML have system messages.")
     ] = False
+
+
+class Learnings(Section, frozen=True):
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Whether conversations are looked through, in the background and on this "
+            "machine alone, for decisions, preferences, corrections and patterns; "
+            "`docs/learnings.md` says how."
+        ),
+    ] = True
+    debounce_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=3_600_000,
+            description="A session is looked through when it was quiet for so long, or went on "
+            "for ten times as long.",
+        ),
+    ] = 5_000
+
+
+class Ledger(Section, frozen=True):
+    path: Annotated[
+        Text | None,
+        Meta(
+            description="A file that is written anew whenever the ledger changed; it must be below "
+            "`recording.allowed_write_roots`.",
+            extra=_unset("none is written; `holdfast ledger` shows it"),
+        ),
+    ] = None
+    debounce_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=3_600_000,
+            description="How long after the first of several changes that file is written.",
+        ),
+    ] = 2_000
 
 
 class Resources(Section, frozen=True):
@@ -564,6 +613,13 @@ class Settings(Section, frozen=True):
     recording: Annotated[Recording, Meta(description="Files that holdfast writes for people.")] = (
         Recording()
     )
+    learnings: Annotated[Learnings, Meta(description="What is learnt from conversations.")] = (
+        Learnings()
+    )
+    ledger: Annotated[
+        Ledger,
+        Meta(description="Epics, tasks, decisions and learnings, as a projection of the log."),
+    ] = Ledger()
     resources: Annotated[
         Resources, Meta(description="When memory counts as scarce, and what is done about it.")
     ] = Resources()

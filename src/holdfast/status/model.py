@@ -195,6 +195,7 @@ class HealthStatus(msgspec.Struct, frozen=True):
     waiting_logs: int  # seen to have changed, not read yet
     followed_logs: int  # written to lately, so looked at often
     pending_captures: int  # commands from outside that wait for the recorder
+    pending_learnings: int  # sessions that wait to be looked through
     history_points: int
     log_records: int  # written to both logs since the start
     log_records_dropped: int

@@ -1,1 +1,1 @@
-"""Work that is coordinated: what waits to be done, and by whom."""
+"""What is to be done and by whom, what was decided, what was learnt."""

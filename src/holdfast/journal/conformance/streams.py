@@ -247,6 +247,8 @@ def streams_are_listed_when_asked_for(trial: Trial) -> None:
     told = (row.agent_session_id, row.title, row.events, row.started_at, row.updated_at)
     same(told, ("orders", "orders", 2, AT, AT), "the stream")
     same(trial.reader.sessions(SessionFilter(text="orders")), [], "a stream among sessions")
+    totals = trial.reader.totals()
+    same((totals.sessions, totals.events, totals.next_position), (1, 1, 4), "the totals")
     found = trial.reader.sessions(SessionFilter(agent=STREAM_AGENT, text="ord"))
     same([each.id for each in found], [row.id], "a stream by its name")
 
