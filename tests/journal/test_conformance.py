@@ -12,6 +12,8 @@ from holdfast.journal.conformance import REQUIREMENTS, Nonconformant, Requiremen
 from holdfast.journal.memory import MemoryReader, MemoryWriter
 from holdfast.journal.model import AuditRecord, Batch, CommandRow, Recording, Run
 from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub
+from holdfast.journal.work import Claim
+from holdfast.journal.work_memory import Kept, MemoryWork
 from tests.journal.subjects import MemorySubject, SqliteSubject
 
 
@@ -86,6 +88,19 @@ class RewritesTitlesFirst(MemoryWriter):
         return super().rewrite(session, scrub)
 
 
+class ConfirmsForAnybody(MemoryWriter):
+    @property
+    def work(self) -> MemoryWork:
+        table = super().work
+        return _ForAnybody(self._state.work, table._lanes)
+
+
+class _ForAnybody(MemoryWork):
+    def _held(self, claims: Sequence[Claim]) -> list[Kept]:
+        found = [self._state.items.get(claim.no) for claim in claims]
+        return [kept for kept in found if kept is not None]
+
+
 class ReadsOneTooMany(MemoryReader):
     def read(
         self, session: str, from_seq: int = 0, to_seq: int | None = None, **options: Any
@@ -131,6 +146,10 @@ class Broken(MemorySubject):
         (AuditsForEver, "the audit keeps the newest records only"),
         (TakesACommandTwice, "a command has one turn ever"),
         (RewritesTitlesFirst, "a rewriting that fails changes nothing"),
+        (
+            ConfirmsForAnybody,
+            "what nobody confirms is given out again and the old claim is void",
+        ),
         (ReadsOneTooMany, "any range of events can be read"),
         (SplitsRuns, "the global order has no gaps and merges neighbours"),
     ],
