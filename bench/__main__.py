@@ -23,6 +23,7 @@ from bench import (
     governor,
     idle,
     library,
+    queue,
     recording,
     resident,
     search,
@@ -54,6 +55,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "sources": sources,
     "database": database,
     "library": library,
+    "queue": queue,
     "streams": streams,
     "soak": soak,
 }

@@ -86,9 +86,11 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
     make_alerts,
+    make_door,
     make_governor,
     make_learnings,
     make_ledger_file,
+    make_queue,
     make_recorder,
     make_redactor,
     make_setup,
@@ -304,7 +306,9 @@ class Daemon:
             log=self.logs.operational,
             gate=self.gate,
         )
-        self.streams = make_streams(self.settings, self.journal, setup, self.logs.operational)
+        door = make_door(setup)
+        self.streams = make_streams(self.settings, self.journal, door, self.logs.operational)
+        self.queue = make_queue(self.settings, self.journal, door, self.logs.operational)
         self._expiry = ExpiryWatch(
             self.sources.values(),
             self.journal.questions,
@@ -338,6 +342,7 @@ class Daemon:
         self.governor.register(FreeMemory())
         self.recorder.start()
         self.streams.start()
+        await self.queue.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -404,6 +409,7 @@ class Daemon:
             self.streams.history,
             self.streams.cache,
             self.streams.ring,
+            self.queue,
             self.notes,
             self.history,
             self._supervisor,
@@ -664,10 +670,12 @@ class Daemon:
         late = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
+                ("waiting for work", self._end_waits),
                 ("learnings", self._close_learnings),
                 ("ledger", self._close_ledger),
                 ("streams", self.streams.close),
                 ("server", self._close_listeners),
+                ("work", self.queue.close),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -682,6 +690,10 @@ class Daemon:
         self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK, code=int(self.exit))
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
+
+    async def _end_waits(self) -> None:
+        """Before the server, which finishes the requests that it has."""
+        self.queue.end_waits()
 
     async def _close_telemetry(self) -> None:
         """Before the server, of which it asks the last figures."""

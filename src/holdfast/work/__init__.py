@@ -1,1 +1,1 @@
-"""What is to be done, what was decided, what was learnt: readings of the log."""
+"""What is to be done and by whom, what was decided, what was learnt."""
