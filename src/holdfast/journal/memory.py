@@ -56,6 +56,7 @@ from holdfast.journal.streams import (
     NewEvent,
     Projection,
     WrongSequence,
+    is_own,
     numbered,
     stream_facts,
 )
@@ -361,7 +362,7 @@ class MemoryWriter:
             return WrongSequence.of(wanted.stream, wanted.expected_seq, first)
         before = msgspec.structs.replace(row) if row else None
         self._undone_by(partial(_restore, state, session, before))
-        lines, _texts = numbered(new, session, first, instant(now_s))
+        lines, _texts = numbered(new, wanted.stream, first, instant(now_s))
         position = len(state.order) + 1
         split = lines.split(b"\n")[:-1]
         batch = Batch(facts=facts, first_seq=first, lines=lines, line_count=len(new))
@@ -792,6 +793,9 @@ class MemoryReader:
         events = [
             decode(self._state.lines[session][seq])
             for session, seq in self._state.order[: self._state.indexed]
+            if not is_own(
+                self._state.sessions[session].agent, self._state.sessions[session].agent_session_id
+            )
         ]
         superseded = {
             (event.session, event.supersedes) for event in events if event.supersedes is not None

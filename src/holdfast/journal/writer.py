@@ -50,6 +50,7 @@ from holdfast.journal.streams import (
     Committed,
     Projection,
     WrongSequence,
+    is_own,
     stream_facts,
 )
 from holdfast.journal.work_rows import WorkRows
@@ -460,8 +461,10 @@ class SqliteWriter:
         rows = sqlite.select(self._connection, self._q.session_facts, (session,))
         if not rows:
             return 0
-        number, *facts = rows[0]
-        change = self._rewrite_blocks(number, scrub).plus(self._rewrite_tail(number, scrub))
+        number, agent, name, *facts = rows[0]
+        is_found = not is_own(agent, name)
+        change = self._rewrite_blocks(number, scrub, is_found=is_found)
+        change = change.plus(self._rewrite_tail(number, scrub, is_found=is_found))
         told = [scrub.text(fact) for fact in facts]
         grown = (change.raw, change.stored, change.tail)
         self._connection.execute(self._q.rewrite_facts, (*told, *grown, number))
@@ -478,7 +481,7 @@ class SqliteWriter:
         self._connection.executemany(self._q.add_redactions, scrub.found().items())
         return change.events
 
-    def _rewrite_blocks(self, number: int, scrub: Scrub) -> _Change:
+    def _rewrite_blocks(self, number: int, scrub: Scrub, *, is_found: bool) -> _Change:
         change, after = _Change(), -1
         while rows := sqlite.select(self._connection, self._q.session_blocks, (number, after)):
             position, after, count, data = rows[0]
@@ -491,13 +494,13 @@ class SqliteWriter:
                 continue
             block = blocks.seal(clean, after, count)
             self._connection.execute(self._q.rewrite_block, (block.data, position))
-            events = self._reindex(lines, clean, position)
+            events = self._reindex(lines, clean, position, is_found=is_found)
             change = change.plus(
                 _Change(events, len(clean) - len(lines), len(block.data) - len(data))
             )
         return change
 
-    def _rewrite_tail(self, number: int, scrub: Scrub) -> _Change:
+    def _rewrite_tail(self, number: int, scrub: Scrub, *, is_found: bool) -> _Change:
         change = _Change()
         for position, _first, _count, lines in sqlite.select(
             self._connection, self._q.select_tail, (number,)
@@ -506,11 +509,11 @@ class SqliteWriter:
             if clean is not lines:
                 self._connection.execute(self._q.rewrite_tail, (clean, position))
                 grown = len(clean) - len(lines)
-                events = self._reindex(lines, clean, position)
+                events = self._reindex(lines, clean, position, is_found=is_found)
                 change = change.plus(_Change(events, grown, grown, grown))
         return change
 
-    def _reindex(self, lines: bytes, clean: bytes, position: int) -> int:
+    def _reindex(self, lines: bytes, clean: bytes, position: int, *, is_found: bool) -> int:
         """What the index has of the events that changed; how many these are."""
         changed = 0
         before, after = lines.split(b"\n")[:-1], clean.split(b"\n")[:-1]
@@ -520,7 +523,7 @@ class SqliteWriter:
             changed += 1
             self._connection.execute(self._q.delete_words, (place,))
             event = decode(new)
-            text = index.text_of(event)
+            text = index.text_of(event) if is_found else None
             rows = _word_rows([text], place - event.seq) if text is not None else []
             self._connection.executemany(self._q.insert_words, rows)
         return changed
@@ -629,6 +632,8 @@ class SqliteWriter:
         chars, position = 0, self._indexed_position
         stop = min(stop, position + INDEX_BATCH_EVENTS)
         for run in reader.runs(position, limit=INDEX_BATCH_EVENTS):
+            if is_own(run.agent, run.name):
+                continue
             shift = run.position - run.first_seq
             first, end = max(position, run.position), min(run.position + run.count, stop)
             pieces = reader.read(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.events import STREAM_AGENT, Event, stream_id
-from holdfast.journal.conformance.kit import Nonconformant, Trial, refuses, require, same
+from holdfast.journal.conformance.kit import Erasing, Nonconformant, Trial, refuses, require, same
 from holdfast.journal.model import SessionFilter
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.streams import (
@@ -263,6 +263,19 @@ def a_search_finds_what_was_appended(trial: Trial) -> None:
     trial.reopen()
     trial.settle()
     same(trial.found("pecans"), ["orders/3"], "what was not indexed when it was closed")
+
+
+@require
+def a_search_does_not_find_what_holdfast_notes_of_itself(trial: Trial) -> None:
+    trial.say("talk", "walnuts")
+    append(trial, "holdfast/learnings", new("somebody said walnuts"))
+    trial.settle()
+    same(trial.found("walnuts"), ["talk/0"], "what is found")
+    append(trial, "holdfast/learnings", new("walnuts again"))
+    trial.reopen()
+    trial.settle()
+    trial.writer.rewrite(stream_id("holdfast/learnings"), Erasing("again"))
+    same(trial.found("walnuts"), ["talk/0"], "what is found after it was rewritten")
 
 
 @require

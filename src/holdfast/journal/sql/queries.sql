@@ -96,8 +96,8 @@ SELECT pos, first_seq, count, data FROM blocks
 WHERE session_no = ?1 AND first_seq > ?2 ORDER BY first_seq LIMIT 1;
 
 -- name: session_facts
--- What is told of a session in words.
-SELECT no, project, title, model, cwd, branch, agent_version FROM sessions WHERE id = ?;
+-- What is told of a session in words, behind whose it is.
+SELECT no, agent, agent_session_id, project, title, model, cwd, branch, agent_version FROM sessions WHERE id = ?;
 
 -- name: rewrite_facts
 -- The same, clean.
@@ -505,8 +505,10 @@ ORDER BY updated_at DESC, no DESC;
 SELECT no, id, updated_at FROM sessions WHERE no IN (SELECT value FROM json_each(?));
 
 -- name: newest_update
--- When the session that changed last changed.
-SELECT max(updated_at) FROM sessions;
+-- When the conversation that changed last changed.
+SELECT max(updated_at) FROM (
+    SELECT updated_at FROM sessions WHERE agent <> 'stream' ORDER BY updated_at DESC LIMIT 1
+);
 
 
 -- name: save_recording
