@@ -16,6 +16,7 @@ from holdfast.journal.memory import MemoryJournal, MemoryWriter
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalFull
+from holdfast.journal.work import Effects
 from holdfast.work.queue import (
     Backoff,
     BadItem,
@@ -218,7 +219,7 @@ async def test_one_that_is_cancelled_while_it_waits_makes_way() -> None:
 async def test_room_that_was_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
     async with house() as h:
         await h.queue.enqueue("q", [new(number) for number in range(4)])
-        first = await started(h.queue.enqueue("q", [new("first")]))
+        first = await started(h.queue.enqueue("q", [new("first")], wait_secs=SOON_S))
         second = await started(h.queue.enqueue("q", [new("second")]))
         [item] = await h.queue.claim("q")
         h.queue._room.changed(-1)  # as confirming does, with nobody running between
@@ -353,6 +354,26 @@ async def test_what_was_claimed_for_one_who_was_cancelled_is_given_out_at_once()
         await h.settled()
         [item] = await soon(h.queue.claim("q"))
         assert (item.value, item.item.attempt) == (1, 1), "not counted as an attempt"
+
+
+@run
+async def test_an_outcome_that_comes_with_the_cancellation_is_not_kept_by_nobody() -> None:
+    async with house() as h:
+        await h.queue.add("q", 1)
+        claiming = asyncio.ensure_future(h.queue.take("q"))
+        apply = h.queue._apply
+
+        def cancels(effects: Effects) -> None:  # the outcome is there in the next moment
+            apply(effects)
+            asyncio.get_running_loop().call_soon(claiming.cancel)
+            h.queue._apply = apply  # type: ignore[method-assign]  # once
+
+        h.queue._apply = cancels  # type: ignore[method-assign]  # as above
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        await h.settled()
+        [item] = await soon(h.queue.claim("q"))
+        assert item.item.attempt == 1
 
 
 async def _wait(event: asyncio.Event) -> None:

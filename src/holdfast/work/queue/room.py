@@ -62,7 +62,8 @@ class Room:
         self._line.append(waiting)
         self.waiting_bytes += size
         try:
-            await asyncio.wait_for(asyncio.shield(waiting.turn), wait_s)
+            async with asyncio.timeout(wait_s):
+                await asyncio.shield(waiting.turn)
         except TimeoutError:
             if not self._left(waiting):  # its turn came in the last moment
                 waiting.turn.result()

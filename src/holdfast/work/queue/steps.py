@@ -68,7 +68,12 @@ class Steps:
             ended()
             raise
         running.add_done_callback(lambda done: loop.call_soon_threadsafe(settle, done))
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:  # perhaps in the moment in which the outcome came
+            if result.done() and not result.cancelled() and result.exception() is None:
+                unwanted(result.result())
+            raise
 
     async def read(self, ask: Callable[[Any], T]) -> T:
         """What a reader answers, on a thread."""
