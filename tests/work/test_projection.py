@@ -67,7 +67,9 @@ class Bench:
 
     def say(self, *words: str, stream: str = "first") -> Appended:
         events = [NewEvent(kind="said", text=word) for word in words]
-        return self.journal.append(Append(stream, events)).result()
+        (appended,) = self.journal.append([Append(stream, events)]).result()
+        assert isinstance(appended, Appended)
+        return appended
 
     def projector(self, *streams: str, every: int = 1_000, version: int = 1) -> Projector:
         words = Words(*streams, version=version)
