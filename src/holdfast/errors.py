@@ -22,7 +22,7 @@ class Exit(IntEnum):
     OVERSIZED = 10  # a session is over budget and `snapshots.oversized` is `fail`
     BUSY = 11  # the daemon is short of memory and takes no such work for now
     UNWELL = 12  # `holdfast doctor` found a problem
-    CONFLICT = 13  # somebody was faster: it is over, or in another state, and nothing was changed
+    CONFLICT = 13  # somebody else changed it first
     REJECTED = 14  # a person said no
     EXPIRED = 15  # nobody said anything in time
     RESTART_WANTED = 75  # stopped cleanly because memory stayed critical; restart me

@@ -328,7 +328,7 @@ class MemoryWriter:
             new.append(event)
         if new and wanted.expected_seq not in (None, first):
             assert wanted.expected_seq is not None
-            return WrongSequence(wanted.stream, wanted.expected_seq, first)
+            return WrongSequence.of(wanted.stream, wanted.expected_seq, first)
         before = msgspec.structs.replace(row) if row else None
         self._undone_by(partial(_restore, state, session, before))
         lines, _texts = numbered(new, session, first, instant(now_s))
@@ -724,7 +724,7 @@ class MemoryReader:
                 if digest not in self._state.dropped
             ]
             return Totals(
-                sessions=len(rows),
+                sessions=sum(row.agent != STREAM_AGENT for row in rows),
                 events=sum(row.events for row in rows),
                 raw_bytes=sum(row.raw_bytes for row in rows),
                 stored_bytes=sum(row.stored_bytes for row in rows),
