@@ -89,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
         service,
         sources,
         status,
+        streams,
         tidying,
     )
 
@@ -114,6 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
         reading,
         exporting,
         recording,
+        streams,
         blobs,
         configuring,
         doctor,

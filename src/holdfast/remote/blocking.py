@@ -89,6 +89,7 @@ class Holdfast:
         *,
         kinds: str = "*",
         streams: str = "*",
+        actor: str = "",
         after: int | None = None,
         on_lag: str = "catch_up",
     ) -> Iterator[Told]:
@@ -96,7 +97,8 @@ class Holdfast:
         the daemon was away."""
         began_s: float | None = None
         while True:
-            asked = {"kind": kinds, "stream": streams, "after": after, "on_lag": on_lag}
+            asked = {"kind": kinds, "stream": streams, "actor": actor, "after": after}
+            asked["on_lag"] = on_lag
             try:
                 for told in self._follow_once(talk.ask("GET", talk.LIVE, asked)):
                     after, began_s = told.position, None

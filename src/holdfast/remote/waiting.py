@@ -141,6 +141,7 @@ class AsyncHoldfast:
         *,
         kinds: str = "*",
         streams: str = "*",
+        actor: str = "",
         after: int | None = None,
         on_lag: str = "catch_up",
     ) -> AsyncIterator[Told]:
@@ -149,7 +150,8 @@ class AsyncHoldfast:
         clock_s = asyncio.get_running_loop().time
         began_s: float | None = None
         while True:
-            asked = {"kind": kinds, "stream": streams, "after": after, "on_lag": on_lag}
+            asked = {"kind": kinds, "stream": streams, "actor": actor, "after": after}
+            asked["on_lag"] = on_lag
             try:
                 async for told in self._follow_once(talk.ask("GET", talk.LIVE, asked)):
                     after, began_s = told.position, None
