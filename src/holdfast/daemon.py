@@ -85,6 +85,7 @@ from holdfast.wiring import (
     make_store,
     make_streams,
     make_supervisor,
+    make_work,
     open_journal,
 )
 
@@ -286,6 +287,7 @@ class Daemon:
             gate=self.gate,
         )
         self.streams = make_streams(self.settings, self.journal, setup, self.logs.operational)
+        self.work = make_work(self.settings, self.journal, self.streams, self.logs.operational)
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
@@ -305,6 +307,7 @@ class Daemon:
         self._register_components()
         self.recorder.start()
         self.streams.start()
+        await self.work.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -345,6 +348,7 @@ class Daemon:
             self.streams.history,
             self.streams.cache,
             self.streams.ring,
+            *self.work.components,
             self.notes,
             self.history,
             self._supervisor,
@@ -440,6 +444,7 @@ class Daemon:
                 self._redactor = None
         if not report.dry_run:
             self.recorder.begin_again()
+            await self.work.rebuild()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",
@@ -630,6 +635,7 @@ class Daemon:
         late = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
+                *self.work.steps(),
                 ("streams", self.streams.close),
                 ("server", self._close_listeners),
                 ("tail", self.tail.close),

@@ -94,6 +94,7 @@ def sample() -> Json:
             connections=Connections(2, 1, 0, 0, ()),
         ),
         health=None,
+        work=None,
         sources=[
             SourceStatus(
                 agent="claude",

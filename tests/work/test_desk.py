@@ -328,3 +328,19 @@ def test_what_the_journal_refuses_is_told_and_changes_nothing() -> None:
         assert (await bench.keeper.resolve(checkpoint, "rejected")).state == "rejected"
 
     benched(work)
+
+
+def test_made_anew_of_a_log_that_was_rewritten_it_knows_what_is_there_and_no_more() -> None:
+    async def work(bench: Bench[CheckpointDesk]) -> None:
+        checkpoint = await ask(bench)
+        before = bench.keeper.get(checkpoint)
+        bench.keeper._shelf.keep(msgspec.structs.replace(before, title="what must not be kept"))
+        await bench.keeper.rebuild()
+        assert bench.keeper.get(checkpoint) == before
+        await bench.end()
+        await bench.begin()
+        assert bench.keeper.get(checkpoint) == before
+        await bench.forward(60)
+        assert bench.keeper.get(checkpoint).state == "expired"
+
+    benched(work)

@@ -268,3 +268,16 @@ def test_a_torn_event_costs_only_itself(bench: Bench, place: int) -> None:
     bench.say("d")
     projector.catch_up()
     assert words_of(projector) == [*left, "d"]
+
+
+def test_what_was_rewritten_is_read_anew_while_the_old_state_is_asked(bench: Bench) -> None:
+    bench.say("a", "b")
+    projector = bench.projector()
+    projector.resume()
+    projector.save().result()
+    words_of(projector)[0] = "what must not be kept"
+    put = projector.rebuild()
+    assert words_of(projector) == ["what must not be kept", "b"]
+    put()
+    assert words_of(projector) == ["a", "b"]
+    assert projector.next_seq("first") == 2

@@ -33,12 +33,13 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, streams
+from holdfast.server import alerts, checkpoints, debug, intents, streams, tasks
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
 from holdfast.stream import Streams
+from holdfast.work import Workroom
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ _HTTP_STATUS: Final = {
     Exit.REFUSED: 403,
     Exit.JOURNAL: 503,
     Exit.CONFLICT: 409,
+    Exit.BUSY: 429,
 }
 
 # What a request costs, by the path of its route; what is in neither is cheap.
@@ -68,6 +70,9 @@ _ALWAYS: Final = frozenset(
         "/v1/alerts",
         alerts.SILENCE,
         debug.MEMORY,
+        *tasks.ENDING,
+        *checkpoints.ENDING,
+        *intents.ENDING,
     }
 )
 _COSTLY: Final = frozenset(
@@ -105,6 +110,8 @@ class Served(Protocol):
     alerts: AlertDesk
     streams: Streams
 
+    @property
+    def work(self) -> Workroom: ...
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped: ...
@@ -314,6 +321,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *debug.routes(daemon),
         *alerts.routes(daemon),
         *streams.routes(daemon),
+        *tasks.routes(daemon),
+        *checkpoints.routes(daemon),
+        *intents.routes(daemon),
     ]
 
 

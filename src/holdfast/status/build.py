@@ -46,6 +46,7 @@ from holdfast.status.model import (
     SourceStatus,
     Status,
 )
+from holdfast.work import Workroom, WorkStatus
 
 NEWEST_SESSIONS: Final = 100
 ACTIONS_SHOWN: Final = 32
@@ -78,6 +79,9 @@ class Running(Protocol):
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
     @property
+    def work(self) -> Workroom: ...
+
+    @property
     def telemetry_problem(self) -> str: ...
 
     def residency(self, session: str) -> int | None: ...
@@ -91,6 +95,7 @@ class Live(NamedTuple):
     alerts: AlertsStatus
     memory: MemoryStatus
     health: HealthStatus
+    work: WorkStatus
 
 
 class StatusBuilder:
@@ -103,7 +108,13 @@ class StatusBuilder:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
         memory = self._memory(daemon.store.status(), look)
-        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
+        return Live(
+            daemon.tail.status(),
+            daemon.alerts.status(),
+            memory,
+            daemon.health(),
+            daemon.work.status(),
+        )
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -133,6 +144,7 @@ class StatusBuilder:
             daemon=self._about(),
             memory=live.memory,
             health=live.health,
+            work=live.work,
             sources=sources,
             sessions=sessions,
             journal=journal,
@@ -246,6 +258,7 @@ def offline_status(
         ),
         memory=None,
         health=None,
+        work=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),

@@ -77,6 +77,14 @@ class Family:
         async with self._lock:
             await asyncio.wrap_future(self._projector.save())
 
+    async def rebuild(self) -> None:
+        """Make the state anew of the log, on a thread; the old one is asked meanwhile."""
+        async with self._lock:
+            put = await asyncio.to_thread(self._projector.rebuild)
+            put()
+            self._on_change(None)
+            await asyncio.wrap_future(self._projector.save())
+
     async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)

@@ -74,9 +74,17 @@ class Keeper(Generic[E]):
         """Let go of what may be forgotten; how many that were."""
         return self._shelf.forget(self._now_ms())
 
+    def forgettable(self) -> int:
+        """How many that would be."""
+        return self._shelf.forgettable(self._now_ms())
+
     async def keep(self) -> None:
         """Keep the state, so that the next start reads little."""
         await self._family.keep()
+
+    async def rebuild(self) -> None:
+        """Make the state anew of what is stored, which was rewritten."""
+        await self._family.rebuild()
 
     @property
     def stream(self) -> str:

@@ -13,10 +13,12 @@ to begin to ask for the order between several streams.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from copy import copy
 from itertools import chain
 from typing import Final, Protocol
 
@@ -53,7 +55,9 @@ class Projection(Protocol):
         """May raise anything: then the state is cleared, and made of the events."""
         ...
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Begin with nothing: with new containers, for a copy may still use the old ones."""
+        ...
 
 
 class Journal(Protocol):
@@ -136,6 +140,25 @@ class Projector:
         self._position = max(self._position, position + 1)
         return True
 
+    def rebuild(self) -> Callable[[], None]:
+        """Read all anew, on any thread; what this gives puts it in place, where the state lives.
+
+        Nothing may be applied between the two.
+        """
+        fresh = copy(self.projection)
+        fresh.clear()
+        anew = Projector(
+            fresh, self._journal, save_every_events=sys.maxsize, on_problem=self._on_problem
+        )
+        anew.catch_up()
+        state = fresh.dump()
+
+        def put() -> None:
+            self.projection.load(state)
+            self._next, self._position = anew._next, anew._position
+
+        return put
+
     def save_if_due(self) -> None:
         if self._unsaved >= self._save_every and self._saving is None:
             self.save()
@@ -165,7 +188,7 @@ class Projector:
         """Begin with the snapshot, or with nothing; whether it did, and why not."""
         with self._journal.reader() as reader:
             kept = reader.projection(self.projection.name)
-            if kept is None:
+            if kept is None or not kept.state:  # it was emptied when events were rewritten
                 return False, ""
             lengths = {each: _length(reader, each) for each in self._sessions}
         try:

@@ -47,10 +47,11 @@ class Shelf(ABC, Generic[E]):
         """As many may have ended as may be open."""
         self._decoder = msgspec.msgpack.Decoder(tuple[list[of], list[of]])  # type: ignore[valid-type]  # known at run time
         self._retain_ms, self.open_max = retain_ms, open_max
-        self._open: dict[str, E] = {}
-        self._ended: OrderedDict[str, E] = OrderedDict()  # the first to end first
-        self.counts: Counter[str] = Counter()  # by state
-        self.bytes = 0
+        self._open: dict[str, E]
+        self._ended: OrderedDict[str, E]  # the first to end first
+        self.counts: Counter[str]  # by state
+        self.bytes: int
+        self.clear()
 
     @abstractmethod
     def apply(self, event: Event) -> None: ...
@@ -96,6 +97,10 @@ class Shelf(ABC, Generic[E]):
         first = next(iter(self._ended.values()), None)
         return None if first is None else first.ended_ms + self._retain_ms
 
+    def forgettable(self, now_ms: int) -> int:
+        """How many have ended so long ago."""
+        return sum(each.ended_ms + self._retain_ms <= now_ms for each in self._ended.values())
+
     def forget(self, now_ms: int) -> int:
         """Let go of what ended long ago, or is too much; how many that were."""
         before = len(self._ended)
@@ -123,10 +128,7 @@ class Shelf(ABC, Generic[E]):
                 self.keep(each)
 
     def clear(self) -> None:
-        self._open.clear()
-        self._ended.clear()
-        self.counts.clear()
-        self.bytes = 0
+        self._open, self._ended, self.counts, self.bytes = {}, OrderedDict(), Counter(), 0
 
     def _drop_first(self) -> None:
         _id, forgotten = self._ended.popitem(last=False)

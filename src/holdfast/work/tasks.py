@@ -121,8 +121,8 @@ class Tasks(Shelf[Task]):
     streams = (STREAM,)
 
     def __init__(self, *, retain_ms: int, open_max: int) -> None:
+        self._due: list[tuple[int, str]]  # a heap; entries of what changed since count no more
         super().__init__(Task, retain_ms=retain_ms, open_max=open_max)
-        self._due: list[tuple[int, str]] = []  # a heap; entries of what changed since count no more
 
     def waiting_for(self, task: str) -> list[Task]:
         return [each for each in self._open.values() if task in each.waits_for]
@@ -176,7 +176,7 @@ class Tasks(Shelf[Task]):
 
     def clear(self) -> None:
         super().clear()
-        self._due.clear()
+        self._due = []
 
     def _find_due(self) -> None:
         known = ((each.due_ms, each.id) for each in self._open.values())
