@@ -7,26 +7,37 @@ are first named, so that the command line and its probes stay as light as they a
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncHoldfast", "Governor", "Holdfast", "NewEvent", "SessionStore", "__version__"]
+__all__ = [
+    "AsyncHoldfast",
+    "Governor",
+    "Holdfast",
+    "LocalStreams",
+    "NewEvent",
+    "SessionStore",
+    "__version__",
+]
 
 TYPE_CHECKING = False  # type checkers know this name; `typing` itself costs 8 ms
 if TYPE_CHECKING:
     from holdfast.embedded import Governor, SessionStore
     from holdfast.journal.streams import NewEvent
+    from holdfast.local import LocalStreams
     from holdfast.remote import AsyncHoldfast, Holdfast
 
 
+_HOMES = {
+    "AsyncHoldfast": "holdfast.remote",
+    "Governor": "holdfast.embedded",
+    "Holdfast": "holdfast.remote",
+    "LocalStreams": "holdfast.local",
+    "NewEvent": "holdfast.journal.streams",
+    "SessionStore": "holdfast.embedded",
+}
+
+
 def __getattr__(name: str) -> object:
-    if name in ("Governor", "SessionStore"):
-        from holdfast import embedded
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(embedded, name)
-    if name in ("AsyncHoldfast", "Holdfast"):
-        from holdfast import remote
-
-        return getattr(remote, name)
-    if name == "NewEvent":
-        from holdfast.journal.streams import NewEvent as Given
-
-        return Given
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,7 @@ from holdfast.remote.sse import EventParser
 from holdfast.remote.talk import Ask, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
-RETRY_MAX_S: Final = 2.0
+RETRY_MAX_S: Final = 0.5
 CHUNK_BYTES: Final = 65_536
 CONNECTIONS_MAX: Final = 16
 BAD_REQUEST: Final = 400
