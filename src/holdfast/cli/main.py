@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
         alerts,
         blobs,
+        checkpoints,
         configuring,
         debugging,
         doctor,
@@ -81,6 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
         exporting,
         health,
         importing,
+        intents,
         lifecycle,
         metrics,
         reading,
@@ -90,6 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
         sources,
         status,
         streams,
+        tasks,
         tidying,
     )
 
@@ -116,6 +119,9 @@ def make_parser() -> argparse.ArgumentParser:
         exporting,
         recording,
         streams,
+        tasks,
+        checkpoints,
+        intents,
         blobs,
         configuring,
         doctor,

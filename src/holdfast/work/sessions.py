@@ -65,7 +65,11 @@ class SessionEnds:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._kept = await asyncio.to_thread(self._position)
+        position = await asyncio.to_thread(self._position)
+        if position is None:  # whatever was stored before the first start is none of ours
+            self._keep(self._streams.end - 1)
+        else:
+            self._kept = position
         self._task = asyncio.get_running_loop().create_task(self._follow(self._kept))
 
     async def close(self) -> None:
@@ -75,11 +79,11 @@ class SessionEnds:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def _position(self) -> int:
-        """Behind what is done; whatever was stored before the first start is none of ours."""
+    def _position(self) -> int | None:
+        """Up to which the ends were acted on."""
         with self._journal.reader() as reader:
             kept = reader.projection(_NAME)
-        return kept.position if kept is not None else self._streams.end - 1
+        return kept.position if kept is not None else None
 
     async def _follow(self, after: int) -> None:
         ends = subscribe(self._streams, after=after, kinds=KINDS, streams="@streams")
