@@ -445,6 +445,7 @@ class Daemon:
         if not report.dry_run:
             self.recorder.begin_again()
             await self.work.rebuild()
+            self.streams.forget()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",

@@ -113,3 +113,17 @@ def test_bounds_hold_and_what_is_held_is_the_end_of_what_came(
         assert held.end == position
         inside = {at: held.run_at(at) for at in range(1, position)}
         assert inside == {at: each if at >= held.start else None for at, each in came.items()}
+
+
+def test_runs_are_given_from_a_position_on_up_to_so_many_bytes() -> None:
+    held = history()
+    held.add(run(1, 4))
+    held.add(run(5, 2))
+    held.add(run(7, 3, sealed=True))
+    found = held.runs(3, 1_000)
+    assert [(each.position, each.first_seq, each.count) for each in found] == [(3, 2, 2), (5, 4, 2)]
+    assert [len(each.lines) for each in found] == [20, 20]
+    assert [(each.position, each.count) for each in held.runs(1, 15)] == [(1, 2)]
+    assert [(each.position, each.count) for each in held.runs(1, 1)] == [(1, 1)]
+    assert held.runs(7, 1_000) == []
+    assert held.runs(0, 1_000) == []

@@ -81,6 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         exporting,
         health,
+        hooks,
         importing,
         intents,
         lifecycle,
@@ -128,6 +129,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         redacting,
         tidying,
+        hooks,
         service,
         debugging,
     )

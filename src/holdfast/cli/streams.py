@@ -203,8 +203,10 @@ def _given(arguments: argparse.Namespace) -> Iterator[list[NewEvent]]:
 
 
 def run_read(context: Context, arguments: argparse.Namespace) -> int:
+    from holdfast.events import stream_id
+
     answers = context.answers
-    entry = answers.session(f"stream/{arguments.name}")
+    entry = answers.session(stream_id(arguments.name))
     put_bytes(answers.lines(entry["id"], arguments.first or 0, arguments.last))
     return Exit.OK
 

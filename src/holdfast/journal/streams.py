@@ -78,6 +78,28 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     count: int
     lines: bytes
 
+    def behind(self, position: int) -> Committed:
+        """What of it stands at or behind a position."""
+        passed = position - self.position
+        if passed <= 0:
+            return self
+        lines = self.lines.split(b"\n", passed)[-1]
+        return msgspec.structs.replace(
+            self,
+            position=position,
+            first_seq=self.first_seq + passed,
+            count=self.count - passed,
+            lines=lines,
+        )
+
+    def upto(self, bytes_max: int) -> Committed:
+        """Its beginning: whole lines, up to the end of the one that is over so many bytes."""
+        if len(self.lines) <= bytes_max:
+            return self
+        end = self.lines.find(b"\n", bytes_max - 1) + 1
+        lines = self.lines[:end]
+        return msgspec.structs.replace(self, count=lines.count(b"\n"), lines=lines)
+
 
 class Projection(NamedTuple):
     """What was made of events, and which the first is that it does not know yet."""

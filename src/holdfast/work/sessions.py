@@ -1,8 +1,9 @@
 """Sessions that end, as whoever runs them says in a stream: what was only for them is freed.
 
-A plugin or a program appends `session.end` or `session.deleted` to a stream of its own and names
-the session: in `correlation`, or as `session` in the data. Then the open tasks of that session are
-cancelled, and the checkpoints that it waits for. Intents stay: they outlive whoever runs them.
+A plugin or a program appends `session.end` or `session.deleted` to a stream and names the session:
+as `session` in the data, in `correlation`, or by the stream, whose name then ends in it, as
+`opencode/ses_1` does. Then the open tasks of that session are cancelled, and the checkpoints that
+it waits for. Intents stay: they outlive whoever runs them.
 
 How far the log was read is kept, so an end that was stored just before a crash is acted on after
 it. Acting on one again changes nothing, unless the session went on meanwhile; so the position is
@@ -36,14 +37,14 @@ class _Line(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def session_of(line: bytes) -> str:
-    """Which session an event is about; "" when it does not say."""
-    try:
+def session_of(stream: str, line: bytes) -> str:
+    """Which session an event is about."""
+    data, correlation = _Data(), ""
+    with suppress(msgspec.DecodeError):
         event = msgspec.json.decode(line, type=_Line)
-        named = event.correlation or msgspec.json.decode(event.data, type=_Data).session
-    except msgspec.DecodeError:
-        return ""
-    return named
+        correlation = event.correlation
+        data = msgspec.json.decode(event.data, type=_Data)
+    return data.session or correlation or stream.rpartition("/")[2]
 
 
 class SessionEnds:
@@ -96,13 +97,7 @@ class SessionEnds:
                     self._keep(ends.position - 1)
 
     async def _act(self, frame: Frame) -> None:
-        session = session_of(frame.line)
-        if not session:
-            self._on_problem(
-                f"the event {frame.kind} at position {frame.position} names no session: give it "
-                "as correlation, or as session in its data"
-            )
-            return
+        session = session_of(frame.name, frame.line)
         try:
             await self._on_end(session)
         except Exception as error:  # noqa: BLE001  # the next end must be acted on
