@@ -30,6 +30,7 @@ from bench import (
     status,
     streams,
     tail,
+    work,
 )
 from bench.kit import report
 from bench.kit.figures import Bench
@@ -53,6 +54,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "database": database,
     "library": library,
     "streams": streams,
+    "work": work,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

@@ -137,4 +137,4 @@ def add_by(parser: argparse.ArgumentParser) -> None:
 def by(context: Context, arguments: argparse.Namespace) -> str:
     if arguments.by is not None:
         return str(arguments.by)
-    return context.environ.get("USER") or context.environ.get("LOGNAME") or ""
+    return context.environ.get("USER", "")
