@@ -48,7 +48,7 @@ def add_commands(commands: Commands) -> None:
         'One event is given by options. With --lines each line of standard input is one:\n{"kind": '
         '"order.placed", "text": "…", "data": {…}, "actor": "…", "key": "…"}',
     )
-    append.add_argument("name", metavar="STREAM")
+    append.add_argument("name", metavar="STREAM", help="a name of your own")
     append.add_argument("--kind", metavar="KIND", help="what happened, as in order.placed")
     append.add_argument("--text", metavar="TEXT", default="", help="for people and for searches")
     append.add_argument("--data", metavar="JSON", type=as_json, help="for programs")
@@ -67,7 +67,7 @@ def add_commands(commands: Commands) -> None:
     append.add_argument("--lines", action="store_true", help="read events from standard input")
     add_json(append)
     read = add_command(actions, "read", run_read, "the events of one stream as JSON lines")
-    read.add_argument("name", metavar="STREAM")
+    read.add_argument("name", metavar="STREAM", help="its name")
     read.add_argument("--from", dest="first", metavar="N", type=number, help="from this number on")
     read.add_argument("--to", dest="last", metavar="N", type=number, help="up to before this one")
     query = add_command(
@@ -80,8 +80,10 @@ def add_commands(commands: Commands) -> None:
     )
     add_wanted(query)
     query.add_argument("--since", metavar="WHEN", type=moment, help="2026-11-20, 7d …")
-    query.add_argument("--until", metavar="WHEN", type=moment)
-    query.add_argument("--after", metavar="POSITION", type=number, default=0)
+    query.add_argument("--until", metavar="WHEN", type=moment, help="before this time")
+    query.add_argument(
+        "--after", metavar="POSITION", type=number, default=0, help="behind this position"
+    )
     query.add_argument("--limit", metavar="N", type=count, default=100, help="(default 100)")
     add_json(query)
     follow = add_command(
@@ -100,7 +102,7 @@ def add_commands(commands: Commands) -> None:
 def add_wanted(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", metavar="PATTERN", default="*", help="as in message.*,task.*")
     parser.add_argument("--stream", metavar="PATTERN", default="*", help="as in orders/*")
-    parser.add_argument("--actor", metavar="NAME", default="")
+    parser.add_argument("--actor", metavar="NAME", default="", help="what one did")
 
 
 def number(text: str) -> int:
