@@ -93,7 +93,7 @@ MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
-TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
+TELEMETRY_SHARE: Final = 0.05  # of the way down, less than a step has: what came last may still be sent
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
 EXPIRY_FIRST_S: Final = 5.0
 
