@@ -31,6 +31,7 @@ BARS: Final = {
     "resident": [Bar(1.15, "ratio")],
     "export": [Bar(100.0)],
     "idle": [Bar(0.3)],
+    "governor": [Bar(0.1), Bar(1)],
     "tail": [Bar(50.0)],
     "recording": [Bar(100.0), Bar(1.5, "ratio")],
     "status": [Bar(3.0, "ratio")],

@@ -110,9 +110,14 @@ def test_what_an_import_that_was_killed_has_left_is_counted(kept: Home) -> None:
 
 
 def test_a_write_ahead_log_that_cannot_be_emptied_is_told(kept: Home) -> None:
+    """It may be as long as its bound, and a commit longer."""
     with open(f"{kept.paths.journal}-wal", "ab") as file:
-        file.truncate(65 << 20)
+        file.truncate(100 << 20)
+        assert doctors.look(kept)["write-ahead-log"].verdict == "ok"
+        file.truncate(129 << 20)
     assert doctors.look(kept)["write-ahead-log"].verdict == "warning"
+    kept.env["HOLDFAST_JOURNAL__WAL_MAX_BYTES"] = str(128 << 20)
+    assert doctors.look(kept)["write-ahead-log"].verdict == "ok"
 
 
 def test_copies_of_the_journal_are_counted_and_unfinished_ones_told(kept: Home) -> None:
@@ -123,3 +128,14 @@ def test_copies_of_the_journal_are_counted_and_unfinished_ones_told(kept: Home) 
     assert (found.verdict, found.evidence["copies"], found.evidence["bytes"]) == ("ok", 1, 10)
     copy.rename(f"{copy}.partial")
     assert doctors.look(kept)["backups"].verdict == "warning"
+
+
+def test_a_journal_that_was_emptied_is_not_told_as_if_there_were_none(home: Home) -> None:
+    home.ok("import", "--quiet")
+    Path(home.paths.journal).write_bytes(b"")
+    found = doctors.look(home)["journal"]
+    assert (found.verdict, found.said) == ("problem", "the journal is an empty file")
+    status = home.ok("status", "--json").json
+    assert "is an empty file" in status["problems"][0]
+    refused = home.run("sessions")
+    assert "put a backup in its place" in refused.err

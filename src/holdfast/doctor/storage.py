@@ -12,13 +12,13 @@ from holdfast.blobstore import PARTIAL, BlobStore, DamagedBlob, MissingBlob
 from holdfast.checks import Check, Fact, counted, maker, size
 from holdfast.doctor.evidence import Evidence
 from holdfast.errors import HoldfastError
+from holdfast.journal.checkpoints import HELD_FACTOR
 from holdfast.journal.examine import examine
 from holdfast.journal.model import BlobFilter, BlobRow
 from holdfast.journal.reader import SqliteReader
-from holdfast.journal.sqlite import WAL_LIMIT_BYTES
+from holdfast.journal.sqlite import is_emptied
 
 LAG_MANY: Final = 100_000
-WAL_MANY_BYTES: Final = 4 * WAL_LIMIT_BYTES
 SAMPLE: Final = 64  # payloads whose content is compared
 SAMPLE_BYTES: Final = 64 << 20
 UNREFERENCED_MANY_BYTES: Final = 64 << 20
@@ -33,6 +33,16 @@ def checks(evidence: Evidence) -> Iterator[Check]:
     path = evidence.paths.journal
     if not os.path.exists(path):
         yield _check("journal", "ok", "there is no journal yet; `holdfast up` makes one")
+        return
+    if is_emptied(path):
+        yield _check(
+            "journal",
+            "problem",
+            "the journal is an empty file",
+            {"file_bytes": 0},
+            "put a backup in its place before the next start, which makes a new one of what the "
+            "agents' logs still hold; if it never held anything, start holdfast",
+        )
         return
     try:
         reader = SqliteReader(path)
@@ -49,7 +59,7 @@ def checks(evidence: Evidence) -> Iterator[Check]:
     try:
         yield _integrity(evidence)
         yield _index(evidence, reader)
-        yield _log(path)
+        yield _log(path, evidence.settings.journal.wal_max_bytes)
         yield _backups(path, evidence.now_s)
         yield from _payloads(evidence, reader.blobs(BlobFilter(dropped=True)))
     finally:
@@ -108,10 +118,10 @@ def _index(evidence: Evidence, reader: SqliteReader) -> Check:
     return _check("index", "warning", said, facts, "wait; it is fed when nothing else is stored")
 
 
-def _log(path: str) -> Check:
+def _log(path: str, limit_bytes: int) -> Check:
     found = _size(f"{path}-wal")
-    facts: dict[str, Fact] = {"wal_bytes": found, "limit_bytes": WAL_LIMIT_BYTES}
-    if found > WAL_MANY_BYTES:
+    facts: dict[str, Fact] = {"wal_bytes": found, "limit_bytes": limit_bytes}
+    if found > HELD_FACTOR * limit_bytes:
         return _check(
             "write-ahead-log",
             "warning",

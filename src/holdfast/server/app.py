@@ -48,6 +48,7 @@ RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost")
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
+FROM_MEMORY_BYTES_MAX: Final = 1 << 20  # more is sent from the journal, a piece at a time
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
@@ -370,7 +371,13 @@ def resident_lines(
         return None
     if stop - first > FROM_MEMORY_EVENTS_MAX:
         return None
-    return b"".join(store.read(entry.id, first, stop))
+    pieces, size = [], 0
+    for piece in store.read(entry.id, first, stop):
+        pieces.append(piece)
+        size += len(piece)
+        if size > FROM_MEMORY_BYTES_MAX:
+            return None
+    return b"".join(pieces)
 
 
 def _blob_filter(request: Request) -> BlobFilter:

@@ -19,6 +19,7 @@ from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import Connections, JournalService
+from holdfast.journal.sqlite import emptied, is_emptied
 from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
@@ -76,13 +77,18 @@ class Running(Protocol):
     tail: Tail
     recorder: Recorder
     alerts: AlertDesk
-    expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
+
+    @property
+    def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
 
     @property
     def work(self) -> Workroom: ...
 
     @property
     def telemetry_problem(self) -> str: ...
+
+    @property
+    def heartbeat_problems(self) -> list[str]: ...
 
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
@@ -134,9 +140,11 @@ class StatusBuilder:
             )
             recordings = recordings_status(reader, daemon.recorder.problems())
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
+        problems += filter(None, [daemon.journal.log_problem])
         problems += daemon.warnings
         problems += daemon.allowance.warnings
         problems += filter(None, [daemon.telemetry_problem])
+        problems += daemon.heartbeat_problems
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
@@ -266,7 +274,7 @@ def offline_status(
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         alerts=None,
         privacy=privacy_status(privacy, reader),
-        problems=[],
+        problems=[emptied(journal_path)] if is_emptied(journal_path) else [],
     )
 
 
