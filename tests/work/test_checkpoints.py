@@ -134,6 +134,14 @@ def test_an_answer_that_is_stored_before_its_end_is_counts() -> None:
     assert desk.known("c").state == "approved"
 
 
+def test_of_two_ends_in_the_log_the_first_is_the_one() -> None:
+    desk = Desk()
+    desk.ask()
+    approve, reject = COMMANDS["approve"](desk, "c"), COMMANDS["reject"](desk, "c")
+    desk.store([*approve, *reject])
+    assert desk.known("c").state == "approved"
+
+
 def test_an_option_must_be_one_that_is_offered() -> None:
     desk = Desk()
     desk.ask(options=("once", "always"))

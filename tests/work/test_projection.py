@@ -178,6 +178,16 @@ def test_a_snapshot_with_any_byte_changed_is_thrown_away(bench: Bench) -> None:
     assert len(bench.problems) == len(kept.state)
 
 
+def test_of_a_snapshot_that_was_loaded_by_half_nothing_stays(bench: Bench) -> None:
+    bench.say("a", "b")
+    projector = bench.projector()
+    projector.resume()
+    projector.projection.dump = lambda: b"no JSON"  # type: ignore[method-assign]  # whole, and of no use
+    projector.save().result()
+    assert bench.resumed() == ["a", "b"]
+    assert "cannot be read" in bench.problems[0]
+
+
 def test_a_snapshot_of_another_version_or_of_other_streams_is_thrown_away(bench: Bench) -> None:
     bench.say("a", "b")
     projector = bench.projector()

@@ -150,6 +150,15 @@ def test_commands_that_come_at_once_are_each_decided_by_what_was_before() -> Non
     benched(work)
 
 
+def test_however_many_come_at_once_none_is_in_the_way_of_another() -> None:
+    async def work(bench: Bench[TaskRegistry]) -> None:
+        made = await asyncio.gather(*(create(bench) for _ in range(40)))
+        assert len(set(made)) == 40
+        assert bench.kinds() == ["task.created"] * 40
+
+    benched(work)
+
+
 def test_a_command_is_finished_though_who_asked_has_gone() -> None:
     async def work(bench: Bench[TaskRegistry]) -> None:
         task = await create(bench)

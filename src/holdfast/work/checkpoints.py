@@ -28,7 +28,7 @@ State = Literal["pending", "approved", "rejected", "expired", "cancelled"]
 Answer = Literal["approved", "rejected"]
 OPTIONS_MAX: Final = 20
 EXPIRY_MAX_S: Final = 366 * 86_400
-CHECKPOINT_BYTES: Final = 900  # of one besides its texts, measured
+CHECKPOINT_BYTES: Final = 1_200  # of one besides its texts, with its deadline, measured
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,7 +23,7 @@ from holdfast.work.shelf import Shelf
 
 STREAM: Final = "holdfast/intents"
 State = Literal["active", "completed", "failed"]
-INTENT_BYTES: Final = 800  # of one besides its texts, measured
+INTENT_BYTES: Final = 500  # of one besides its texts, measured
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -35,7 +35,7 @@ STATES: Final[tuple[State, ...]] = (
     "cancelled",
 )
 _SLACK_MAX: Final = 64
-TASK_BYTES: Final = 1_200  # of a task besides its texts, measured
+TASK_BYTES: Final = 1_000  # of a task besides its texts, measured
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
