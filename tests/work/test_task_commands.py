@@ -196,6 +196,14 @@ def test_silence_makes_it_stale_and_more_of_it_a_try_in_vain() -> None:
     assert "nothing heard" in desk.known("t").reason
 
 
+def test_who_could_say_nothing_for_long_is_given_a_span_to_say_something() -> None:
+    desk = in_state("running")
+    assert desk.after(900).look() == ["task.stale"]
+    assert desk.after(99).look() == []
+    desk.do("heartbeat")
+    assert desk.state() == "running"
+
+
 def test_a_sign_of_life_makes_a_stale_one_run_again() -> None:
     desk = in_state("stale")
     desk.after(50).do("heartbeat")

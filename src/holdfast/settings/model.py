@@ -454,7 +454,7 @@ class Tasks(Section, frozen=True):
         Meta(
             ge=0,
             description="A running task that nothing is heard of for so long is stale, and after "
-            "twice as long it was tried in vain; 0: it need not be heard of.",
+            "as long again it was tried in vain; 0: it need not be heard of.",
         ),
     ] = 300
     retries: Annotated[

@@ -181,7 +181,7 @@ def look(tasks: Tasks, now_ms: int) -> list[NewEvent]:
             why = f"nothing heard of it for {task.heartbeat_s} s"
             ends.events.append(changed("task.stale", task.id, Change(now_ms), text=why))
         else:
-            why = f"nothing heard of it for {2 * task.heartbeat_s} s"
+            why = f"stale, and nothing heard of it for {task.heartbeat_s} s more"
             ends.tried_in_vain(task, "failed", why)
     return ends.events
 

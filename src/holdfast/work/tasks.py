@@ -82,10 +82,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def silent_ms(self) -> int | None:
-        """When it has been silent for too long: once it is stale, then it is given up."""
+        """When it has been silent for too long: then it is stale, and in the end given up.
+
+        Counted from where it was found stale: while nobody ran who listens, it could say nothing.
+        """
         if self.state not in ACTIVE or not self.heartbeat_s:
             return None
-        return self.heard_ms + self.heartbeat_s * (1_000 if self.state == "running" else 2_000)
+        since_ms = self.heard_ms if self.state == "running" else self.changed_ms
+        return since_ms + self.heartbeat_s * 1_000
 
     @property
     def due_ms(self) -> int | None:
