@@ -32,6 +32,7 @@ from bench import (
     status,
     streams,
     tail,
+    work,
 )
 from bench.kit import report
 from bench.kit.figures import Bench
@@ -57,6 +58,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "library": library,
     "queue": queue,
     "streams": streams,
+    "work": work,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

@@ -426,7 +426,7 @@ def test_every_setting_explains_itself() -> None:
 
 
 def test_numbers_carry_their_unit_or_are_counts() -> None:
-    units = ("_mb", "_ms", "_secs", "_days", "_bytes", "_pct")
+    units = ("_mb", "_ms", "_secs", "_minutes", "_hours", "_days", "_bytes", "_pct")
     counts = {
         "snapshots.max_events_per_session",
         "snapshots.max_sessions",
@@ -442,6 +442,10 @@ def test_numbers_carry_their_unit_or_are_counts() -> None:
         "resources.work_queue_max",
         "work.max_attempts",
         "work.dead_letters_max",
+        "tasks.max_unfinished",
+        "tasks.retries",
+        "checkpoints.max_pending",
+        "intents.max_active",
     }
     numbers = {doc.key for doc in BY_KEY.values() if doc.type == "whole number"}
     assert {key for key in numbers if not key.endswith(units)} == counts

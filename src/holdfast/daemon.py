@@ -97,6 +97,7 @@ from holdfast.wiring import (
     make_store,
     make_streams,
     make_supervisor,
+    make_work,
     open_journal,
 )
 
@@ -104,8 +105,8 @@ MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
-TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
-LEARNINGS_SHARE_PCT: Final = 10  # of the way down as well: what waits is looked at
+TELEMETRY_SHARE: Final = 0.05  # of the way down, less than a step has
+LEARNINGS_SHARE_PCT: Final = 5  # as well: what waits is looked at
 
 
 class Daemon:
@@ -309,6 +310,7 @@ class Daemon:
         door = make_door(setup)
         self.streams = make_streams(self.settings, self.journal, door, self.logs.operational)
         self.queue = make_queue(self.settings, self.journal, door, self.logs.operational)
+        self.work = make_work(self.settings, self.journal, self.streams, self.logs.operational)
         self._expiry = ExpiryWatch(
             self.sources.values(),
             self.journal.questions,
@@ -343,6 +345,7 @@ class Daemon:
         self.recorder.start()
         self.streams.start()
         await self.queue.start()
+        await self.work.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -410,6 +413,7 @@ class Daemon:
             self.streams.cache,
             self.streams.ring,
             self.queue,
+            *self.work.components,
             self.notes,
             self.history,
             self._supervisor,
@@ -519,6 +523,7 @@ class Daemon:
                 self._redactor = None
         if not report.dry_run:
             self.recorder.begin_again()
+            await self.work.rebuild()
             self.streams.forget()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
@@ -671,6 +676,7 @@ class Daemon:
             [
                 ("telemetry", self._close_telemetry),
                 ("waiting for work", self._end_waits),
+                *self.work.steps(),
                 ("learnings", self._close_learnings),
                 ("ledger", self._close_ledger),
                 ("streams", self.streams.close),

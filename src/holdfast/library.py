@@ -400,12 +400,12 @@ def _minute(at: str) -> str:
 
 def resolve(reader: JournalReader, name: str) -> str:
     """The id of the session that a person means."""
-    agent, _, rest = name.rpartition("/")
+    agent, _, rest = name.partition("/")  # an agent's own id may have slashes, as streams have
     found = reader.find(name)
-    if not found and agent and "/" not in agent:
+    if not found and rest:
         found = reader.find(rest, agent)
     exact = [each for each in found if name in (each[0], each[2], f"{each[1]}/{each[2]}")]
-    if agent and "/" not in agent:
+    if rest:
         exact += [each for each in found if each[1] == agent and each[2] == rest]
     if len(found) == 1 or exact:
         return (exact or found)[0][0]

@@ -45,6 +45,7 @@ BARS: Final = {
         *(Bar(1.55, "ratio"), Bar(10.0), Bar(10.0), Bar(6.2, "ratio")),
         *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0)),
     ],
+    "work": [Bar(1_000.0), Bar(50.0)],
     "soak": [Bar(200.0), Bar(1.03, "ratio"), Bar(0), Bar(0), Bar(10.0), Bar(0), Bar(0), Bar(0)],
 }
 

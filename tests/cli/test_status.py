@@ -27,12 +27,12 @@ from holdfast.status.model import (
     PressureStatus,
     PrivacyStatus,
     ProcessStatus,
+    QueuesStatus,
     RootStatus,
     SessionBrief,
     SessionsStatus,
     SourceStatus,
     Status,
-    WorkStatus,
 )
 
 MIB = 1 << 20
@@ -95,6 +95,7 @@ def sample() -> Json:
             connections=Connections(2, 1, 0, 0, ()),
         ),
         health=None,
+        work=None,
         sources=[
             SourceStatus(
                 agent="claude",
@@ -116,7 +117,7 @@ def sample() -> Json:
         recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
         alerts=None,
         privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
-        work=WorkStatus(0, 0, 0, 0, 0, 0, 0, 10_000, None, 0, 0),
+        queues=QueuesStatus(0, 0, 0, 0, 0, 0, 0, 10_000, None, 0, 0),
         problems=[],
     )
     plain: Json = msgspec.to_builtins(status)

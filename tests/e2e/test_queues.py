@@ -51,11 +51,11 @@ def test_the_command_line_puts_in_takes_out_and_settles(home: Home) -> None:
         ]
         nothing = home.run("queue", "claim", "index")
         assert (nothing.code, nothing.err) == (Exit.NOT_FOUND, "Nothing is ready in index.\n")
-        status = home.ok("status", "--json").json["work"]
+        status = home.ok("status", "--json").json["queues"]
         assert (status["queues"], status["pending"], status["delayed"]) == (1, 1, 1)
         assert "Queued    1 of 10,000 pending: 1 delayed" in home.ok("status").text
         figures = home.ok("metrics").text
-        assert 'holdfast_work_items{state="delayed"} 1' in figures
+        assert 'holdfast_queue_items{state="delayed"} 1' in figures
         memory = home.ok("status", "--json").json["memory"]["components"]
         [ours] = [each for each in memory if each["name"] == "work queue"]
         assert (ours["items"], ours["limit_items"]) == (1, 10_000)
@@ -193,7 +193,7 @@ def test_who_hangs_up_while_waiting_is_given_nothing(home: Home) -> None:
 
 
 def waiting(home: Home) -> int:
-    return int(home.client.get("/v1/status")["work"]["waiting_for_work"])
+    return int(home.client.get("/v1/status")["queues"]["waiting_for_work"])
 
 
 def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
@@ -204,12 +204,12 @@ def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
         with pytest.raises(Refused, match="2 pending items") as refused:
             list(impatient.stream("POST", "/v1/queues/q/items", body={"payload": 3}))
         assert refused.value.code == Exit.BUSY
-        alerts = home.client.get("/v1/status")["work"]
+        alerts = home.client.get("/v1/status")["queues"]
         assert (alerts["pending"], alerts["pending_max"]) == (2, 2)
         until(lambda: queue_full(home) == {"work_queue_pct": 100}, "the alert knows")
         adding = home.spawn("queue", "add", "q", "3")
         try:
-            until(lambda: home.client.get("/v1/status")["work"]["waiting_for_room"] == 1, "waits")
+            until(lambda: home.client.get("/v1/status")["queues"]["waiting_for_room"] == 1, "waits")
             home.ok("queue", "claim", "q")
             home.ok("queue", "confirm", "q", "1.1")
             assert adding.wait(60) == 0
@@ -279,6 +279,6 @@ def test_a_slip_is_explained(home: Home) -> None:
 def test_without_a_daemon_the_status_tells_of_queues_all_the_same(home: Home) -> None:
     with home.daemon():
         home.ok("queue", "add", "q", "1")
-    work = home.ok("status", "--json").json["work"]
+    work = home.ok("status", "--json").json["queues"]
     assert (work["pending"], work["waiting_for_room"]) == (1, 0)
     assert home.run("queue", "list").code == Exit.NOT_RUNNING

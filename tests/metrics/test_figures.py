@@ -17,6 +17,7 @@ NOT_FIGURES: Final = {
     "daemon.pid": "a process id",
     "daemon.last_run.pid": "a process id",
     "memory.process.children[].pid": "a process id",
+    "memory.process.children[].file_bytes": "of `mapped files`, which is a component",
     "memory.process.children[].peak_rss_bytes": "the peaks of several do not add up",
     "memory.machine.physical_bytes": "of the machine's memory, where it tells no more",
     "memory.machine.group.version": "of an interface, not a figure",
@@ -27,7 +28,7 @@ NOT_FIGURES: Final = {
     "memory.pressure.actions[].given_bytes": "of one action; the log has them all",
     "memory.near_limit[].pct": "a component's bytes and its limit say it",
     "memory.connections.held_too_long[].for_s": "of one connection; how many is what counts",
-    "work.pending": "the states of holdfast_work_items add up to it",
+    "queues.pending": "the states of holdfast_queue_items add up to it",
     "alerts.rules[].values.some": "values of other figures",
     "sources[].lag_bytes": "the same of each: holdfast_sources_lag_bytes",
     "sources[].unknown_types[].records": "their types are other people's words",
@@ -107,10 +108,12 @@ def test_the_level_is_told_by_its_name_and_as_a_number() -> None:
 
 
 def test_without_a_daemon_there_are_figures_of_what_is_kept_only() -> None:
-    status = full_status(memory=None, health=None)
+    status = full_status(memory=None, health=None, work=None)
     told = {figure.name for figure, points in read_all(status) if points}
     assert "holdfast_events" in told
-    assert not any(name.startswith(("holdfast_memory_", "holdfast_tasks")) for name in told)
+    assert not any(
+        name.startswith(("holdfast_memory_", "holdfast_tasks", "holdfast_work")) for name in told
+    )
 
 
 def test_what_a_platform_does_not_tell_is_left_out() -> None:

@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
         alerts,
         blobs,
+        checkpoints,
         configuring,
         debugging,
         doctor,
@@ -82,6 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
         health,
         hooks,
         importing,
+        intents,
         learnings,
         ledger,
         lifecycle,
@@ -94,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
         sources,
         status,
         streams,
+        tasks,
         tidying,
     )
 
@@ -122,6 +125,9 @@ def make_parser() -> argparse.ArgumentParser:
         streams,
         ledger,
         learnings,
+        tasks,
+        checkpoints,
+        intents,
         blobs,
         queues,
         configuring,

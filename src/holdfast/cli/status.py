@@ -128,7 +128,7 @@ def render(status: dict[str, Any]) -> str:
     parts += [
         _journal(status),
         _recordings(status["recordings"]),
-        _work(status["work"]),
+        _queues(status["queues"]),
         _privacy(status["privacy"]),
         _sessions(status["sessions"]),
     ]
@@ -332,7 +332,7 @@ def _recordings(recordings: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _work(work: dict[str, Any]) -> str:
+def _queues(work: dict[str, Any]) -> str:
     """Nothing at all for who queues nothing."""
     words = ("ready", "delayed", "waiting", "claimed", "dead")
     counts = [f"{work[word]:,} {word}" for word in words if work[word]]

@@ -24,6 +24,7 @@ from holdfast.metrics.catalogue import (
     machine,
     memory,
     processes,
+    queues,
     recordings,
     sessions,
     sources,
@@ -43,9 +44,10 @@ FIGURES: Final[tuple[Figure, ...]] = (
     *kept.FIGURES,
     *sources.FIGURES,
     *recordings.FIGURES,
-    *work.FIGURES,
+    *queues.FIGURES,
     *alerts.FIGURES,
     *health.FIGURES,
+    *work.FIGURES,
 )
 
 

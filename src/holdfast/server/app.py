@@ -34,12 +34,22 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, ledger, queues, streams
+from holdfast.server import (
+    alerts,
+    checkpoints,
+    debug,
+    intents,
+    ledger,
+    queues,
+    streams,
+    tasks,
+)
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
 from holdfast.stream import Streams
+from holdfast.work import Workroom
 from holdfast.work.queue import WorkQueue
 
 T = TypeVar("T")
@@ -57,6 +67,7 @@ _HTTP_STATUS: Final = {
     Exit.REFUSED: 403,
     Exit.JOURNAL: 503,
     Exit.CONFLICT: 409,
+    Exit.BUSY: 429,
 }
 
 # What a request costs, by the path of its route; what is in neither is cheap.
@@ -72,6 +83,9 @@ _ALWAYS: Final = frozenset(
         alerts.SILENCE,
         debug.MEMORY,
         *queues.ALWAYS,
+        *tasks.ENDING,
+        *checkpoints.ENDING,
+        *intents.ENDING,
     }
 )
 _COSTLY: Final = frozenset(
@@ -114,6 +128,8 @@ class Served(Protocol):
     queue: WorkQueue
     journal: JournalService
 
+    @property
+    def work(self) -> Workroom: ...
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped: ...
@@ -325,6 +341,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *streams.routes(daemon),
         *queues.routes(daemon),
         *ledger.routes(daemon),
+        *tasks.routes(daemon),
+        *checkpoints.routes(daemon),
+        *intents.routes(daemon),
     ]
 
 

@@ -41,13 +41,14 @@ from holdfast.status.model import (
     PressureStatus,
     PrivacyStatus,
     ProcessStatus,
+    QueuesStatus,
     RootStatus,
     SessionBrief,
     SessionsStatus,
     SourceStatus,
     Status,
-    WorkStatus,
 )
+from holdfast.work import Workroom, WorkStatus
 from holdfast.work.queue import Figures, WorkQueue
 
 NEWEST_SESSIONS: Final = 100
@@ -84,6 +85,9 @@ class Running(Protocol):
     def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
 
     @property
+    def work(self) -> Workroom: ...
+
+    @property
     def telemetry_problem(self) -> str: ...
 
     @property
@@ -100,7 +104,8 @@ class Live(NamedTuple):
     alerts: AlertsStatus
     memory: MemoryStatus
     health: HealthStatus
-    work: Figures
+    queues: Figures
+    work: WorkStatus
 
 
 class StatusBuilder:
@@ -119,6 +124,7 @@ class StatusBuilder:
             memory,
             daemon.health(),
             daemon.queue.figures(),
+            daemon.work.status(),
         )
 
     def build(self, live: Live) -> Status:
@@ -138,7 +144,7 @@ class StatusBuilder:
                 last_problem=daemon.last_journal_problem,
             )
             recordings = recordings_status(reader, daemon.recorder.problems())
-            work = work_status(reader, live.work, daemon.settings.resources.work_queue_max)
+            queues = queues_status(reader, live.queues, daemon.settings.resources.work_queue_max)
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += filter(None, [daemon.journal.log_problem])
         problems += daemon.warnings
@@ -152,6 +158,7 @@ class StatusBuilder:
             daemon=self._about(),
             memory=live.memory,
             health=live.health,
+            work=live.work,
             sources=sources,
             sessions=sessions,
             journal=journal,
@@ -159,7 +166,7 @@ class StatusBuilder:
             recordings=recordings,
             alerts=live.alerts,
             privacy=privacy,
-            work=work,
+            queues=queues,
             problems=problems,
         )
 
@@ -267,6 +274,7 @@ def offline_status(
         ),
         memory=None,
         health=None,
+        work=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
@@ -274,7 +282,7 @@ def offline_status(
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         alerts=None,
         privacy=privacy_status(privacy, reader),
-        work=work_status(reader, None, work_queue_max),
+        queues=queues_status(reader, None, work_queue_max),
         problems=[emptied(journal_path)] if is_emptied(journal_path) else [],
     )
 
@@ -347,11 +355,13 @@ def privacy_status(privacy: Privacy, reader: JournalReader | None) -> PrivacySta
     return PrivacyStatus(privacy.private_tags, privacy.secrets, redactions)
 
 
-def work_status(reader: JournalReader | None, live: Figures | None, pending_max: int) -> WorkStatus:
+def queues_status(
+    reader: JournalReader | None, live: Figures | None, pending_max: int
+) -> QueuesStatus:
     """Without a daemon nobody waits."""
     queues = reader.queues() if reader else []
     oldest_ms = min((each.oldest_ms for each in queues if each.oldest_ms is not None), default=None)
-    return WorkStatus(
+    return QueuesStatus(
         queues=len(queues),
         pending=sum(each.pending for each in queues),
         ready=sum(each.ready for each in queues),

@@ -22,6 +22,7 @@ from holdfast.journal.service import Connections
 from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import StoreStatus
 from holdfast.status.expiry import ExpiryStatus
+from holdfast.work import WorkStatus
 
 SCHEMA_VERSION: Final = 1
 
@@ -171,7 +172,7 @@ class PrivacyStatus(msgspec.Struct, frozen=True):
     redactions: dict[str, int]
 
 
-class WorkStatus(msgspec.Struct, frozen=True):
+class QueuesStatus(msgspec.Struct, frozen=True):
     """Work queues, all together."""
 
     queues: int
@@ -206,6 +207,7 @@ class Status(msgspec.Struct, frozen=True):
     daemon: DaemonStatus
     memory: MemoryStatus | None  # null when no daemon runs
     health: HealthStatus | None  # the same
+    work: WorkStatus | None  # the same
     sources: list[SourceStatus]
     sessions: SessionsStatus
     journal: JournalStatus
@@ -213,7 +215,7 @@ class Status(msgspec.Struct, frozen=True):
     recordings: RecordingsStatus
     alerts: AlertsStatus | None  # null when no daemon runs
     privacy: PrivacyStatus
-    work: WorkStatus
+    queues: QueuesStatus
     problems: list[str]
 
 

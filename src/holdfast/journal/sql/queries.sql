@@ -61,6 +61,10 @@ DELETE FROM stream_keys WHERE stored_s < ?;
 INSERT INTO projections (name, position, state) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, state = excluded.state;
 
+-- name: empty_projections
+-- They may hold what is not to be kept any longer; where they stand is kept.
+UPDATE projections SET state = x'';
+
 -- name: get_projection
 -- The same.
 SELECT position, state FROM projections WHERE name = ?;
@@ -506,8 +510,8 @@ SELECT no, id, updated_at FROM sessions WHERE no IN (SELECT value FROM json_each
 
 -- name: newest_update
 -- When the conversation that changed last changed.
-SELECT max(updated_at) FROM (
-    SELECT updated_at FROM sessions WHERE agent <> 'stream' ORDER BY updated_at DESC LIMIT 1
+SELECT coalesce(
+    (SELECT updated_at FROM sessions WHERE agent <> 'stream' ORDER BY updated_at DESC LIMIT 1), ''
 );
 
 
