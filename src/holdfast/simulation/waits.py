@@ -1,0 +1,36 @@
+"""What a task waits for, in words: for the report of a run in which nobody gets on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from types import CodeType, FrameType
+from typing import Any, Final
+
+FRAMES_MAX: Final = 6
+_FRAME_OF: Final = ("cr_frame", "gi_frame", "ag_frame")
+_AWAITED_BY: Final = ("cr_await", "gi_yieldfrom", "ag_await")
+
+
+def waiting_told(task: asyncio.Task[Any]) -> str:
+    """Its name, and the functions in which it waits, the outermost first."""
+    places = list(_places(task.get_coro()))
+    left_out = ["…"] if len(places) > FRAMES_MAX else []
+    return f"{task.get_name()} waits in " + " > ".join([*left_out, *places[-FRAMES_MAX:]])
+
+
+def _places(awaited: object) -> Iterator[str]:
+    while awaited is not None:
+        frame: FrameType | None = _first_of(awaited, _FRAME_OF)
+        if frame is not None:
+            yield _place(frame.f_code, frame.f_lineno)
+        awaited = _first_of(awaited, _AWAITED_BY)
+
+
+def _first_of(thing: object, names: tuple[str, ...]) -> Any:
+    return next((getattr(thing, name) for name in names if hasattr(thing, name)), None)
+
+
+def _place(code: CodeType, line: int) -> str:
+    return f"{code.co_qualname} ({os.path.basename(code.co_filename)}:{line})"
