@@ -45,7 +45,9 @@ KINDS: Final = frozenset(
     value for name, value in vars(Kind).items() if name.isupper() and isinstance(value, str)
 )
 
-Actor = Literal["user", "assistant", "tool", "system"]
+Actor = Literal["user", "assistant", "tool", "system"]  # of a conversation; streams name anybody
+
+STREAM_AGENT: Final = "stream"  # in place of an agent's name: what programs append, not a log
 
 
 class Usage(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
@@ -90,7 +92,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     text: str
     data: msgspec.Raw
     source: Origin | None
-    actor: Actor | None = None
+    actor: str | None = None
     turn: int = 0  # counts what people asked; 0 before the first
     model: str = ""
     cwd: str = ""
@@ -98,6 +100,9 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     sidechain: bool = False
     usage: Usage | None = None
     supersedes: int | None = None  # the seq of the event that this one is a later version of
+    key: str = ""  # who appended it named it so: the same again is not stored twice
+    causation: str = ""  # id of the event that brought this one about
+    correlation: str = ""  # what belongs together: the id of a task, of a checkpoint, of a request
 
 
 @lru_cache(maxsize=256)  # each log that is read is asked for it several times in a row
@@ -105,6 +110,11 @@ def session_id(agent: str, agent_session_id: str) -> str:
     """The id of a session: 13 letters and digits, the same on every machine that sees the log."""
     digest = hashlib.blake2b(f"{agent}\0{agent_session_id}".encode(), digest_size=8).digest()
     return _base32(int.from_bytes(digest, "big"), 13)
+
+
+def stream_id(name: str) -> str:
+    """The id of the session that keeps a stream."""
+    return session_id(STREAM_AGENT, name)
 
 
 def event_id(session: str, origin: int, offset: int, part: int) -> str:

@@ -97,7 +97,7 @@ class SplitsRuns(MemoryReader):
     def runs(self, position: int, *, limit: int = 1_000) -> list[Run]:
         whole = super().runs(1, limit=10_000)
         single = [
-            Run(run.position + number, run.session, run.first_seq + number, 1)
+            Run(run.position + number, run.session, run.first_seq + number, 1, run.agent)
             for run in whole
             for number in range(run.count)
         ]

@@ -1,7 +1,8 @@
 """What of an event can be found by words, and how text becomes words.
 
 Only conversation is indexed: what people and agents said and thought, what they asked of tools, and
-titles. Tool output is not: it is most of the bytes and little of what people look for.
+titles; and the texts of streams. Tool output is not: it is most of the bytes and little of what
+people look for.
 
 The index splits text at spaces and punctuation, which leaves Chinese, Japanese and Korean text as
 one long word. So each such character is made a word of its own, here for texts and in words.py for
@@ -15,10 +16,11 @@ import re
 from functools import cache
 from typing import Final
 
-from holdfast.events import Event, Kind
+from holdfast.events import KINDS, Event, Kind
 from holdfast.journal.model import Text
 
 COLUMNS: Final = ("user", "assistant", "thinking", "tool", "system")
+SYSTEM: Final = COLUMNS.index("system")
 MAX_TEXT_CHARS: Final = 32_768
 
 COLUMN_OF_KIND: Final = {
@@ -65,6 +67,8 @@ def spread(text: str) -> str:
 def text_of(event: Event) -> Text | None:
     """What the index gets of an event, if anything."""
     column = COLUMN_OF_KIND.get(event.kind)
+    if column is None and event.kind not in KINDS:  # only streams have kinds of their own
+        column = SYSTEM
     if column is None or (not event.text and event.supersedes is None):
         return None
     return Text(event.seq, column, spread(event.text[:MAX_TEXT_CHARS]), event.supersedes)

@@ -10,11 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, TypeVar
 
 from holdfast.journal.model import Batch
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.sqlite import JournalError
+from holdfast.journal.streams import Append
 
 WAITING_MAX: Final = 256
 WAITING_BYTES_MAX: Final = 16_000_000
@@ -52,6 +53,35 @@ class Call:
         self.done.set_running_or_notify_cancel()
 
 
+class Post:
+    """Events for a stream."""
+
+    __slots__ = ("append", "bytes", "done")
+
+    def __init__(self, append: Append) -> None:
+        self.append = append
+        self.bytes = sum(len(each.text) + len(each.data) for each in append.events)
+        self.done: Future[object] = Future()
+        self.done.set_running_or_notify_cancel()
+
+
+class Work:
+    """Something to do in a transaction that others share, and that is on disk when it is done."""
+
+    __slots__ = ("bytes", "done", "work")
+
+    def __init__(self, work: Callable[[JournalWriter], object], size: int) -> None:
+        self.work = work
+        self.bytes = size
+        self.done: Future[object] = Future()
+        self.done.set_running_or_notify_cancel()
+
+
+Durable = Post | Work
+Mail = Write | Call | Durable
+T = TypeVar("T", Write, Durable)
+
+
 class Mailbox:
     """Many threads put, one takes."""
 
@@ -60,7 +90,7 @@ class Mailbox:
     ) -> None:
         self._waiting_max = waiting_max
         self._waiting_bytes_max = waiting_bytes_max
-        self._waiting: deque[Write | Call] = deque()
+        self._waiting: deque[Mail] = deque()
         self._bytes = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -79,18 +109,24 @@ class Mailbox:
     def bytes(self) -> int:
         return self._bytes
 
-    def put(self, item: Write | Call) -> None:
-        """Blocks while too much waits; something that is too large goes in when nothing does."""
+    def put(self, item: Mail, *, wait: bool = True) -> None:
+        """Blocks while too much waits; something that is too large goes in when nothing does.
+
+        Without `wait` it goes in at once: for whoever may not block and bounds itself.
+        """
         with self._lock:
-            self._room.wait_for(lambda: self._closed or self._has_room(item))
+            if wait:
+                self._room.wait_for(lambda: self._closed or self._has_room(item))
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
             self._waiting.append(item)
             self._bytes += item.bytes
             self._mail.notify()
 
-    def take(self, *, wait: bool, at_most_s: float | None = None) -> list[Write] | Call | None:
-        """The next call, or the writes up to the next call; None once closed and empty.
+    def take(
+        self, *, wait: bool, at_most_s: float | None = None
+    ) -> list[Write] | list[Durable] | Call | None:
+        """The next call, or all that can be committed together; None once closed and empty.
 
         An empty list when nothing is there, or nothing came within `at_most_s`.
         """
@@ -100,9 +136,10 @@ class Mailbox:
             if not self._waiting:
                 return None if self._closed else []
             first = self._pop()
-            found = self._group(first) if isinstance(first, Write) else first
             self._room.notify_all()
-            return found
+            if isinstance(first, Write):
+                return self._group(first, Write)
+            return first if isinstance(first, Call) else self._group(first, (Post, Work))
 
     def close(self) -> None:
         """Nothing more comes in; what is in can still be taken."""
@@ -111,25 +148,25 @@ class Mailbox:
             self._mail.notify_all()
             self._room.notify_all()
 
-    def _has_room(self, item: Write | Call) -> bool:
+    def _has_room(self, item: Mail) -> bool:
         if not self._waiting:
             return True
         if len(self._waiting) >= self._waiting_max:
             return False
         return self._bytes + item.bytes <= self._waiting_bytes_max
 
-    def _group(self, first: Write) -> list[Write]:
+    def _group(self, first: T, like: type[T] | tuple[type[T], ...]) -> list[T]:
         group, size = [first], first.bytes
         while len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX and self._waiting:
-            if not isinstance(self._waiting[0], Write):
+            if not isinstance(self._waiting[0], like):
                 break
             following = self._pop()
-            assert isinstance(following, Write)
+            assert isinstance(following, like)
             group.append(following)
             size += following.bytes
         return group
 
-    def _pop(self) -> Write | Call:
+    def _pop(self) -> Mail:
         item = self._waiting.popleft()
         self._bytes -= item.bytes
         return item

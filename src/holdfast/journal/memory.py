@@ -13,13 +13,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from holdfast import blocks
 from holdfast.blocks import DamagedBlock
-from holdfast.events import Event, decode, decode_lines
+from holdfast.clock import instant
+from holdfast.events import STREAM_AGENT, Event, decode, decode_lines
 from holdfast.journal.index import text_of
 from holdfast.journal.model import (
     LIVE_STATES,
@@ -47,6 +49,16 @@ from holdfast.journal.model import (
 )
 from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub
 from holdfast.journal.sqlite import JournalError
+from holdfast.journal.streams import (
+    Append,
+    Appended,
+    Committed,
+    NewEvent,
+    Projection,
+    WrongSequence,
+    numbered,
+    stream_facts,
+)
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
 from holdfast.journal.writer import SequenceConflict
 
@@ -77,6 +89,8 @@ class State(msgspec.Struct):
     commands_position: int = 1
     first_run_ms: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
     redactions: dict[str, int] = {}
+    stream_keys: dict[str, dict[str, tuple[int, float]]] = {}  # session -> key -> seq, when
+    projections: dict[str, tuple[int, bytes]] = {}
 
 
 class MemoryJournal:
@@ -103,6 +117,8 @@ class MemoryWriter:
     def __init__(self, journal: MemoryJournal) -> None:
         self._journal = journal
         self._state = journal.state
+        self._committed: list[Committed] = []
+        self._undo: list[Callable[[], None]] | None = None  # what undoes the work that runs
 
     @property
     def index_lag(self) -> int:
@@ -114,7 +130,38 @@ class MemoryWriter:
             lines = [_lines_of(batch) for batch in batches]
             self._refuse_conflicts(batches)
             for batch, new in zip(batches, lines, strict=True):
+                position = len(self._state.order) + 1
                 self._store(batch, new)
+                if batch.count:
+                    self._note(batch.facts, position, batch.first_seq, new)
+
+    def transact(
+        self, works: Sequence[Callable[[JournalWriter], object]]
+    ) -> list[object | Exception]:
+        with self._journal.lock:
+            return [self._attempt(work) for work in works]
+
+    def append(self, appends: Sequence[Append], now_s: float) -> list[Appended | WrongSequence]:
+        return [self._append(wanted, now_s) for wanted in appends]
+
+    def take_committed(self) -> list[Committed]:
+        with self._journal.lock:
+            taken, self._committed = self._committed, []
+            return taken
+
+    def forget_keys(self, before_s: float) -> int:
+        forgotten = 0
+        for session, keys in self._state.stream_keys.items():
+            kept = {key: each for key, each in keys.items() if each[1] >= int(before_s)}
+            forgotten += len(keys) - len(kept)
+            self._undone_by(partial(self._state.stream_keys.__setitem__, session, keys))
+            self._state.stream_keys[session] = kept
+        return forgotten
+
+    def save_projection(self, name: str, projection: Projection) -> None:
+        before = dict(self._state.projections)
+        self._undone_by(lambda: setattr(self._state, "projections", before))
+        self._state.projections[name] = projection.position, projection.state
 
     def feed_index(self) -> bool:
         with self._journal.lock:
@@ -247,6 +294,66 @@ class MemoryWriter:
     def close(self) -> None:
         pass
 
+    def _attempt(self, work: Callable[[JournalWriter], object]) -> object | Exception:
+        undos: list[Callable[[], None]] = []
+        self._undo = undos
+        try:
+            return work(self)
+        except Exception as error:  # noqa: BLE001  # it goes to whoever waits for the work
+            for undo in reversed(undos):
+                undo()
+            return error
+        finally:
+            self._undo = None
+
+    def _undone_by(self, undo: Callable[[], None]) -> None:
+        assert self._undo is not None, "only a work of `transact` may do this"
+        self._undo.append(undo)
+
+    def _append(self, wanted: Append, now_s: float) -> Appended | WrongSequence:
+        state, facts = self._state, stream_facts(wanted.stream, instant(now_s))
+        session = facts.id
+        row = state.sessions.get(session)
+        first = row.events if row else 0
+        keys = dict(state.stream_keys.get(session, {}))
+        new: list[NewEvent] = []
+        seqs = []
+        for event in wanted.events:
+            if event.key and event.key in keys:
+                seqs.append(keys[event.key][0])
+                continue
+            seqs.append(first + len(new))
+            if event.key:
+                keys[event.key] = (seqs[-1], float(int(now_s)))
+            new.append(event)
+        if new and wanted.expected_seq not in (None, first):
+            assert wanted.expected_seq is not None
+            return WrongSequence(wanted.stream, wanted.expected_seq, first)
+        before = msgspec.structs.replace(row) if row else None
+        self._undone_by(partial(_restore, state, session, before))
+        lines, _texts = numbered(new, session, first, instant(now_s))
+        position = len(state.order) + 1
+        split = lines.split(b"\n")[:-1]
+        batch = Batch(facts=facts, first_seq=first, lines=lines, line_count=len(new))
+        self._store(batch, split)
+        state.stream_keys[session] = keys
+        if new:
+            self._note(facts, position, first, split)
+            self._undone_by(partial(self._committed.__delitem__, -1))
+        places = {seq: place for place, (of, seq) in enumerate(state.order, 1) if of == session}
+        return Appended(
+            wanted.stream,
+            session,
+            seqs,
+            [places[seq] for seq in seqs],
+            len(seqs) - len(new),
+        )
+
+    def _note(self, facts: Facts, position: int, first_seq: int, lines: list[bytes]) -> None:
+        whole = b"".join(line + b"\n" for line in lines)
+        run = Committed(position, facts.id, facts.agent, first_seq, len(lines), whole)
+        self._committed.append(run)
+
     def _refuse_conflicts(self, batches: Sequence[Batch]) -> None:
         events = {session: row.events for session, row in self._state.sessions.items()}
         for batch in batches:
@@ -310,6 +417,21 @@ class MemoryWriter:
         unknown.append(UnknownType(agent, name, records, size))
 
 
+def _restore(state: State, session: str, row: SessionRow | None) -> None:
+    """A stream as it was before an append."""
+    events = row.events if row else 0
+    added = len(state.lines.get(session, [])) - events
+    if added:
+        del state.lines[session][events:]
+        del state.order[-added:]
+    keys = state.stream_keys.get(session, {})
+    state.stream_keys[session] = {key: each for key, each in keys.items() if each[0] < events}
+    if row is None:
+        state.sessions.pop(session, None)
+    else:
+        state.sessions[session] = row
+
+
 class MemoryReader:
     def __init__(self, journal: MemoryJournal) -> None:
         self._journal = journal
@@ -323,6 +445,7 @@ class MemoryReader:
                 msgspec.structs.replace(row)
                 for row in self._state.sessions.values()
                 if _fits(row, wanted.agent, wanted.project, wanted.since)
+                and (wanted.agent or row.agent != STREAM_AGENT)
                 and (
                     row.id in found
                     or text in row.title.casefold()
@@ -392,8 +515,13 @@ class MemoryReader:
                 if last and (last.session, last.first_seq + last.count) == (session, seq):
                     runs[-1] = msgspec.structs.replace(last, count=last.count + 1)
                 else:
-                    runs.append(Run(here, session, seq, 1))
+                    runs.append(Run(here, session, seq, 1, self._state.sessions[session].agent))
         return [run for run in runs if run.position + run.count > position][:limit]
+
+    def projection(self, name: str) -> Projection | None:
+        with self._journal.lock:
+            kept = self._state.projections.get(name)
+        return Projection(*kept) if kept else None
 
     def search(self, query: SearchQuery) -> list[Hit]:
         terms = parse(query.words)

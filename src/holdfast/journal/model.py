@@ -238,10 +238,11 @@ class Run(msgspec.Struct, frozen=True):
     session: str
     first_seq: int
     count: int
+    agent: str = ""
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
-    agent: str = ""
+    agent: str = ""  # without one, all but streams
     project: str = ""  # any part of the path
     since: str = ""  # ISO 8601
     text: str = ""  # words in title, project or conversation

@@ -35,6 +35,7 @@ from holdfast.journal.model import (
 )
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalDamaged, plain_errors
+from holdfast.journal.streams import Projection
 
 MARKS_PAGE_ROWS: Final = 1_000
 PROBLEMS_MAX: Final = 20  # of one sort
@@ -174,6 +175,12 @@ class SqliteReader:
         with plain_errors(self.path):
             rows = self._connection.execute(self._q.read_runs, (position, limit))
             return [Run(*row) for row in rows]
+
+    def projection(self, name: str) -> Projection | None:
+        """What was made of events and kept."""
+        with plain_errors(self.path):
+            rows = self._select(self._q.get_projection, name)
+        return Projection(*rows[0]) if rows else None
 
     def search(self, query: SearchQuery) -> list[Hit]:
         with plain_errors(self.path), self._snapshot():

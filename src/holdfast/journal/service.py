@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Final, NamedTuple
+from itertools import groupby
+from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from holdfast.governor.gate import WAIT_MAX_S
-from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
+from holdfast.journal.mailbox import Call, Durable, JournalClosed, Mailbox, Post, Work, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor
 from holdfast.journal.protocol import JournalReader, JournalWriter
 from holdfast.journal.questions import Questions
@@ -33,11 +34,14 @@ from holdfast.journal.sqlite import (
     JournalError,
     JournalFull,
 )
+from holdfast.journal.streams import Append, Appended, Committed, WrongSequence
 
 INDEX_EVERY_EVENTS: Final = 8_192
 INDEX_EVERY_CHARS: Final = 2_000_000
 INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
 INDEX_EVERY_S: Final = 0.5  # what is stored is found after this at the latest, come what may
+
+T = TypeVar("T")
 
 _NOT_THE_BATCH: Final = (JournalFull, JournalBroken, JournalDamaged)
 
@@ -76,9 +80,14 @@ class JournalService:
         *,
         readers: int = 2,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
+        on_committed: Callable[[list[Committed]], None] = lambda _runs: None,
         clock_s: Callable[[], float] = time.monotonic,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
+        """`on_committed` is called on the writer's thread, in order, before futures resolve."""
         self._clock_s = clock_s
+        self._wall_s = wall_s
+        self._on_committed = on_committed
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._on_failure = on_failure
@@ -166,6 +175,23 @@ class JournalService:
         write = Write(batch, durable=durable)
         self._mailbox.put(write)
         return write.done
+
+    def append(self, append: Append, *, wait: bool = True) -> Future[Appended]:
+        """Store events in a stream; they are on disk when the future has its result."""
+        post = Post(append)
+        self._mailbox.put(post, wait=wait)
+        return cast("Future[Appended]", post.done)
+
+    def transact(
+        self, work: Callable[[JournalWriter], T], *, size: int = 0, wait: bool = True
+    ) -> Future[T]:
+        """Run something in a transaction that others share; it is on disk when it has a result.
+
+        What it raises undoes what it did and nothing else. `size` is what it holds, in bytes.
+        """
+        asked = Work(work, size)
+        self._mailbox.put(asked, wait=wait)
+        return cast("Future[T]", asked.done)
 
     def call(self, work: Callable[[JournalWriter], object]) -> Future[object]:
         """Run something on the writer's thread, between groups."""
@@ -255,7 +281,7 @@ class JournalService:
                 if isinstance(work, Call):
                     self._call(work)
                 elif work:
-                    self._write(work)
+                    self._store(work)
                 quiet_s = self._follow(idle=work == [])
         finally:  # only an error of our own gets here before the mailbox is empty
             self._refuse_the_rest()
@@ -286,6 +312,13 @@ class JournalService:
         self._fed_s = self._clock_s()
         return 0.0 if more else None
 
+    def _store(self, group: list[Write] | list[Durable]) -> None:
+        writes = [each for each in group if isinstance(each, Write)]
+        if writes:
+            self._write(writes)
+        else:
+            self._transact([each for each in group if not isinstance(each, Write)])
+
     def _write(self, group: list[Write]) -> None:
         try:
             self._mended().write(
@@ -300,9 +333,32 @@ class JournalService:
             for write in group:
                 write.done.set_exception(error)
             return
+        self._tell_committed()
         for write in group:
             self._unindexed_chars += write.chars
             write.done.set_result(None)
+
+    def _transact(self, group: list[Durable]) -> None:
+        works = _merged(group, self._wall_s())
+        try:
+            outcomes = self._mended().transact([work for work, _parts in works])
+        except BaseException as error:  # noqa: BLE001  # it goes to whoever waits
+            self._note(error)
+            for item in group:
+                item.done.set_exception(error)
+            return
+        self._tell_committed()
+        for (_work, parts), outcome in zip(works, outcomes, strict=True):
+            for part, own in zip(parts, _each(outcome, parts), strict=True):
+                if isinstance(own, Exception):
+                    part.done.set_exception(own)
+                else:
+                    part.done.set_result(own)
+
+    def _tell_committed(self) -> None:
+        committed = self._writer.take_committed()
+        if committed:
+            self._on_committed(committed)
 
     def _call(self, call: Call) -> None:
         with suppress(JournalError):  # not every call needs the disk; one that does says so itself
@@ -343,6 +399,33 @@ class JournalService:
         while work := self._mailbox.take(wait=False):
             for item in work if isinstance(work, list) else [work]:
                 item.done.set_exception(closed)
+
+
+def _merged(
+    group: list[Durable], now_s: float
+) -> list[tuple[Callable[[JournalWriter], object], list[Durable]]]:
+    """What to run, in order, each with whom it is for: neighbouring posts are one append."""
+    works: list[tuple[Callable[[JournalWriter], object], list[Durable]]] = []
+    for is_post, each in groupby(group, lambda item: isinstance(item, Post)):
+        if is_post:
+            posts = [post for post in each if isinstance(post, Post)]
+            works.append((_append([post.append for post in posts], now_s), [*posts]))
+        else:
+            works += [(item.work, [item]) for item in each if isinstance(item, Work)]
+    return works
+
+
+def _append(
+    appends: list[Append], now_s: float
+) -> Callable[[JournalWriter], list[Appended | WrongSequence]]:
+    return lambda writer: writer.append(appends, now_s)
+
+
+def _each(outcome: object, parts: list[Durable]) -> list[object]:
+    """What became of each part of a work."""
+    if isinstance(parts[0], Work):
+        return [outcome]
+    return outcome if isinstance(outcome, list) else [outcome] * len(parts)
 
 
 def _feed_all(writer: JournalWriter) -> None:

@@ -15,9 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+import apsw
+
 from holdfast import blocks
 from holdfast.events import decode, decode_lines
 from holdfast.journal import index, sqlite
+from holdfast.journal.appending import Appending
 from holdfast.journal.model import (
     LIVE_STATES,
     AuditRecord,
@@ -29,10 +32,24 @@ from holdfast.journal.model import (
     Text,
     TitleRank,
 )
-from holdfast.journal.protocol import Scrub
+from holdfast.journal.protocol import JournalWriter, Scrub
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
-from holdfast.journal.sqlite import JournalError, plain_errors
+from holdfast.journal.sqlite import (
+    JournalBroken,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    plain_errors,
+)
+from holdfast.journal.streams import (
+    Append,
+    Appended,
+    Committed,
+    Projection,
+    WrongSequence,
+    stream_facts,
+)
 
 INDEX_BATCH_CHARS: Final = 4_000_000  # of texts that are remembered, or read again at a time
 MERGES_MAX: Final = 16
@@ -86,6 +103,15 @@ class SqliteWriter:
         self._remembered_chars = 0
         self._superseded: list[int] = []  # positions of texts that are not to be found any more
         self._remembered_from = self._next_position  # texts before it were not remembered
+        self._committed: list[Committed] = []  # nobody took them yet
+        self._appending = Appending(
+            self._connection,
+            self._q,
+            seal_tail=self._seal_tail,
+            extend_order=self._extend_order,
+            upsert=lambda name, at: self._session(stream_facts(name, at)),
+            block_bytes=block_bytes,
+        )
 
     @property
     def index_lag(self) -> int:
@@ -97,6 +123,7 @@ class SqliteWriter:
         position = self._next_position
         words: list[_WordRow] = []
         superseded: list[int] = []
+        committed: list[Committed] = []
         chars = 0
 
         def store() -> None:
@@ -104,13 +131,78 @@ class SqliteWriter:
             for batch in batches:
                 words.extend(_word_rows(batch.texts, position - batch.first_seq))
                 chars += sum(len(text.text) for text in batch.texts)
+                committed.extend(_runs_of(batch, position))
                 position = self._store(batch, position)
                 superseded.extend(self._superseded_by(batch.facts.id, batch.texts))
             self._connection.execute(self._q.set_state, (position, "next_position"))
 
         self._transaction(store, durable=durable)
         self._next_position = position
+        self._committed += committed
         self._remember(words, superseded, chars)
+
+    def transact(
+        self, works: Sequence[Callable[[JournalWriter], object]]
+    ) -> list[object | Exception]:
+        outcomes: list[object | Exception] = []
+        before = self._next_position, len(self._committed)
+
+        def run() -> None:
+            outcomes.extend(self._attempt(work) for work in works)
+            if self._next_position != before[0]:
+                self._connection.execute(self._q.set_state, (self._next_position, "next_position"))
+
+        try:
+            self._transaction(run, durable=True)
+        except BaseException:
+            self._undo(*before)
+            raise
+        return outcomes
+
+    def append(self, appends: Sequence[Append], now_s: float) -> list[Appended | WrongSequence]:
+        """Within `transact`."""
+        assert self._connection.in_transaction
+        outcomes, stored = self._appending.append(appends, self._next_position, now_s)
+        for run, texts in stored:
+            self._committed.append(run)
+            self._next_position = run.position + run.count
+            if texts:
+                words = _word_rows(texts, run.position - run.first_seq)
+                self._remember(words, [], sum(len(text.text) for text in texts))
+        return outcomes
+
+    def take_committed(self) -> list[Committed]:
+        taken, self._committed = self._committed, []
+        return taken
+
+    def forget_keys(self, before_s: float) -> int:
+        self._connection.execute(self._q.forget_stream_keys, (int(before_s),))
+        return self._connection.changes()
+
+    def save_projection(self, name: str, projection: Projection) -> None:
+        self._connection.execute(self._q.save_projection, (name, *projection))
+
+    def _attempt(self, work: Callable[[JournalWriter], object]) -> object | Exception:
+        before = self._next_position, len(self._committed)
+        self._connection.execute("SAVEPOINT work")
+        try:
+            outcome = work(self)
+        except (apsw.Error, JournalBroken, JournalDamaged, JournalFull):
+            raise  # of the disk: it concerns all
+        except Exception as error:  # noqa: BLE001  # it goes to whoever waits for the work
+            self._connection.execute("ROLLBACK TO work")
+            self._undo(*before)
+            outcome = error
+        self._connection.execute("RELEASE work")
+        return outcome
+
+    def _undo(self, position: int, committed: int) -> None:
+        """What was stored from a position on is not: nothing may remember it."""
+        self._appending.forget()
+        del self._committed[committed:]
+        if self._next_position != position:
+            self._next_position = position
+            self._forget_remembered()  # what of it is not indexed yet is read again
 
     def feed_index(self) -> bool:
         """Bring search up to date by one batch; whether more is waiting."""
@@ -176,6 +268,7 @@ class SqliteWriter:
         while self.feed_index():
             pass
         changed = 0
+        self._appending.forget()
 
         def store() -> None:
             nonlocal changed
@@ -510,6 +603,16 @@ class SqliteWriter:
                 if chars > INDEX_BATCH_CHARS:
                     return rows, superseded, events[-1].seq + 1 + shift
         return rows, superseded, stop
+
+
+def _runs_of(batch: Batch, position: int) -> Iterable[Committed]:
+    facts, seq = batch.facts, batch.first_seq
+    for block in batch.blocks:
+        yield Committed(position, facts.id, facts.agent, seq, block.count, b"")
+        position += block.count
+        seq += block.count
+    if batch.line_count:
+        yield Committed(position, facts.id, facts.agent, seq, batch.line_count, batch.lines)
 
 
 def _word_rows(texts: Iterable[Text], shift: int) -> list[_WordRow]:

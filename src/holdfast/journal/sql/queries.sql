@@ -31,6 +31,40 @@ UPDATE sessions SET
     usage_cache_read = usage_cache_read + ?, usage_cache_write = usage_cache_write + ?
 WHERE no = ?;
 
+-- name: grow_stream
+-- After an append: what it added.
+UPDATE sessions SET
+    events = events + ?, raw_bytes = raw_bytes + ?, stored_bytes = stored_bytes + ?, tail_bytes = ?
+WHERE no = ?;
+
+-- name: update_stream
+-- The same with the time, which has an index.
+UPDATE sessions SET
+    events = events + ?, raw_bytes = raw_bytes + ?, stored_bytes = stored_bytes + ?, tail_bytes = ?,
+    updated_at = max(updated_at, ?)
+WHERE no = ?;
+
+-- name: get_stream_key
+-- Where the event of a key stands in its stream.
+SELECT seq FROM stream_keys WHERE session_no = ? AND key = ?;
+
+-- name: insert_stream_key
+-- A key that is not to be stored again.
+INSERT INTO stream_keys (session_no, key, seq, stored_s) VALUES (?, ?, ?, ?);
+
+-- name: forget_stream_keys
+-- Keys that were stored before a time.
+DELETE FROM stream_keys WHERE stored_s < ?;
+
+-- name: save_projection
+-- What was made of events, and up to which.
+INSERT INTO projections (name, position, state) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, state = excluded.state;
+
+-- name: get_projection
+-- The same.
+SELECT position, state FROM projections WHERE name = ?;
+
 -- name: insert_block
 -- A sealed run.
 INSERT INTO blocks (pos, session_no, first_seq, count, data) VALUES (?, ?, ?, ?, ?);
@@ -255,16 +289,16 @@ DELETE FROM audit WHERE no <= (SELECT max(no) FROM audit) - ?;
 SELECT at, action, detail FROM audit ORDER BY no DESC LIMIT ?;
 
 -- name: list_sessions
--- Their numbers, newest first; ?1 agent, ?2 since, empty matches all; ?3 at most, -1 all.
+-- Their numbers, newest first; ?1 agent, '' all but streams; ?2 since; ?3 at most, -1 all.
 SELECT no FROM sessions
-WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
+WHERE iif(?1 = '', agent <> 'stream', agent = ?1) AND updated_at >= ?2
 ORDER BY updated_at DESC, id
 LIMIT ?3;
 
 -- name: sift_sessions
 -- The same with what people look for in them.
 SELECT no, id, project, title FROM sessions
-WHERE (?1 = '' OR agent = ?1) AND updated_at >= ?2
+WHERE iif(?1 = '', agent <> 'stream', agent = ?1) AND updated_at >= ?2
 ORDER BY updated_at DESC, id;
 
 -- name: get_sessions
@@ -302,7 +336,8 @@ ORDER BY first_seq;
 
 -- name: read_runs
 -- The global order from a position on.
-SELECT r.pos, s.id, r.first_seq, r.count FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
+SELECT r.pos, s.id, r.first_seq, r.count, s.agent
+FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
 WHERE r.pos >= coalesce((SELECT max(pos) FROM runs WHERE pos <= ?1), 0) AND r.pos + r.count > ?1
 ORDER BY r.pos LIMIT ?2;
 
