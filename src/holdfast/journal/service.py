@@ -105,6 +105,9 @@ class JournalService:
         self._index_paused_s: float | None = None  # since when
         self._lends: dict[int, Lend] = {}
         self._waiting_readers = 0
+        self._start()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -246,10 +249,14 @@ class JournalService:
             self._closed = True
             idle, self._idle_readers = self._idle_readers, []
         self._mailbox.close()
-        self._thread.join()
+        self._finish()
         for reader in idle:
             reader.close()
         self._writer.close()
+
+    def _finish(self) -> None:
+        """Wait until the thread has done all that came before the mailbox was closed."""
+        self._thread.join()
 
     def _lend(self) -> JournalReader:
         with self._readers_lock:
@@ -278,13 +285,17 @@ class JournalService:
         quiet_s: float | None = 0.0 if behind else None
         try:
             while (work := self._mailbox.take(wait=True, at_most_s=quiet_s)) is not None:
-                if isinstance(work, Call):
-                    self._call(work)
-                elif work:
-                    self._store(work)
-                quiet_s = self._follow(idle=work == [])
+                quiet_s = self._work_off(work)
         finally:  # only an error of our own gets here before the mailbox is empty
             self._refuse_the_rest()
+
+    def _work_off(self, work: list[Write] | list[Durable] | Call) -> float | None:
+        """Do what was taken from the mailbox; after how much quiet the index is to be fed next."""
+        if isinstance(work, Call):
+            self._call(work)
+        elif work:
+            self._store(work)
+        return self._follow(idle=work == [])
 
     def _follow(self, *, idle: bool) -> float | None:
         """Feed the index when there is time, or when it would fall too far behind.

@@ -6,7 +6,7 @@ anything to do. So an hour takes no time, and the same seed gives the same run, 
 What asyncio promises, this keeps, and it draws what asyncio leaves open. Callbacks are called in
 the order in which they were given. Which of the tasks that can go on does so first is not promised
 by anybody who may change tomorrow, so that is drawn; also how long a step takes, so timers fire in
-the middle of things; and when a thread begins and when its result is there. Shuffling the callbacks
+the middle of things; when a thread begins, and when the loop hears of it. Shuffling the callbacks
 too was tried and rejected: whoever hands things over with `call_soon_threadsafe` may rely on their
 order, and would fail for a reason that cannot happen.
 
@@ -153,7 +153,7 @@ class SimulatedTask(asyncio.Task[Any]):
     ) -> None:
         self.serial = serial
         self.priority = priority
-        context = context or copy_context()
+        context = copy_context() if context is None else context  # an empty one is false
         self.process = context.get(_process)
         super().__init__(coro, loop=loop, name=name, context=context)
 
@@ -195,6 +195,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._prune_at = _PRUNE_TASKS
         self._runnable: list[_Handle | _Timer] = []  # of tasks, in no order
         self._called: deque[_Handle | _Timer] = deque()  # callbacks, in order
+        self._from_threads: list[_Handle] = []  # what the loop has not noticed yet
         self._timers: list[tuple[float, float, int, _Timer]] = []
         self._thread = threading.get_ident()
         self._in_thread = False
@@ -252,16 +253,35 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 f"a real thread called {_name(callback)}: a run depends on its seed only when"
                 " threads are made with run_in_executor or asyncio.to_thread"
             )
-        return self._soon(callback, args, context)
+        if not self._in_thread:
+            return self._soon(callback, args, context)
+        handle = self._handle(callback, args, context)
+        handle.what = _name(callback)
+        self._from_threads.append(handle)
+        if len(self._from_threads) == 1:
+            heard_s = self._now_s + drawn_delay(self._random, self._faults.thread_s)
+            self.call_at(heard_s, self._hear_threads, context=Context())
+        return handle
+
+    def _hear_threads(self) -> None:
+        """In the order in which they called."""
+        self._called.extend(self._from_threads)
+        self._from_threads.clear()
+
+    def _handle(
+        self, callback: Callable[..., object], args: Any, context: Context | None
+    ) -> _Handle:
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        context = copy_context() if context is None else context
+        handle = _Handle(callback, args, self, context)
+        handle.process = context.get(_process)
+        return handle
 
     def _soon(
         self, callback: Callable[..., object], args: Any, context: Context | None
     ) -> asyncio.Handle:
-        if self.is_closed():
-            raise RuntimeError("Event loop is closed")
-        context = context or copy_context()
-        handle = _Handle(callback, args, self, context)
-        handle.process = context.get(_process)
+        handle = self._handle(callback, args, context)
         owner = getattr(callback, "__self__", None)
         if isinstance(owner, SimulatedTask):
             handle.what = owner.get_name()
@@ -280,7 +300,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
-        context = context or copy_context()
+        context = copy_context() if context is None else context
         timer = _Timer(when, callback, args, self, context)
         timer.process = context.get(_process)
         timer.what = _name(callback)
@@ -388,6 +408,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._tasks.clear()
         self._runnable.clear()
         self._called.clear()
+        self._from_threads.clear()
         self._timers.clear()
 
     # Its own.
