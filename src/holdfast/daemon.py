@@ -29,13 +29,12 @@ import msgspec
 import uvloop
 
 from holdfast import __version__, payloads
-from holdfast.alerts import Figures, Outbox, Rooms, figures_of
+from holdfast.alerts import Outbox
 from holdfast.blobstore import BlobStore
 from holdfast.checks import Check
 from holdfast.clock import instant
 from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
-from holdfast.files import write_atomically
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
 from holdfast.governor.allowance import Allowance
@@ -43,18 +42,20 @@ from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Change, Look, Snapshot, next_delay_s
 from holdfast.governor.limits import Needs, check_system
 from holdfast.governor.machine import Machine
-from holdfast.governor.tracker import Account
+from holdfast.heartbeat import Heartbeat
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
 from holdfast.journal.footprint import JournalFootprint, UnindexedTexts, WaitingBatches
-from holdfast.journal.model import AuditRecord, Batch, BlobFilter
+from holdfast.journal.mailbox import JournalClosed
+from holdfast.journal.model import Batch, BlobFilter
+from holdfast.journal.notes import Notes
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import Connections
 from holdfast.journal.sqlite import JournalError
 from holdfast.library import Library
 from holdfast.lock import JournalLock
-from holdfast.metrics import History, Latest
+from holdfast.metrics import Latest
 from holdfast.notify import Notifier
 from holdfast.observe import Logs
 from holdfast.observe.logs import stdlib_handler
@@ -90,8 +91,6 @@ MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
-AUDIT_WAITING_MAX: Final = 256
-AUDIT_RECORD_BYTES: Final = 400  # of one that waits
 TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
 EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
 EXPIRY_FIRST_S: Final = 5.0
@@ -129,8 +128,7 @@ class Daemon:
         self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
-        self._audit: list[AuditRecord] = []  # not in the journal yet
-        self._audit_waiting = Account("audit records", limit_items=AUDIT_WAITING_MAX)
+        self.notes = Notes()
         self._told_held = False
         self._redacting = asyncio.Lock()
         self._redactor: Redactor | None = None
@@ -299,7 +297,8 @@ class Daemon:
             self.logs,
             started_at=self.run_file.started_at,
         )
-        self.history = self._make_history()
+        self.heartbeat = Heartbeat(self, self._notifier)
+        self.history = self.heartbeat.history
         self._register_components()
         self.recorder.start()
         await self._listen()
@@ -310,10 +309,9 @@ class Daemon:
         self._warn_about_budget()
         self.allowance.keep(self.allowance.read(), self._needs())
         self._spawn(self._govern())
-        self._spawn(self._beat())
+        self._spawn(self.heartbeat.run(self._stop))
+        self._spawn(self.heartbeat.feed_watchdog(self._stop))
         self._spawn(self._watch_expiry())
-        if self._notifier.watchdog_s is not None:
-            self._spawn(self._feed_watchdog(self._notifier.watchdog_s))
         self._notifier.ready()
 
     def _needs(self) -> Needs:
@@ -340,7 +338,7 @@ class Daemon:
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             ),
             self.tail,
-            self._audit_waiting,
+            self.notes,
             self.history,
             self._supervisor,
         ):
@@ -373,12 +371,6 @@ class Daemon:
 
     async def _close_listeners(self) -> None:
         await asyncio.gather(*(listener.close() for listener in self._listeners))
-
-    def _make_history(self) -> History:
-        history = History(self.paths.history_file)
-        if problem := history.load():
-            self.logs.operational.warning("history.not_read", error=problem)
-        return history
 
     def _warn_about_budget(self) -> None:
         budget_bytes = self.governor.budget_bytes
@@ -441,7 +433,7 @@ class Daemon:
                 self._redactor = None
         if not report.dry_run:
             self.recorder.begin_again()
-        self._write_status(await self.status())
+        await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",
             dry_run=report.dry_run,
@@ -484,10 +476,9 @@ class Daemon:
 
     def _note(self, action: str, fields: object) -> None:
         """For the journal's audit, soon."""
-        self._audit.append(AuditRecord(instant(), action, msgspec.Raw(msgspec.json.encode(fields))))
-        self._audit_waiting.record_allocation(AUDIT_RECORD_BYTES)
-        if len(self._audit) >= AUDIT_WAITING_MAX:
-            self._store_audit()
+        self.notes.add(action, fields)
+        if self.notes.are_many:
+            self.notes.hand_over(self.journal)
 
     def _journal_failed(self, error: JournalError) -> None:
         self.journal_problem = str(error)
@@ -524,48 +515,6 @@ class Daemon:
         if not self.tail.has_children and not self._stop.is_set():
             self._settle_memory()
             self._expiry_due.set()
-
-    async def _beat(self) -> None:
-        """Heartbeat: idle sessions, audit records, the status on disk, the run file."""
-        while not self._stop.is_set():
-            self.store.sweep_idle()
-            self._store_audit()
-            look = await self._looking(self.governor.look_closely)
-            self.alerts.step(self._alert_figures(look))
-            status = await self._status_or_none()
-            self._write_status(status)
-            self._remember(status)
-            self.allowance.keep_disk(await asyncio.to_thread(self.allowance.read_disk))
-            self.run_file.beat(self.governor.footprint_bytes, self.machine.oom_kills())
-            self._notifier.status(self._in_a_line())
-            await self._pause(self.settings.daemon.heartbeat_ms / 1000)
-
-    def _in_a_line(self) -> str:
-        """For `systemctl status`."""
-        used, budget = self.governor.footprint_bytes / MIB, self.governor.budget_bytes // MIB
-        return f"{self.state}, {used:.1f} of {budget} MiB, pressure {self.governor.level.label}"
-
-    async def _feed_watchdog(self, interval_s: float) -> None:
-        """A sign of life from the loop itself: when it hangs, the service manager restarts us."""
-        while not self._stop.is_set():
-            self._notifier.alive()
-            await self._pause(interval_s)
-
-    def _alert_figures(self, look: Look) -> Figures:
-        connections = self.journal.connections(self.settings.resources.reader_held_secs)
-        tail = self.tail.status()
-        rooms = Rooms(
-            uptime_s=time.monotonic() - self.started_s,
-            work_queue=self.journal.waiting,
-            work_queue_pct=self.journal.waiting_pct,
-            connections_used=connections.lent,
-            connections_leaked=len(connections.held_too_long),
-            lag_bytes=tail.lag_bytes,
-            waiting_logs=tail.waiting_logs,
-            sessions_resident=len(self.store),
-            journal_failed=bool(self.journal_problem),
-        )
-        return figures_of(self.governor.snapshot(look), rooms)
 
     async def _watch_expiry(self) -> None:
         """Which logs agents are about to delete; and again once an import may have saved some."""
@@ -616,13 +565,11 @@ class Daemon:
             gc.collect()
             libc.malloc_trim()
 
-        self.journal.call(release)
+        async def settle() -> None:
+            with suppress(JournalClosed):
+                await asyncio.to_thread(self.journal.call, release)  # there may be no room yet
 
-    def _store_audit(self) -> None:
-        records, self._audit = self._audit, []
-        if records:
-            self._audit_waiting.record_deallocation(len(records) * AUDIT_RECORD_BYTES, len(records))
-            self.journal.audit(records)
+        self._spawn(settle())
 
     def connections(self) -> Connections:
         """Who reads the journal; one that has read for too long is told once."""
@@ -633,38 +580,6 @@ class Daemon:
             )
         self._told_held = bool(found.held_too_long)
         return found
-
-    async def _status_or_none(self) -> Status | None:
-        try:
-            return await self.status()
-        except HoldfastError as error:
-            self.logs.operational.warning("status.not_gathered", error=str(error))
-            return None
-
-    def _write_status(self, status: Status | None) -> None:
-        if status is not None:
-            try:
-                write_atomically(self.paths.status_file, msgspec.json.encode(status))
-            except OSError as error:
-                self.logs.operational.warning("status.not_written", error=str(error))
-
-    def _remember(self, status: Status | None) -> None:
-        if status is not None:
-            self.history.record(status)
-        if self.history.save_due():
-            self._save_history()
-
-    def _save_history(self) -> None:
-        try:
-            self.history.save()
-        except OSError as error:
-            self.logs.operational.warning("history.not_written", error=str(error))
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._tracked(work))
@@ -737,16 +652,13 @@ class Daemon:
 
     def _settle_journal(self) -> None:
         """Store and index what waits, then bring the write-ahead log home."""
-        self._store_audit()
+        self.notes.store(self.journal)
         self.journal.settle()
         self.journal.call(lambda writer: writer.checkpoint()).result()
 
     async def _write_last_status(self) -> None:
         self.state = "stopped"
-        status = await self.status()
-        self._write_status(status)
-        self.history.record(status)
-        self._save_history()
+        await self.heartbeat.record_last()
 
 
 def main() -> int:

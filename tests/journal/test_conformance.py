@@ -94,10 +94,10 @@ class ReadsOneTooMany(MemoryReader):
 
 
 class SplitsRuns(MemoryReader):
-    def runs(self, position: int, *, limit: int = 1_000) -> list[Run]:
-        whole = super().runs(1, limit=10_000)
+    def runs(self, position: int, *, limit: int = 1_000, session: str = "") -> list[Run]:
+        whole = super().runs(1, limit=10_000, session=session)
         single = [
-            Run(run.position + number, run.session, run.first_seq + number, 1, run.agent)
+            Run(run.position + number, run.session, run.first_seq + number, 1, run.agent, run.name)
             for run in whole
             for number in range(run.count)
         ]

@@ -156,3 +156,14 @@ def test_a_promise_cannot_be_called_off() -> None:
     item = write()
     assert not item.done.cancel()
     item.done.set_result(None)
+
+
+def test_what_is_offered_goes_in_only_where_there_is_room() -> None:
+    mailbox = Mailbox(waiting_max=2)
+    assert mailbox.offer(write(1))
+    assert mailbox.offer(write(2))
+    assert not mailbox.offer(write(3))
+    assert numbers(mailbox.take(wait=False)) == [1, 2]
+    mailbox.close()
+    with pytest.raises(JournalClosed):
+        mailbox.offer(call())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,9 @@ class Bench:
             lambda: Counting(self),
             lambda: MemoryReader(self.journal),
             on_failure=self.noted.append,
-            on_committed=self.told.extend,
             wall_s=lambda: NOW_S,
         )
+        self.service.listen(self.told.extend)
 
     def held(self) -> None:
         """Keep the thread in a transaction, so that what comes now waits together."""
@@ -77,8 +78,15 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.service.close()
 
 
-def said(stream: str, *texts: str, expected_seq: int | None = None) -> Append:
-    return Append(stream, [NewEvent(kind="said", text=text) for text in texts], expected_seq)
+def said(stream: str, *texts: str, expected_seq: int | None = None) -> list[Append]:
+    events = [NewEvent(kind="said", text=text) for text in texts]
+    return [Append(stream, events, expected_seq)]
+
+
+def stored(future: Future[list[Appended | WrongSequence]]) -> Appended:
+    [outcome] = future.result(SOON_S)
+    assert isinstance(outcome, Appended)
+    return outcome
 
 
 def test_appends_that_wait_together_are_one_work_and_each_hears_of_its_own(bench: Bench) -> None:
@@ -87,16 +95,16 @@ def test_appends_that_wait_together_are_one_work_and_each_hears_of_its_own(bench
     refused = bench.service.append(said("a", "x", expected_seq=7))
     last = bench.service.append(said("b", "y"))
     bench.open.set()
-    assert [list(each.result(SOON_S).seqs) for each in futures] == [[0], [1], [2]]
-    assert isinstance(refused.exception(SOON_S), WrongSequence)
-    assert list(last.result(SOON_S).positions) == [4]
+    assert [list(stored(each).seqs) for each in futures] == [[0], [1], [2]]
+    assert isinstance(refused.result(SOON_S)[0], WrongSequence)
+    assert list(stored(last).positions) == [4]
     assert bench.transactions == [1, 1]  # the one that held the thread, and one for all five
     assert bench.texts("a") == ["0", "1", "2"]
 
 
 def test_works_and_appends_share_a_transaction_in_their_order(bench: Bench) -> None:
     def fails(writer: JournalWriter) -> object:
-        writer.append([said("a", "undone")], NOW_S)
+        writer.append(said("a", "undone"), NOW_S)
         raise KeyError("a work")
 
     bench.held()
@@ -105,9 +113,9 @@ def test_works_and_appends_share_a_transaction_in_their_order(bench: Bench) -> N
     second = bench.service.append(said("a", "second"))
     counted = bench.service.transact(lambda _writer: 7)
     bench.open.set()
-    assert list(first.result(SOON_S).seqs) == [0]
+    assert list(stored(first).seqs) == [0]
     assert isinstance(failed.exception(SOON_S), KeyError)
-    assert list(second.result(SOON_S).seqs) == [1]
+    assert list(stored(second).seqs) == [1]
     assert counted.result(SOON_S) == 7
     assert bench.transactions == [1, 4]
     assert bench.texts("a") == ["first", "second"]
@@ -118,7 +126,7 @@ def test_what_is_committed_is_told_before_anybody_hears_that_it_is(bench: Bench)
     appended = bench.service.append(said("a", "one", "two"))
     told_then: list[int] = []
     appended.add_done_callback(lambda _done: told_then.append(len(bench.told)))
-    assert isinstance(appended.result(SOON_S), Appended)
+    assert list(stored(appended).seqs) == [0, 1]
     bench.service.submit(bench.trial.batch("talk", "hello")).result(SOON_S)
     assert told_then == [1]
     assert [(run.position, run.count, run.agent) for run in bench.told] == [
@@ -136,14 +144,26 @@ def test_a_disk_that_is_full_fails_all_who_share_the_transaction(bench: Bench) -
         assert isinstance(future.exception(SOON_S), JournalFull)
     assert [str(error) for error in bench.noted] == ["no room"]
     assert bench.told == []
-    assert list(bench.service.append(said("a", "again")).result(SOON_S).seqs) == [0]
+    assert list(stored(bench.service.append(said("a", "again"))).seqs) == [0]
+
+
+def test_several_appends_of_one_caller_are_answered_together(bench: Bench) -> None:
+    bench.held()
+    alone = bench.service.append(said("a", "0"))
+    both = bench.service.append([*said("a", "1"), *said("b", "x", expected_seq=3)])
+    bench.open.set()
+    assert list(stored(alone).seqs) == [0]
+    first, second = both.result(SOON_S)
+    assert isinstance(first, Appended)
+    assert list(first.seqs) == [1]
+    assert isinstance(second, WrongSequence)
 
 
 def test_who_may_not_wait_is_taken_whatever_waits(bench: Bench) -> None:
     bench.held()
     waiting = [bench.service.append(said("a", "x"), wait=False) for _ in range(300)]
     bench.open.set()
-    assert [each.result(SOON_S).seqs[0] for each in waiting] == list(range(300))
+    assert [stored(each).seqs[0] for each in waiting] == list(range(300))
 
 
 def test_a_closed_service_refuses_appends(bench: Bench) -> None:

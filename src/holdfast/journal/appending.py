@@ -35,10 +35,10 @@ UPDATED_EVERY_S: Final = 1.0  # the index of times need not be written with ever
 class _Open:
     """Where a stream ends."""
 
-    __slots__ = ("events", "number", "session", "tail_bytes", "updated_s")
+    __slots__ = ("events", "name", "number", "session", "tail_bytes", "updated_s")
 
-    def __init__(self, session: str, number: int, events: int, tail_bytes: int) -> None:
-        self.session, self.number = session, number
+    def __init__(self, name: str, number: int, events: int, tail_bytes: int) -> None:
+        self.name, self.session, self.number = name, stream_id(name), number
         self.events, self.tail_bytes = events, tail_bytes
         self.updated_s = 0.0
 
@@ -98,7 +98,7 @@ class Appending:
         if stream is not None:
             self._streams.move_to_end(name)
             return stream
-        stream = _Open(stream_id(name), *self._upsert(name, at))
+        stream = _Open(name, *self._upsert(name, at))
         self._streams[name] = stream
         if len(self._streams) > OPEN_STREAMS_MAX:
             self._streams.popitem(last=False)
@@ -202,4 +202,7 @@ class Appending:
         else:
             execute(self._q.grow_stream, (*grown, stream.number))
         stream.events += count
-        return Stored(Committed(position, stream.session, STREAM_AGENT, first, count, lines), texts)
+        return Stored(
+            Committed(position, stream.session, STREAM_AGENT, stream.name, first, count, lines),
+            texts,
+        )

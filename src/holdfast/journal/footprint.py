@@ -44,7 +44,7 @@ class JournalFootprint:
 
     def release(self) -> None:
         if self._journal.waiting == 0:
-            self._journal.call(lambda writer: writer.release_memory())
+            self._journal.offer(lambda writer: writer.release_memory())
 
 
 class WaitingBatches:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
@@ -54,13 +54,15 @@ class Call:
 
 
 class Post:
-    """Events for a stream."""
+    """Events for streams, each append with an outcome of its own."""
 
-    __slots__ = ("append", "bytes", "done")
+    __slots__ = ("appends", "bytes", "done")
 
-    def __init__(self, append: Append) -> None:
-        self.append = append
-        self.bytes = sum(len(each.text) + len(each.data) for each in append.events)
+    def __init__(self, appends: Sequence[Append]) -> None:
+        self.appends = appends
+        self.bytes = sum(
+            len(each.text) + len(each.data) for append in appends for each in append.events
+        )
         self.done: Future[object] = Future()
         self.done.set_running_or_notify_cancel()
 
@@ -119,9 +121,17 @@ class Mailbox:
                 self._room.wait_for(lambda: self._closed or self._has_room(item))
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
-            self._waiting.append(item)
-            self._bytes += item.bytes
-            self._mail.notify()
+            self._add(item)
+
+    def offer(self, item: Mail) -> bool:
+        """Put it in if there is room; never waits for some."""
+        with self._lock:
+            if self._closed:
+                raise JournalClosed("the journal is closing: try again after the restart")
+            if not self._has_room(item):
+                return False
+            self._add(item)
+            return True
 
     def take(
         self, *, wait: bool, at_most_s: float | None = None
@@ -147,6 +157,11 @@ class Mailbox:
             self._closed = True
             self._mail.notify_all()
             self._room.notify_all()
+
+    def _add(self, item: Mail) -> None:
+        self._waiting.append(item)
+        self._bytes += item.bytes
+        self._mail.notify()
 
     def _has_room(self, item: Mail) -> bool:
         if not self._waiting:

@@ -351,7 +351,9 @@ class MemoryWriter:
 
     def _note(self, facts: Facts, position: int, first_seq: int, lines: list[bytes]) -> None:
         whole = b"".join(line + b"\n" for line in lines)
-        run = Committed(position, facts.id, facts.agent, first_seq, len(lines), whole)
+        run = Committed(
+            position, facts.id, facts.agent, facts.agent_session_id, first_seq, len(lines), whole
+        )
         self._committed.append(run)
 
     def _refuse_conflicts(self, batches: Sequence[Batch]) -> None:
@@ -507,16 +509,18 @@ class MemoryReader:
         for lines in self.read(session, from_seq, to_seq):
             yield from decode_lines(lines)
 
-    def runs(self, position: int, *, limit: int = 1_000) -> list[Run]:
+    def runs(self, position: int, *, limit: int = 1_000, session: str = "") -> list[Run]:
         runs: list[Run] = []
         with self._journal.lock:
-            for here, (session, seq) in enumerate(self._state.order, 1):
+            for here, (whose, seq) in enumerate(self._state.order, 1):
                 last = runs[-1] if runs else None
-                if last and (last.session, last.first_seq + last.count) == (session, seq):
+                if last and (last.session, last.first_seq + last.count) == (whose, seq):
                     runs[-1] = msgspec.structs.replace(last, count=last.count + 1)
                 else:
-                    runs.append(Run(here, session, seq, 1, self._state.sessions[session].agent))
-        return [run for run in runs if run.position + run.count > position][:limit]
+                    row = self._state.sessions[whose]
+                    runs.append(Run(here, whose, seq, 1, row.agent, row.agent_session_id))
+        found = [run for run in runs if run.position + run.count > position]
+        return [run for run in found if session in ("", run.session)][:limit]
 
     def projection(self, name: str) -> Projection | None:
         with self._journal.lock:

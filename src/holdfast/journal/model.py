@@ -238,7 +238,8 @@ class Run(msgspec.Struct, frozen=True):
     session: str
     first_seq: int
     count: int
-    agent: str = ""
+    agent: str
+    name: str  # the agent's own id of the session; of a stream, its name
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,10 +170,13 @@ class SqliteReader:
         for lines in self.read(session, from_seq, to_seq):
             yield from decode_lines(lines)
 
-    def runs(self, position: int, *, limit: int = 1_000) -> list[Run]:
-        """The global order, from the run that holds `position` on."""
+    def runs(self, position: int, *, limit: int = 1_000, session: str = "") -> list[Run]:
+        """The global order, from the run that holds `position` on; or what of it is a session's."""
         with plain_errors(self.path):
-            rows = self._connection.execute(self._q.read_runs, (position, limit))
+            if session:
+                rows = self._select(self._q.read_runs_of, position, limit, session)
+            else:
+                rows = self._select(self._q.read_runs, position, limit)
             return [Run(*row) for row in rows]
 
     def projection(self, name: str) -> Projection | None:

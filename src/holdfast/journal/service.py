@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -80,14 +80,12 @@ class JournalService:
         *,
         readers: int = 2,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
-        on_committed: Callable[[list[Committed]], None] = lambda _runs: None,
         clock_s: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        """`on_committed` is called on the writer's thread, in order, before futures resolve."""
         self._clock_s = clock_s
         self._wall_s = wall_s
-        self._on_committed = on_committed
+        self._on_committed: Callable[[list[Committed]], None] = lambda _runs: None
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._on_failure = on_failure
@@ -150,9 +148,9 @@ class JournalService:
         self._wake()
 
     def _wake(self) -> None:
-        if not self.waiting:  # else the thread is awake, and we might have to wait
+        if not self.waiting:  # else the thread is awake
             with suppress(JournalClosed):
-                self.call(lambda _writer: None)
+                self.offer(lambda _writer: None)
 
     def connections(self, held_s: float, now_s: float | None = None) -> Connections:
         """Who reads, and whether somebody has been doing so for longer than `held_s`."""
@@ -179,11 +177,18 @@ class JournalService:
         self._mailbox.put(write)
         return write.done
 
-    def append(self, append: Append, *, wait: bool = True) -> Future[Appended]:
-        """Store events in a stream; they are on disk when the future has its result."""
-        post = Post(append)
+    def append(
+        self, appends: Sequence[Append], *, wait: bool = True
+    ) -> Future[list[Appended | WrongSequence]]:
+        """Store events in streams; what has a place is on disk when the future has its result."""
+        post = Post(appends)
         self._mailbox.put(post, wait=wait)
-        return cast("Future[Appended]", post.done)
+        return cast("Future[list[Appended | WrongSequence]]", post.done)
+
+    def listen(self, on_committed: Callable[[list[Committed]], None]) -> None:
+        """Who is told of each commit from now on: on the writer's thread, in order, and before
+        whoever waits for it."""
+        self._on_committed = on_committed
 
     def transact(
         self, work: Callable[[JournalWriter], T], *, size: int = 0, wait: bool = True
@@ -201,6 +206,11 @@ class JournalService:
         call = Call(work)
         self._mailbox.put(call)
         return call.done
+
+    def offer(self, work: Callable[[JournalWriter], object]) -> Future[object] | None:
+        """The same for who must not wait: None when too much waits already."""
+        call = Call(work)
+        return call.done if self._mailbox.offer(call) else None
 
     def audit(self, records: list[AuditRecord]) -> Future[object]:
         return self.call(lambda writer: writer.audit(records))
@@ -420,7 +430,8 @@ def _merged(
     for is_post, each in groupby(group, lambda item: isinstance(item, Post)):
         if is_post:
             posts = [post for post in each if isinstance(post, Post)]
-            works.append((_append([post.append for post in posts], now_s), [*posts]))
+            appends = [append for post in posts for append in post.appends]
+            works.append((_append(appends, now_s), [*posts]))
         else:
             works += [(item.work, [item]) for item in each if isinstance(item, Work)]
     return works
@@ -436,7 +447,10 @@ def _each(outcome: object, parts: list[Durable]) -> list[object]:
     """What became of each part of a work."""
     if isinstance(parts[0], Work):
         return [outcome]
-    return outcome if isinstance(outcome, list) else [outcome] * len(parts)
+    if not isinstance(outcome, list):
+        return [outcome] * len(parts)
+    outcomes = iter(outcome)
+    return [list(islice(outcomes, len(part.appends))) for part in parts if isinstance(part, Post)]
 
 
 def _feed_all(writer: JournalWriter) -> None:

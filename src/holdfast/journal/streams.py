@@ -74,6 +74,7 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     position: int
     session: str
     agent: str
+    name: str  # the agent's own id of the session; of a stream, its name
     first_seq: int
     count: int
     lines: bytes

@@ -607,12 +607,13 @@ class SqliteWriter:
 
 def _runs_of(batch: Batch, position: int) -> Iterable[Committed]:
     facts, seq = batch.facts, batch.first_seq
+    whose = (facts.id, facts.agent, facts.agent_session_id)
     for block in batch.blocks:
-        yield Committed(position, facts.id, facts.agent, seq, block.count, b"")
+        yield Committed(position, *whose, seq, block.count, b"")
         position += block.count
         seq += block.count
     if batch.line_count:
-        yield Committed(position, facts.id, facts.agent, seq, batch.line_count, batch.lines)
+        yield Committed(position, *whose, seq, batch.line_count, batch.lines)
 
 
 def _word_rows(texts: Iterable[Text], shift: int) -> list[_WordRow]:

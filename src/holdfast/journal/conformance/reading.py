@@ -28,11 +28,11 @@ def the_global_order_has_no_gaps_and_merges_neighbours(trial: Trial) -> None:
         trial.say(session, *["x"] * count, sealed=count == 3)
     a, b, c = (known(session).id for session in "abc")
     runs = [
-        Run(1, a, 0, 5, AGENT),
-        Run(6, b, 0, 1, AGENT),
-        Run(7, a, 5, 2, AGENT),
-        Run(9, c, 0, 2, AGENT),
-        Run(11, b, 1, 4, AGENT),
+        Run(1, a, 0, 5, AGENT, "a"),
+        Run(6, b, 0, 1, AGENT, "b"),
+        Run(7, a, 5, 2, AGENT, "a"),
+        Run(9, c, 0, 2, AGENT, "c"),
+        Run(11, b, 1, 4, AGENT, "b"),
     ]
     same(trial.reader.runs(1), runs, "runs()")
     same(trial.reader.runs(3), runs, "runs() from the middle of a run")
@@ -42,7 +42,9 @@ def the_global_order_has_no_gaps_and_merges_neighbours(trial: Trial) -> None:
     same(trial.reader.runs(1, limit=2), runs[:2], "runs() with a limit")
     trial.reopen()
     trial.say("b", "y")
-    same(trial.reader.runs(11), [Run(11, b, 1, 5, AGENT)], "a run that goes on after reopening")
+    same(
+        trial.reader.runs(11), [Run(11, b, 1, 5, AGENT, "b")], "a run that goes on after reopening"
+    )
     trial.verify()
 
 

@@ -218,7 +218,9 @@ def what_is_committed_is_told_in_order(trial: Trial) -> None:
     expected = [(1, 0, 2, "claude"), (3, 0, 2, STREAM_AGENT), (5, 2, 1, "claude")]
     same(runs, expected, "the runs")
     lines = b"".join(trial.reader.read(appended.session))
-    same(told[1], Committed(3, appended.session, STREAM_AGENT, 0, 2, lines), "a run of a stream")
+    same(
+        told[1], Committed(3, appended.session, STREAM_AGENT, "a", 0, 2, lines), "a run of a stream"
+    )
     same(trial.writer.take_committed(), [], "what is told once")
 
 
@@ -276,7 +278,11 @@ def a_conversation_has_no_gaps_between_appends(trial: Trial) -> None:
         trial.say("talk", f"said {number}")
         append(trial, "a", new(str(number)))
     same(len(trial.reader.runs(1)), 20, "the runs")
-    same([run.agent for run in trial.reader.runs(1)], ["claude", STREAM_AGENT] * 10, "whose")
+    whose = [(run.agent, run.name) for run in trial.reader.runs(1)]
+    same(whose, [("claude", "talk"), (STREAM_AGENT, "a")] * 10, "whose")
+    of_stream = trial.reader.runs(7, session=stream_id("a"))
+    same([run.position for run in of_stream], list(range(8, 21, 2)), "those of one stream")
+    same(len(trial.reader.runs(1, limit=3, session=stream_id("a"))), 3, "some of them")
     same(trial.reader.check(), [], "check()")
 
 

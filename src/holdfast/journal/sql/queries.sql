@@ -336,9 +336,16 @@ ORDER BY first_seq;
 
 -- name: read_runs
 -- The global order from a position on.
-SELECT r.pos, s.id, r.first_seq, r.count, s.agent
+SELECT r.pos, s.id, r.first_seq, r.count, s.agent, s.agent_session_id
 FROM runs AS r JOIN sessions AS s ON s.no = r.session_no
 WHERE r.pos >= coalesce((SELECT max(pos) FROM runs WHERE pos <= ?1), 0) AND r.pos + r.count > ?1
+ORDER BY r.pos LIMIT ?2;
+
+-- name: read_runs_of
+-- The same of one session.
+SELECT r.pos, s.id, r.first_seq, r.count, s.agent, s.agent_session_id
+FROM sessions AS s JOIN runs AS r ON r.session_no = s.no
+WHERE s.id = ?3 AND r.pos + r.count > ?1
 ORDER BY r.pos LIMIT ?2;
 
 -- name: list_files

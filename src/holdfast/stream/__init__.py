@@ -1,0 +1,28 @@
+"""The durable stream: what programs append, and following all that is stored."""
+
+from holdfast.journal.streams import Appended, NewEvent, WrongSequence
+from holdfast.stream.frames import Frame, called
+from holdfast.stream.patterns import BadPattern
+from holdfast.stream.streams import BadAppend, Found, Limits, OwnStream, Query, Streams, id_of
+from holdfast.stream.subscription import ON_LAG, Lagged, OnLag, Subscription, subscribe
+
+__all__ = [
+    "ON_LAG",
+    "Appended",
+    "BadAppend",
+    "BadPattern",
+    "Found",
+    "Frame",
+    "Lagged",
+    "Limits",
+    "NewEvent",
+    "OnLag",
+    "OwnStream",
+    "Query",
+    "Streams",
+    "Subscription",
+    "WrongSequence",
+    "called",
+    "id_of",
+    "subscribe",
+]

@@ -1,0 +1,347 @@
+"""The durable stream: append, query, subscribe, resume. All of it over the one journal.
+
+What is told here is what is stored, in the order in which it was stored: the writer's thread tells
+of each commit, and only then does whoever appended hear that it is on disk. So nobody is ever told
+of an event that a crash takes back, and who reads from a position to the end and goes on listening
+misses nothing: the ring, what is in memory and the journal are three places of one sequence, and a
+subscription moves from one to the other by its position.
+
+Appends of the event loop travel in groups: while one is being stored, those that come meanwhile
+wait for the next. So a thousand tasks cost the writer's thread what one does, and what waits is
+bounded by bytes, not by how many want to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from holdfast.blocks import DamagedBlock
+from holdfast.errors import Exit, HoldfastError
+from holdfast.events import event_id, stream_id
+from holdfast.journal.service import JournalService
+from holdfast.journal.streams import Append, Appended, Committed, NewEvent
+from holdfast.stream.broadcaster import Broadcaster
+from holdfast.stream.cache import PieceCache
+from holdfast.stream.frames import Frame, Wanted, frames_of
+from holdfast.stream.history import EventHistory
+from holdfast.stream.patterns import pattern
+from holdfast.stream.pieces import pieces
+
+OWN: Final = "holdfast/"  # streams that only holdfast itself appends to
+NAME_CHARS_MAX: Final = 200
+KIND_CHARS_MAX: Final = 100
+WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop
+GROUP_EVENTS_MAX: Final = 2_000
+QUERY_EVENTS_MAX: Final = 10_000
+QUERY_BYTES_MAX: Final = 4_000_000
+TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
+_KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
+_NAME: Final = re.compile(r"[^\s\x00-\x20\x7f*,@][^\x00-\x1f\x7f*,]*")
+
+
+class BadAppend(HoldfastError):
+    """What is to be appended is not as it must be."""
+
+    exit = Exit.USAGE
+
+
+class OwnStream(HoldfastError):
+    """The stream is holdfast's own."""
+
+    exit = Exit.REFUSED
+
+
+class Limits(msgspec.Struct, frozen=True):
+    history_events: int = 100_000
+    history_bytes: int = 16_000_000
+    cache_events: int = 50_000
+    cache_bytes: int = 8_000_000
+    ring_events: int = 1_000
+    ring_ttl_s: float = 60.0
+    event_bytes: int = 1_000_000
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events; the oldest first."""
+
+    stream: str = "*"  # a pattern, as `kind`
+    kind: str = "*"
+    actor: str = ""
+    correlation: str = ""
+    since: str = ""  # ISO 8601
+    until: str = ""
+    after: int = 0  # the position behind which it begins
+    limit: int = 1_000
+
+    def covers(self, at: str) -> bool:
+        return self.since <= at and not (self.until and at >= self.until)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Some of what a query asked for, and the position to go on from."""
+
+    frames: list[Frame]
+    next_after: int
+    complete: bool  # nothing is behind these
+
+
+class Clean(Protocol):
+    """Takes out of events what must not be kept."""
+
+    def __call__(self, events: Sequence[NewEvent]) -> Sequence[NewEvent]: ...
+
+
+class Streams:
+    """One a journal. What is `async` is for the event loop's thread."""
+
+    def __init__(
+        self,
+        journal: JournalService,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        clock_s: Callable[[], float] = time.monotonic,
+        clean: Clean = lambda events: events,
+        on_damage: Callable[[str, DamagedBlock], None] = lambda _session, _error: None,
+    ) -> None:
+        self._journal = journal
+        self._clean = clean
+        self._on_damage = on_damage
+        self._event_bytes = limits.event_bytes
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._told: list[Committed] = []  # by the writer's thread, and not taken yet
+        journal.listen(self._committed)  # before looking for the end: nothing is between the two
+        with journal.reader() as reader:
+            end = reader.totals().next_position
+        self.history = EventHistory(
+            max_events=limits.history_events, max_bytes=limits.history_bytes, start=end
+        )
+        self.cache = PieceCache(max_events=limits.cache_events, max_bytes=limits.cache_bytes)
+        self.ring = Broadcaster(
+            capacity=limits.ring_events, ttl_s=limits.ring_ttl_s, clock_s=clock_s, start=end
+        )
+        self._waiting: list[tuple[Append, int, asyncio.Future[Appended]]] = []
+        self._waiting_bytes = 0
+        self._room = asyncio.Event()
+        self._storing: asyncio.Task[None] | None = None
+        self.appended = 0
+
+    def start(self) -> None:
+        """On the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._take()
+
+    @property
+    def end(self) -> int:
+        """The position that the next event gets."""
+        return self.history.end
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._waiting_bytes
+
+    # Appending.
+
+    async def append(
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        expected_seq: int | None = None,
+        own: bool = False,
+    ) -> Appended:
+        """Store events; they are on disk when this returns. All of them or none.
+
+        `own` is for holdfast's own streams.
+        """
+        self._check(stream, events, own=own)
+        wanted = Append(stream, self._clean(events), expected_seq)
+        size = sum(len(each.text) + len(each.data) for each in events)
+        while self._waiting_bytes > WAITING_BYTES_MAX:
+            self._room.clear()
+            await self._room.wait()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Appended] = loop.create_future()
+        self._waiting.append((wanted, size, done))
+        self._waiting_bytes += size
+        if self._storing is None:
+            self._storing = loop.create_task(self._store())
+        return await done
+
+    async def drain(self) -> None:
+        """Until all that was to be appended is stored, or refused."""
+        while self._storing is not None:
+            await asyncio.wait([self._storing])
+
+    def _check(self, stream: str, events: Sequence[NewEvent], *, own: bool) -> None:
+        if not _NAME.fullmatch(stream) or len(stream) > NAME_CHARS_MAX:
+            raise BadAppend(
+                f"{stream!r} cannot be the name of a stream: use up to {NAME_CHARS_MAX} letters, "
+                "digits and signs other than * and comma, not beginning with @"
+            )
+        if stream.startswith(OWN) and not own:
+            raise OwnStream(
+                f"only holdfast itself appends to {stream!r}: choose a name that does not begin "
+                f"with {OWN}"
+            )
+        if not events:
+            raise BadAppend("there is no event to append")
+        for event in events:
+            if not _KIND.fullmatch(event.kind) or len(event.kind) > KIND_CHARS_MAX:
+                raise BadAppend(
+                    f"{event.kind!r} cannot be a kind: use up to {KIND_CHARS_MAX} letters, "
+                    "digits, dots, dashes and colons, as in task.completed"
+                )
+            size = len(event.text) + len(event.data)
+            if size > self._event_bytes:
+                raise BadAppend(
+                    f"an event of {size:,} bytes is larger than stream.max_event_bytes "
+                    f"({self._event_bytes:,}): keep large content elsewhere and refer to it"
+                )
+
+    async def _store(self) -> None:
+        try:
+            while self._waiting:
+                group = self._next_group()
+                outcomes = await self._outcomes([wanted for wanted, _size, _done in group])
+                for (_wanted, size, done), outcome in zip(group, outcomes, strict=True):
+                    self._waiting_bytes -= size
+                    if isinstance(outcome, Appended):
+                        self.appended += len(outcome.seqs) - outcome.repeated
+                    if done.done():  # whoever waited has gone; it is stored all the same
+                        continue
+                    if isinstance(outcome, Appended):
+                        done.set_result(outcome)
+                    else:
+                        done.set_exception(outcome)
+                self._room.set()
+        finally:
+            self._storing = None
+
+    async def _outcomes(self, asked: list[Append]) -> Sequence[Appended | Exception]:
+        try:
+            return await asyncio.wrap_future(self._journal.append(asked, wait=False))
+        except Exception as error:  # noqa: BLE001  # it goes to each who waits
+            return [error] * len(asked)
+
+    def _next_group(self) -> list[tuple[Append, int, asyncio.Future[Appended]]]:
+        events = count = 0
+        for wanted, _size, _done in self._waiting:
+            events += len(wanted.events)
+            count += 1
+            if events >= GROUP_EVENTS_MAX:
+                break
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    # What was stored.
+
+    def _committed(self, runs: list[Committed]) -> None:
+        """On the writer's thread."""
+        with self._lock:
+            first = not self._told
+            self._told += runs
+        if first and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        with self._lock:
+            told, self._told = self._told, []
+        runs = [run for run in told if run.position >= self.end]  # others were there at the start
+        if not runs:
+            return
+        for run in runs:
+            self.history.add(run)
+        if self.ring.listeners and all(run.lines for run in runs):
+            frames = [frame for run in runs for frame in frames_of(run)]
+            self.ring.publish(frames, self.end)
+        else:
+            self.ring.pass_over(self.end)
+
+    # Reading.
+
+    async def read(self, position: int, wanted: Wanted) -> tuple[list[Frame], int]:
+        """Some frames from a position on that somebody wants, and where to go on.
+
+        From memory when they are there, else from the journal, on a thread.
+        """
+        run = self.history.run_at(position)
+        if run is None or not run.lines:
+            run = self.cache.get(position) or await asyncio.to_thread(self._piece, position)
+        if run is None:
+            return [], max(position, self.end)
+        return picked(run, position, wanted, TURN_BYTES)
+
+    def _piece(self, position: int) -> Committed | None:
+        with self._journal.reader() as reader:
+            piece = next(pieces(reader, position, on_damage=self._on_damage), None)
+        if piece is not None:
+            self.cache.put(piece)
+        return piece
+
+    async def replay(self, after: int = 0) -> AsyncIterator[Committed]:
+        """All that is stored behind a position, as runs of lines: the fastest way through."""
+        position = after + 1
+        while position < self.end:
+            run = self.history.run_at(position)
+            if run is None or not run.lines or run.position != position:
+                run = await asyncio.to_thread(self._piece, position)
+            if run is None:
+                return
+            yield run
+            position = run.position + run.count
+
+    async def query(self, asked: Query) -> Found:
+        return await asyncio.to_thread(self._query, asked)
+
+    def _query(self, asked: Query) -> Found:
+        wanted = Wanted(pattern(asked.kind), pattern(asked.stream), asked.actor, asked.correlation)
+        limit = min(asked.limit, QUERY_EVENTS_MAX)
+        only = stream_id(wanted.streams.exact) if wanted.streams.exact else ""
+        found: list[Frame] = []
+        size, position = 0, asked.after + 1
+        with self._journal.reader() as reader:
+            for piece in pieces(
+                reader,
+                position,
+                session=only,
+                wanted=wanted.takes_stream,
+                on_damage=self._on_damage,
+            ):
+                for frame in frames_of(piece, after=position - 1):
+                    if asked.covers(frame.at) and wanted.takes(frame):
+                        found.append(frame)
+                        size += frame.size
+                        if len(found) == limit or size > QUERY_BYTES_MAX:
+                            return Found(found, frame.position, complete=False)
+                position = piece.position + piece.count
+        return Found(found, position - 1, complete=True)
+
+
+def picked(
+    run: Committed, position: int, wanted: Wanted, bytes_max: int
+) -> tuple[list[Frame], int]:
+    """What somebody wants of a run, up to so many bytes, and where to go on."""
+    end = run.position + run.count
+    if not run.lines or not wanted.takes_stream(run.agent, run.name):
+        return [], end
+    frames, size = [], 0
+    for frame in frames_of(run, after=position - 1):
+        size += len(frame.line)
+        if wanted.takes(frame):
+            frames.append(frame)
+        if size > bytes_max:
+            return frames, frame.position + 1
+    return frames, end
+
+
+def id_of(appended: Appended, number: int) -> str:
+    """The id of the number-th event of an append."""
+    return event_id(appended.session, 0, appended.seqs[number], 0)
