@@ -68,13 +68,16 @@ def texts(disk: Disk) -> list[str]:
 
 
 async def stored(journal: JournalService, *said: str) -> Appended:
-    return await asyncio.wrap_future(journal.append(note(*said), wait=False))
+    (outcome,) = await asyncio.wrap_future(journal.append([note(*said)], wait=False))
+    assert isinstance(outcome, Appended)
+    return outcome
 
 
 def test_what_waits_together_is_committed_together_and_told_in_order() -> None:
     async def scenario(world: Simulation) -> None:
         disk, told = Disk(world), list[Committed]()
-        journal = SimulatedJournal(world, world.process("daemon"), disk, on_committed=told.extend)
+        journal = SimulatedJournal(world, world.process("daemon"), disk)
+        journal.listen(told.extend)
         appended = await asyncio.gather(*(stored(journal, str(number)) for number in range(50)))
         assert sorted(texts(disk)) == sorted(map(str, range(50)))
         assert disk.commits < 10
@@ -180,7 +183,7 @@ def test_settling_makes_all_of_it_searchable() -> None:
         disk = Disk(world)
         journal = SimulatedJournal(world, world.process("daemon"), disk)
         for text in "abcdef":
-            journal.append(note(text), wait=False)
+            journal.append([note(text)], wait=False)
         journal.settle()
         assert len(texts(disk)) == 6
         assert journal.index_lag == 0
@@ -192,9 +195,9 @@ def test_what_would_block_for_ever_is_refused() -> None:
     async def scenario(world: Simulation) -> None:
         journal = SimulatedJournal(world, world.process("daemon"), Disk(world))
         for number in range(WAITING_MAX):
-            journal.append(note(str(number)))
+            journal.append([note(str(number))])
         with pytest.raises(NotSimulated):
-            journal.append(note("one too many"))
+            journal.append([note("one too many")])
         await stored(journal, "one that does not wait")
 
     well(scenario)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
@@ -300,6 +301,19 @@ def test_a_deadlock_says_what_every_task_waits_for() -> None:
     assert "test_loop.py:" in str(errors[0])
 
 
+def test_a_deadlock_says_where_an_asynchronous_generator_waits() -> None:
+    async def scenario(world: Simulation) -> None:
+        async def numbers() -> AsyncIterator[int]:
+            yield 1
+            await world.loop.create_future()
+
+        async for _ in numbers():
+            pass
+
+    (error,) = fails_with(scenario)
+    assert ".numbers (test_loop.py:" in str(error)
+
+
 def test_a_run_without_end_is_ended_by_steps_and_by_time() -> None:
     async def spinning(world: Simulation) -> None:
         while world.seed:
@@ -355,6 +369,27 @@ def test_a_callback_that_fails_fails_the_run() -> None:
     (error,) = fails_with(scenario)
     assert isinstance(error, CallbackFailed)
     assert isinstance(error.__cause__, ZeroDivisionError)
+
+
+def test_what_always_holds_is_looked_at_after_every_step() -> None:
+    async def scenario(world: Simulation) -> None:
+        held: list[int] = []
+
+        def at_most_three() -> None:
+            assert len(held) <= 3, f"{len(held)} after {world.loop.steps} steps"
+
+        async def overdo() -> None:
+            held.append(3)
+            await asyncio.sleep(0)
+            held.clear()
+
+        held.extend(range(3))
+        world.always(at_most_three)
+        await asyncio.sleep(1)
+        await world.spawn(overdo())
+
+    (error,) = fails_with(scenario)
+    assert "4 after " in str(error)
 
 
 # Programs that die.

@@ -124,6 +124,10 @@ class MemoryWriter:
     def index_lag(self) -> int:
         return len(self._state.order) - self._state.indexed
 
+    @property
+    def next_position(self) -> int:
+        return len(self._state.order) + 1
+
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:  # noqa: ARG002  # nothing here outlives the process
         """Whatever can fail fails before anything is changed."""
         with self._journal.lock:

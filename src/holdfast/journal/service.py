@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import groupby, islice
 from typing import Final, NamedTuple, TypeVar, cast
 
@@ -25,7 +25,7 @@ import msgspec
 
 from holdfast.governor.gate import WAIT_MAX_S
 from holdfast.journal.mailbox import Call, Durable, JournalClosed, Mailbox, Post, Work, Write
-from holdfast.journal.model import AuditRecord, Batch, Cursor
+from holdfast.journal.model import AuditRecord, Batch, Cursor, Run
 from holdfast.journal.protocol import JournalReader, JournalWriter
 from holdfast.journal.questions import Questions
 from holdfast.journal.sqlite import (
@@ -97,6 +97,7 @@ class JournalService:
         self._idle_readers: list[JournalReader] = []
         self._closed = False
         self._writer = open_writer()
+        self._untold = self._writer.next_position  # of what comes next, nobody was told yet
         self._broken = False
         self._unindexed_chars = 0
         self._fed_s = clock_s()
@@ -379,7 +380,11 @@ class JournalService:
     def _tell_committed(self) -> None:
         committed = self._writer.take_committed()
         if committed:
-            self._on_committed(committed)
+            self._tell(committed)
+
+    def _tell(self, committed: list[Committed]) -> None:
+        self._untold = committed[-1].position + committed[-1].count
+        self._on_committed(committed)
 
     def _call(self, call: Call) -> None:
         with suppress(JournalError):  # not every call needs the disk; one that does says so itself
@@ -411,8 +416,15 @@ class JournalService:
                 self._writer.close()
             self._writer = self._open_writer()
             self._writer.checkpoint()
+            self._tell_found()
             self._broken = False
         return self._writer
+
+    def _tell_found(self) -> None:
+        """What a commit that failed has left in the journal all the same: nobody was told of it."""
+        with closing(self._open_reader()) as reader:
+            while runs := reader.runs(self._untold):
+                self._tell([_found(run, self._untold) for run in runs])
 
     def _refuse_the_rest(self) -> None:
         self._mailbox.close()
@@ -451,6 +463,20 @@ def _each(outcome: object, parts: list[Durable]) -> list[object]:
         return [outcome] * len(parts)
     outcomes = iter(outcome)
     return [list(islice(outcomes, len(part.appends))) for part in parts if isinstance(part, Post)]
+
+
+def _found(run: Run, first: int) -> Committed:
+    """A run from a position on; its lines are where it is."""
+    skipped = max(0, first - run.position)
+    return Committed(
+        position=run.position + skipped,
+        session=run.session,
+        agent=run.agent,
+        name=run.name,
+        first_seq=run.first_seq + skipped,
+        count=run.count - skipped,
+        lines=b"",
+    )
 
 
 def _feed_all(writer: JournalWriter) -> None:

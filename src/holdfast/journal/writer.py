@@ -118,6 +118,10 @@ class SqliteWriter:
         """Events that search does not find yet."""
         return self._next_position - self._indexed_position
 
+    @property
+    def next_position(self) -> int:
+        return self._next_position
+
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
         """Store all batches or none of them."""
         position = self._next_position

@@ -19,7 +19,6 @@ from holdfast.journal.model import Batch
 from holdfast.journal.protocol import JournalReader, JournalWriter
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
-from holdfast.journal.streams import Committed
 from holdfast.simulation.faults import drawn_delay
 from holdfast.simulation.loop import NotSimulated, Process
 from holdfast.simulation.world import Simulation
@@ -103,7 +102,6 @@ class SimulatedJournal(JournalService):
         disk: Disk,
         *,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
-        on_committed: Callable[[list[Committed]], None] = lambda _runs: None,
     ) -> None:
         self._world = world
         self._process = process
@@ -115,7 +113,6 @@ class SimulatedJournal(JournalService):
             disk.open_reader,
             readers=READERS,
             on_failure=on_failure,
-            on_committed=on_committed,
             clock_s=world.now_s,
             wall_s=world.wall_s,
         )

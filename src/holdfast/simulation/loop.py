@@ -200,6 +200,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._thread = threading.get_ident()
         self._in_thread = False
         self._problem: CallbackFailed | None = None
+        self._invariants: list[Callable[[], None]] = []
         super().__init__()
         self.set_exception_handler(_note_problem)
 
@@ -361,6 +362,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             handle.process.count_step()
         if self._problem is not None:
             raise self._problem
+        for holds in self._invariants:
+            holds()
         if self.steps >= self._steps_max:
             raise NeverEnds(f"no end after {self.steps:,} steps\n{self.waits()}")
 
@@ -381,6 +384,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def note(self, line: str) -> None:
         """Let the trace tell something."""
         self._trace.add(self._now_s, f"- {line}")
+
+    def always(self, holds: Callable[[], None]) -> None:
+        """Call it after every step from now on; what it raises ends the run."""
+        self._invariants.append(holds)
 
     def waits(self) -> str:
         """What every task waits for, a line each."""

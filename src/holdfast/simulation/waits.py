@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
-from types import CodeType, FrameType
+from types import AsyncGeneratorType, CodeType, FrameType
 from typing import Any, Final
 
 FRAMES_MAX: Final = 6
@@ -25,7 +26,15 @@ def _places(awaited: object) -> Iterator[str]:
         frame: FrameType | None = _first_of(awaited, _FRAME_OF)
         if frame is not None:
             yield _place(frame.f_code, frame.f_lineno)
-        awaited = _first_of(awaited, _AWAITED_BY)
+        awaited = _first_of(awaited, _AWAITED_BY) or _generator_of(awaited)
+
+
+def _generator_of(awaited: object) -> AsyncGeneratorType[Any, Any] | None:
+    """Of one step of an asynchronous generator, which does not say whose step it is."""
+    if type(awaited).__name__ not in ("async_generator_asend", "async_generator_athrow"):
+        return None
+    held = gc.get_referents(awaited)
+    return next((each for each in held if isinstance(each, AsyncGeneratorType)), None)
 
 
 def _first_of(thing: object, names: tuple[str, ...]) -> Any:

@@ -66,6 +66,10 @@ class Simulation:
     def note(self, line: str) -> None:
         self.loop.note(line)
 
+    def always(self, holds: Callable[[], None]) -> None:
+        """Check something after every step; it raises when it does not hold."""
+        self.loop.always(holds)
+
     async def pause(self, mean_s: float) -> None:
         await asyncio.sleep(drawn_delay(self.random, mean_s))
 
@@ -110,7 +114,7 @@ def simulate(
             raise
         except BaseException as raised:  # noqa: BLE001  # whatever it is, it is what the run found
             error = raised
-            trace.add(loop.time(), f"- ends with {type(raised).__name__}: {raised}")
+            trace.add(loop.time(), f"- ends with {type(raised).__name__}")
         finally:
             loop.vanish()
     return Outcome(
