@@ -436,6 +436,9 @@ def test_numbers_carry_their_unit_or_are_counts() -> None:
         "logs.keep_files",
         "recording.max_active",
         "server.loopback_port",
+        "stream.max_event_history",
+        "stream.max_cache_size",
+        "resources.event_capacity",
     }
     numbers = {doc.key for doc in BY_KEY.values() if doc.type == "whole number"}
     assert {key for key in numbers if not key.endswith(units)} == counts

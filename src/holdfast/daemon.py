@@ -83,6 +83,7 @@ from holdfast.wiring import (
     make_redactor,
     make_setup,
     make_store,
+    make_streams,
     make_supervisor,
     open_journal,
 )
@@ -271,10 +272,11 @@ class Daemon:
             self.sources.values(),
             self.logs,
         )
+        setup = make_setup(self.settings, self.paths)
         self.tail = Tail(
             self.journal,
             self.sources,
-            setup=make_setup(self.settings, self.paths),
+            setup=setup,
             workers=self._workers,
             inline_backlog_bytes=self.settings.ingest.inline_backlog_bytes,
             reconcile_secs=self.settings.ingest.reconcile_secs,
@@ -283,6 +285,7 @@ class Daemon:
             log=self.logs.operational,
             gate=self.gate,
         )
+        self.streams = make_streams(self.settings, self.journal, setup, self.logs.operational)
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
@@ -301,6 +304,7 @@ class Daemon:
         self.history = self.heartbeat.history
         self._register_components()
         self.recorder.start()
+        self.streams.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -338,6 +342,9 @@ class Daemon:
                 limit_bytes=self._workers * child_limit_bytes(self.settings),
             ),
             self.tail,
+            self.streams.history,
+            self.streams.cache,
+            self.streams.ring,
             self.notes,
             self.history,
             self._supervisor,
@@ -623,6 +630,7 @@ class Daemon:
         late = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
+                ("streams", self.streams.close),
                 ("server", self._close_listeners),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),

@@ -22,6 +22,7 @@ class Exit(IntEnum):
     OVERSIZED = 10  # a session is over budget and `snapshots.oversized` is `fail`
     BUSY = 11  # the daemon is short of memory and takes no such work for now
     UNWELL = 12  # `holdfast doctor` found a problem
+    CONFLICT = 13  # somebody else changed it first
     RESTART_WANTED = 75  # stopped cleanly because memory stayed critical; restart me
     INTERRUPTED = 130  # Ctrl-C
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from holdfast.alerts import AlertDesk, Alerts, Pager
+from holdfast.blocks import DamagedBlock
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.files import write_atomically
@@ -28,7 +30,7 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SqliteWriter
 from holdfast.library import FORMATS, Library
-from holdfast.observe import Logs
+from holdfast.observe import EventLog, Logs
 from holdfast.paths import Paths
 from holdfast.privacy import Door, compiled_apart, kept_screen
 from holdfast.recording.child import PAGE, page_by_child
@@ -43,6 +45,8 @@ from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
 from holdfast.status.crash import CrashFile
+from holdfast.stream import Limits as StreamLimits
+from holdfast.stream import NewEvent, Streams
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
 
@@ -88,6 +92,40 @@ def open_journal(
         readers=settings.journal.readers,
         on_failure=on_failure,
     )
+
+
+def make_streams(
+    settings: Settings, journal: JournalService, setup: Setup, log: EventLog
+) -> Streams:
+    chosen, resources = settings.stream, settings.resources
+
+    door = cache(setup.door)  # its rules take 5 MB: not before somebody appends
+
+    def damaged(session: str, error: DamagedBlock) -> None:
+        log.error("stream.damaged_block", session=session, error=str(error))
+
+    return Streams(
+        journal,
+        limits=StreamLimits(
+            history_events=chosen.max_event_history,
+            history_bytes=chosen.max_history_bytes,
+            cache_events=chosen.max_cache_size,
+            cache_bytes=chosen.max_cache_bytes,
+            ring_events=resources.event_capacity,
+            ring_ttl_s=float(resources.event_ttl_secs),
+            event_bytes=chosen.max_event_bytes,
+        ),
+        clean=lambda events: clean_events(door(), events),
+        on_damage=damaged,
+    )
+
+
+def clean_events(door: Door, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
+    """What programs append goes through the same door as what agents log."""
+    lines = [msgspec.json.encode(event) for event in events]
+    if not door.suspects(b"\n".join(lines)):
+        return events
+    return [msgspec.json.decode(door.clean_event(line, 0)[0], type=NewEvent) for line in lines]
 
 
 def make_redactor(

@@ -728,7 +728,7 @@ class MemoryReader:
                 if digest not in self._state.dropped
             ]
             return Totals(
-                sessions=len(rows),
+                sessions=sum(row.agent != STREAM_AGENT for row in rows),
                 events=sum(row.events for row in rows),
                 raw_bytes=sum(row.raw_bytes for row in rows),
                 stored_bytes=sum(row.stored_bytes for row in rows),

@@ -14,7 +14,7 @@ is not stored again, and the answer is the same as the first time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Appended(msgspec.Struct, frozen=True):
 class WrongSequence(JournalError):
     """Somebody else appended first."""
 
-    exit = Exit.JOURNAL
+    exit: ClassVar[Exit] = Exit.CONFLICT
 
     def __init__(self, stream: str, expected: int, found: int) -> None:
         super().__init__(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from holdfast.errors import Exit, HoldfastError
 
@@ -21,3 +22,32 @@ class BadRequest(HoldfastError):
 
 def answer(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+async def body_of(request: Request, bytes_max: int) -> bytes:
+    """The whole body, if it is not too large; one that is, is not read to its end."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            raise BadRequest(f"the body is larger than {bytes_max:,} bytes: send it in parts")
+    return bytes(body)
+
+
+def number_in(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise BadRequest(f"{name} must be a whole number, not {text!r}")
+    return int(text)
+
+
+def streamed(pieces: Iterator[bytes], kind: str) -> Response:
+    return StreamingResponse(_on_thread(pieces), media_type=kind)
+
+
+async def _on_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Pull a blocking iterator a piece at a time; nothing is read ahead of a slow client."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece

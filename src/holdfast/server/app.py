@@ -33,11 +33,12 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug
-from holdfast.server.answers import BadRequest, Handler, answer
+from holdfast.server import alerts, debug, streams
+from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
+from holdfast.stream import Streams
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ _HTTP_STATUS: Final = {
     Exit.USAGE: 400,
     Exit.REFUSED: 403,
     Exit.JOURNAL: 503,
+    Exit.CONFLICT: 409,
 }
 
 # What a request costs, by the path of its route; what is in neither is cheap.
@@ -81,6 +83,9 @@ _COSTLY: Final = frozenset(
         "/v1/blobs/drop",
         "/v1/import",
         "/v1/redact",
+        streams.APPEND,
+        "/v1/events",
+        streams.LIVE,
     }
 )
 
@@ -98,6 +103,7 @@ class Served(Protocol):
     figures: Latest
     history: History
     alerts: AlertDesk
+    streams: Streams
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -201,7 +207,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             project=ask.get("project", ""),
             since=ask.get("since", ""),
             text=ask.get("text", ""),
-            limit=_number(request, "limit"),
+            limit=number_in(request, "limit"),
         )
         resident = {"true": True, "false": False}.get(ask.get("resident", ""))
         if ask.get("count") == "true":
@@ -209,18 +215,18 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             return answer({"count": await asyncio.to_thread(count, wanted, resident=resident)})
         pieces = library.sessions_json(wanted, resident=resident)
         first = await asyncio.to_thread(next, pieces)  # what fails, fails before the answer begins
-        return _stream(chain([first], pieces), "application/json")
+        return streamed(chain([first], pieces), "application/json")
 
     async def session(request: Request) -> Response:
         return answer(await asyncio.to_thread(library.session, _name(request)))
 
     async def events(request: Request) -> Response:
         entry = await asyncio.to_thread(library.session, _name(request))
-        first, last = _number(request, "from") or 0, _number(request, "to")
+        first, last = number_in(request, "from") or 0, number_in(request, "to")
         held = resident_lines(daemon.store, entry, first, last)
         if held is not None:
             return Response(held, media_type=NDJSON)
-        return _stream(library.lines(entry.id, first, last), NDJSON)
+        return streamed(library.lines(entry.id, first, last), NDJSON)
 
     async def export(request: Request) -> Response:
         ask = request.query_params
@@ -233,7 +239,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         view = _view(request, EVERYTHING if form == "jsonl" else View())
         entry = await asyncio.to_thread(library.session, _name(request))
         kind = "text/markdown" if form == "markdown" else NDJSON
-        return _stream(library.export(entry.id, form, view), kind)
+        return streamed(library.export(entry.id, form, view), kind)
 
     async def search(request: Request) -> Response:
         ask = request.query_params
@@ -243,7 +249,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             project=ask.get("project", ""),
             kind=ask.get("kind", ""),
             since=ask.get("since", ""),
-            limit=_number(request, "limit") or 20,
+            limit=number_in(request, "limit") or 20,
         )
         return answer(await asyncio.to_thread(library.search, query))
 
@@ -253,7 +259,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
 
     async def blob(request: Request) -> Response:
         pieces = await asyncio.to_thread(daemon.payload, request.path_params["digest"])
-        return _stream(pieces, "application/octet-stream")
+        return streamed(pieces, "application/octet-stream")
 
     async def drop_blobs(request: Request) -> Response:
         wanted = _blob_filter(request)
@@ -263,7 +269,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         )
 
     async def recordings(request: Request) -> Response:
-        limit = None if request.query_params.get("all") == "true" else _number(request, "limit")
+        limit = None if request.query_params.get("all") == "true" else number_in(request, "limit")
         return answer(await asyncio.to_thread(daemon.recordings, limit))
 
     async def command(request: Request) -> Response:
@@ -307,6 +313,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("POST", "/v1/redact", redact),
         *debug.routes(daemon),
         *alerts.routes(daemon),
+        *streams.routes(daemon),
     ]
 
 
@@ -361,9 +368,9 @@ def _blob_filter(request: Request) -> BlobFilter:
     return BlobFilter(
         session=ask.get("session", ""),
         used_before=ask.get("used_before", ""),
-        min_bytes=_number(request, "min_bytes") or 0,
+        min_bytes=number_in(request, "min_bytes") or 0,
         dropped=ask.get("dropped") == "true",
-        limit=_number(request, "limit"),
+        limit=number_in(request, "limit"),
     )
 
 
@@ -391,25 +398,6 @@ def _view(request: Request, usual: View) -> View:
 def _name(request: Request) -> str:
     name: str = request.path_params["name"]
     return name
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise BadRequest(f"{name} must be a whole number, not {text!r}")
-    return int(text)
-
-
-def _stream(pieces: Iterator[bytes], kind: str) -> Response:
-    return StreamingResponse(_on_thread(pieces), media_type=kind)
-
-
-async def _on_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Pull a blocking iterator a piece at a time; nothing is read ahead of a slow client."""
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
 
 
 def _report(daemon: Served) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -379,6 +379,35 @@ class Resources(Section, frozen=True):
     memory_log_interval_secs: Annotated[
         Count, Meta(description="How often memory is read and logged while there is no pressure.")
     ] = 30
+    event_capacity: Annotated[
+        Count,
+        Meta(description="How many events are held ready for those who follow what happens."),
+    ] = 1_000
+    event_ttl_secs: Annotated[Count, Meta(description="How long each of them is held ready.")] = 60
+
+
+class Stream(Section, frozen=True):
+    max_event_history: Annotated[
+        Count, Meta(description="How many of the newest events are kept in memory for followers.")
+    ] = 100_000
+    max_history_bytes: Annotated[
+        int, Meta(ge=65_536, description="How many bytes these may take.")
+    ] = 16_000_000
+    max_cache_size: Annotated[
+        Count,
+        Meta(description="How many older events that were read back for followers stay in memory."),
+    ] = 50_000
+    max_cache_bytes: Annotated[
+        int, Meta(ge=65_536, description="How many bytes these may take.")
+    ] = 8_000_000
+    max_event_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=4_000_000,
+            description="How large an event that is appended may be.",
+        ),
+    ] = 1_000_000
 
 
 class Server(Section, frozen=True):
@@ -485,6 +514,9 @@ class Settings(Section, frozen=True):
     resources: Annotated[
         Resources, Meta(description="When memory counts as scarce, and what is done about it.")
     ] = Resources()
+    stream: Annotated[
+        Stream, Meta(description="Events that programs append, and following what happens.")
+    ] = Stream()
     server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
     telemetry: Annotated[
         Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")

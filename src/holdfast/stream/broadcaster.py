@@ -42,6 +42,7 @@ class Broadcaster:
         self.start = self.end = start  # the positions that the ring covers
         self.kept_from = start  # who wants what is before it is late
         self.listeners = 0
+        self.closed = False
         self.published = self.dropped = 0
 
     def publish(self, frames: Iterable[Frame], end: int) -> None:
@@ -73,13 +74,19 @@ class Broadcaster:
         return (frame for _since, _size, frame in islice(self._frames, max(0, skipped), None))
 
     async def changed(self, position: int) -> None:
-        """Until something stands at or behind a position."""
-        while self.end <= position:
+        """Until something stands at or behind a position, the next tick, or the end."""
+        if self.end <= position and not self.closed:
             await self._changed.wait()
 
-    def sweep(self) -> None:
-        """Let go of what is too old, though nothing comes."""
+    def tick(self) -> None:
+        """Now and then, though nothing comes: who listens can tell that we are still here."""
         self._fit(self._clock_s(), self._max_bytes)
+        self._wake()
+
+    def close(self) -> None:
+        """Whoever listens has all that came, and no more comes."""
+        self.closed = True
+        self._wake()
 
     def usage(self) -> Usage:
         return Usage(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final
 
 from holdfast.errors import Exit, HoldfastError
 
@@ -17,7 +17,7 @@ _GROUPS: Final = {CONVERSATIONS: False, STREAMS: True}
 class BadPattern(HoldfastError):
     """A pattern that says nothing."""
 
-    exit = Exit.USAGE
+    exit: ClassVar[Exit] = Exit.USAGE
 
 
 class Pattern:

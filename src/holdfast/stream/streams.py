@@ -18,7 +18,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
@@ -41,6 +41,7 @@ WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop
 GROUP_EVENTS_MAX: Final = 2_000
 QUERY_EVENTS_MAX: Final = 10_000
 QUERY_BYTES_MAX: Final = 4_000_000
+TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
 _KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _NAME: Final = re.compile(r"[^\s\x00-\x20\x7f*,@][^\x00-\x1f\x7f*,]*")
@@ -49,13 +50,13 @@ _NAME: Final = re.compile(r"[^\s\x00-\x20\x7f*,@][^\x00-\x1f\x7f*,]*")
 class BadAppend(HoldfastError):
     """What is to be appended is not as it must be."""
 
-    exit = Exit.USAGE
+    exit: ClassVar[Exit] = Exit.USAGE
 
 
 class OwnStream(HoldfastError):
     """The stream is holdfast's own."""
 
-    exit = Exit.REFUSED
+    exit: ClassVar[Exit] = Exit.REFUSED
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -131,12 +132,27 @@ class Streams:
         self._waiting_bytes = 0
         self._room = asyncio.Event()
         self._storing: asyncio.Task[None] | None = None
+        self._ticking: asyncio.TimerHandle | None = None
         self.appended = 0
 
     def start(self) -> None:
         """On the event loop."""
         self._loop = asyncio.get_running_loop()
         self._take()
+        self._tick()
+
+    async def close(self) -> None:
+        """Whoever listens hears what is stored, and that it ends; what is appended is stored."""
+        await self.drain()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self.ring.close()
+
+    def _tick(self) -> None:
+        if self.ring.listeners:
+            self.ring.tick()
+        assert self._loop is not None
+        self._ticking = self._loop.call_later(TICK_S, self._tick)
 
     @property
     def end(self) -> int:

@@ -61,7 +61,7 @@ class Subscription:
                     yield frame
 
     async def batches(self) -> AsyncIterator[list[Frame] | Lagged]:
-        """Frames as they come, some at a time; empty ones tell that the position moved."""
+        """Frames as they come, some at a time; none where there was nothing for a while."""
         ring = self._log.ring
         while True:
             held = ring.behind(self.position)
@@ -89,10 +89,14 @@ class Subscription:
                         break
             else:
                 self.position = max(self.position, ring.end)
-            if frames:
+            if frames or ring.closed:
                 yield frames
-            else:
-                await ring.changed(self.position)
+                if ring.closed and self.position >= ring.end:
+                    return
+                continue
+            await ring.changed(self.position)
+            if ring.end <= self.position:
+                yield []
 
 
 def subscribe(  # what one may want

@@ -406,8 +406,8 @@ HAVING (?2 = '' OR sum(s.id = ?2)) AND (?3 = '' OR (used_at <> '' AND used_at < 
 ORDER BY b.bytes DESC, b.digest LIMIT ?6;
 
 -- name: totals
--- What the journal holds.
-SELECT (SELECT count(*) FROM sessions), (SELECT coalesce(sum(events), 0) FROM sessions),
+-- What the journal holds; its streams are no sessions, their events are events.
+SELECT (SELECT count(*) FROM sessions WHERE agent <> 'stream'), (SELECT coalesce(sum(events), 0) FROM sessions),
        (SELECT coalesce(sum(raw_bytes), 0) FROM sessions),
        (SELECT coalesce(sum(stored_bytes), 0) FROM sessions),
        (SELECT value FROM state WHERE key = 'next_position'),
