@@ -24,7 +24,7 @@ bench: $(VENV)/ready
 SEEDS ?= 10000
 SCENARIOS ?= tests.simulation.stream
 simulate: $(VENV)/ready
-	$(BIN)/python -m holdfast.simulation $(SCENARIOS) --seeds $(SEEDS) --jobs 2 $(ARGS)
+	$(BIN)/python -m holdfast.simulation $(SCENARIOS) --seeds $(SEEDS) $(ARGS)
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix-only .

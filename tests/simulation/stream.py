@@ -14,7 +14,7 @@ from contextlib import aclosing, suppress
 from typing import Final
 
 from holdfast import blocks
-from holdfast.events import EMPTY, Event, Kind, decode, encode, event_id, session_id, stream_id
+from holdfast.events import EMPTY, Event, Kind, decode, encode, event_id, session_id
 from holdfast.journal.model import Batch, Facts
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SequenceConflict
@@ -45,6 +45,7 @@ LISTENERS: Final[tuple[tuple[str, OnLag], ...]] = (
     ("*", "skip"),
     ("notes,@conversations", "disconnect"),
 )
+ROUNDS: Final = 4
 RETRY_S: Final = 0.05
 LEAVE_SHARE: Final = 0.02  # of events, after which a listener leaves and comes again
 SLOW_SHARE: Final = 0.3  # of events, after which it takes its time
@@ -120,15 +121,6 @@ class Truth:
         name = row.agent_session_id if is_stream else f"{row.agent}/{row.agent_session_id}"
         return pattern(streams).matches(name, is_stream=is_stream)
 
-    def seen_all(self, after: int, streams: str) -> bool:
-        """Whether nothing that somebody wants is there or will come."""
-        ends = (
-            f"end/{number}/0" in self._state.stream_keys.get(stream_id(stream), {})
-            for number, stream in enumerate(STREAMS)
-            if pattern(streams).matches(stream)
-        )
-        return all(ends) and not self.missed(after + 1, self.last, streams)
-
     def missed(self, first: int, last: int, streams: str) -> list[int]:
         """The positions of what somebody wants between two."""
         return [at for at in range(first, last + 1) if self.takes(at, streams)]
@@ -137,6 +129,7 @@ class Truth:
         for key, seq, position in zip(keys, told.seqs, told.positions, strict=True):
             known = self.acknowledged.setdefault(key, (seq, position))
             assert known == (seq, position), f"{key} was at {known} and is at {(seq, position)}"
+            assert position <= self.last, f"{key} was acknowledged at {position} and is lost"
             event = decode(self.line(position))
             assert event.key == key, f"{key} was acknowledged at {position}, where {event.key} is"
             assert event.seq == seq
@@ -164,9 +157,35 @@ class Truth:
             assert found.get(key) == place, f"{key} was acknowledged at {place} and is lost"
 
 
+class Audience:
+    """Up to which position each listener has it all."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._after: dict[str, int] = {}
+        self._moved = asyncio.Event()
+
+    def note(self, streams: str, on_lag: OnLag, after: int) -> None:
+        self._after[f"{streams} {on_lag}"] = after
+        self._moved.set()
+
+    async def caught_up(self) -> None:
+        """With nothing new coming; a wake-up that was lost is not made up for by the next event."""
+        while not all(
+            self._has_all(streams, self._after.get(f"{streams} {on_lag}", 0))
+            for streams, on_lag in LISTENERS
+        ):
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _has_all(self, streams: str, after: int) -> bool:
+        return not self._truth.missed(after + 1, self._truth.last, streams)
+
+
 async def scenario(world: Simulation) -> None:
     disk = Disk(world)
     truth = Truth(disk)
+    audience = Audience(truth)
 
     async def boot(process: Process) -> Program:
         return Program(world, process, disk)
@@ -175,25 +194,21 @@ async def scenario(world: Simulation) -> None:
     world.always(lambda: host.program.check_bounds() if host.program else None)
     random = world.random
     pace_s = random.choice((0.001, 0.05, 1.0))
-    listeners = [
-        world.spawn(
-            _listen(world, host, truth, streams, on_lag, random.choice((0, 0.01, 0.5))),
-            name=f"listener to {streams} ({on_lag})",
+    for streams, on_lag in LISTENERS:
+        slow_s = random.choice((0, 0.01, 0.5))
+        listening = _listen(world, host, truth, audience, streams, on_lag, slow_s)
+        world.spawn(listening, name=f"listener to {streams} ({on_lag})")
+    writers = [Writer(world, host, truth, f"w{number}", pace_s) for number in range(3)]
+    expecting = [Expecting(world, host, truth, f"e{number}", pace_s) for number in range(2)]
+    for _ in range(ROUNDS):
+        await asyncio.gather(
+            *(writer.write(random.randint(0, 3)) for writer in (*writers, *expecting)),
+            _talk(world, host, pace_s),
         )
-        for streams, on_lag in LISTENERS
-    ]
-    async with asyncio.TaskGroup() as writers:
-        for number in range(3):
-            writers.create_task(_write(world, host, truth, f"w{number}", pace_s))
-        for number in range(2):
-            writers.create_task(_expect(world, host, truth, f"e{number}", pace_s))
-        writers.create_task(_talk(world, host, pace_s))
-    truth.check()
-    await _end(world, host, truth)
-    await asyncio.gather(*listeners)
+        truth.check()
+        await audience.caught_up()
     for streams in ("*", "orders", "@conversations"):
         await _queried(world, host, truth, streams)
-    truth.check()
     await host.stop()
 
 
@@ -203,88 +218,89 @@ async def _later(world: Simulation, host: Host[Program]) -> None:
     await host.up()
 
 
-async def _write(
-    world: Simulation, host: Host[Program], truth: Truth, name: str, pace_s: float
-) -> None:
-    for number in range(8):
-        stream = world.random.choice(STREAMS)
-        keys = [f"{name}/{number}/{part}" for part in range(world.random.randint(1, 3))]
+class Writer:
+    """Appends under keys of its own, again and again until it is told that it is stored."""
+
+    def __init__(
+        self, world: Simulation, host: Host[Program], truth: Truth, name: str, pace_s: float
+    ) -> None:
+        self._world, self._host, self._truth = world, host, truth
+        self._name, self._pace_s = name, pace_s
+        self._number = 0
+
+    async def write(self, count: int) -> None:
+        for _ in range(count):
+            await self._write_one()
+            await self._world.pause(self._pace_s)
+
+    async def _write_one(self) -> None:
+        stream = self._world.random.choice(STREAMS)
+        keys = self._next_keys(self._world.random.randint(1, 3))
         events = [NewEvent(kind="note", text=key, key=key) for key in keys]
         while True:
             try:
-                told = await host.request(lambda program: program.append(stream, events))  # noqa: B023  # asked at once
+                told = await self._host.request(lambda program: program.append(stream, events))
             except (ConnectionLost, JournalError):
-                await _later(world, host)
+                await _later(self._world, self._host)
             else:
-                break
-        truth.acknowledge(keys, told)
-        await world.pause(pace_s)
+                self._truth.acknowledge(keys, told)
+                return
+
+    def _next_keys(self, count: int) -> list[str]:
+        self._number += 1
+        return [f"{self._name}/{self._number}/{part}" for part in range(count)]
 
 
-async def _expect(
-    world: Simulation, host: Host[Program], truth: Truth, name: str, pace_s: float
-) -> None:
+class Expecting(Writer):
     """Appends only where nobody came between: after a conflict it looks again."""
+
     expected = 0
-    for number in range(5):
-        key = f"{name}/{number}/0"
+
+    async def _write_one(self) -> None:
+        (key,) = self._next_keys(1)
         while True:
-            event = NewEvent(kind="note", text=f"expects {expected}", key=key)
+            event = NewEvent(kind="note", text=f"expects {self.expected}", key=key)
             try:
-                told = await host.request(
-                    lambda program: program.append("orders", [event], expected)  # noqa: B023  # asked at once
+                told = await self._host.request(
+                    lambda program: program.append("orders", [event], self.expected)  # noqa: B023  # asked at once
                 )
             except WrongSequence as error:
-                expected = error.found
+                self.expected = error.found
             except (ConnectionLost, JournalError):
-                await _later(world, host)
+                await _later(self._world, self._host)
             else:
-                break
-        truth.acknowledge([key], told)
-        expected = told.seqs[-1] + 1
-        await world.pause(pace_s)
+                self._truth.acknowledge([key], told)
+                self.expected = told.seqs[-1] + 1
+                return
 
 
 async def _talk(world: Simulation, host: Host[Program], pace_s: float) -> None:
-    for _ in range(6):
+    for _ in range(2):
         count, sealed = world.random.randint(1, 6), world.random.random() < 0.5
         with suppress(ConnectionLost, JournalError, SequenceConflict):
             await host.request(lambda program: program.talk("a", count, sealed=sealed))  # noqa: B023  # asked at once
         await world.pause(pace_s)
 
 
-async def _end(world: Simulation, host: Host[Program], truth: Truth) -> None:
-    """The last event of each stream, after all others."""
-    for number, stream in enumerate(STREAMS):
-        event = NewEvent(kind="end", key=f"end/{number}/0")
-        while True:
-            try:
-                told = await host.request(lambda program: program.append(stream, [event]))  # noqa: B023  # asked at once
-            except (ConnectionLost, JournalError):
-                await _later(world, host)
-            else:
-                break
-        truth.acknowledge([event.key], told)
-
-
 async def _listen(
     world: Simulation,
     host: Host[Program],
     truth: Truth,
+    audience: Audience,
     streams: str,
     on_lag: OnLag,
     slow_s: float,
 ) -> None:
-    """Until the ends are there and it has it all."""
     after = 0
-    while not truth.seen_all(after, streams):
+    while True:
         try:
             async with aclosing(
                 host.stream(lambda program: program.listen(after, streams, on_lag))  # noqa: B023  # asked at once
             ) as frames:
                 async for got in frames:
                     after = _checked(truth, streams, after, got)
-                    if truth.seen_all(after, streams) or world.random.random() < LEAVE_SHARE:
+                    audience.note(streams, on_lag, after)
+                    if world.random.random() < LEAVE_SHARE:
                         break
                     if slow_s and world.random.random() < SLOW_SHARE:
                         await world.pause(slow_s)

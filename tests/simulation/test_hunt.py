@@ -62,9 +62,9 @@ def test_a_scenario_is_named_by_its_module() -> None:
 
 
 def test_the_command_tries_seeds_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([HERE, "--seeds", "50"]) == 0
+    assert main([HERE, "--seeds", "50", "--jobs", "1"]) == 0
     assert f"{HERE}: 50 seeds, " in capsys.readouterr().out
-    assert main([f"{HERE}:unlucky", "--first", "200", "--seeds", "100"]) == 1
+    assert main([f"{HERE}:unlucky", "--first", "200", "--seeds", "100", "--jobs", "1"]) == 1
     out = capsys.readouterr().out
     assert "seed 249 of " in out
     assert "50 seeds, " in out

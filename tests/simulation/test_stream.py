@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
@@ -99,11 +100,13 @@ def test_finds_a_ring_that_is_one_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(error, Deadlock) or "missed " in str(error)
 
 
-def test_finds_a_listener_that_is_not_woken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wakes_nobody(self: Broadcaster, end: int) -> None:
-        self._forget_all(end)
+def test_finds_a_wake_up_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def looks_then_waits(self: Broadcaster, position: int) -> None:
+        if self.end <= position:
+            await asyncio.to_thread(int)  # whatever takes a turn between the two
+            await self._changed.wait()
 
-    monkeypatch.setattr(Broadcaster, "pass_over", wakes_nobody)
+    monkeypatch.setattr(Broadcaster, "changed", looks_then_waits)
     assert isinstance(found(monkeypatch), Deadlock)
 
 
