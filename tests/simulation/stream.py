@@ -46,9 +46,17 @@ LISTENERS: Final[tuple[tuple[str, OnLag], ...]] = (
     ("notes,@conversations", "disconnect"),
 )
 ROUNDS: Final = 4
+RESTART_SHARE: Final = 0.2  # of rounds, after which the daemon is stopped and started
 RETRY_S: Final = 0.05
 LEAVE_SHARE: Final = 0.02  # of events, after which a listener leaves and comes again
 SLOW_SHARE: Final = 0.3  # of events, after which it takes its time
+
+
+class Tickless(Streams):
+    """The next tick makes up for a wake-up that is lost; here nothing does."""
+
+    def _tick(self) -> None:
+        pass
 
 
 class Program:
@@ -56,8 +64,13 @@ class Program:
 
     def __init__(self, world: Simulation, process: Process, disk: Disk) -> None:
         self.journal = SimulatedJournal(world, process, disk)
-        self.streams = Streams(self.journal, limits=LIMITS, clock_s=world.now_s)
+        kind = Streams if world.draw("ticks").random() < 0.5 else Tickless
+        self.streams = kind(self.journal, limits=LIMITS, clock_s=world.now_s)
         self.streams.start()
+
+    async def close(self) -> None:
+        await self.streams.close()
+        self.journal.close()
 
     async def append(
         self, stream: str, events: list[NewEvent], expected_seq: int | None = None
@@ -207,9 +220,11 @@ async def scenario(world: Simulation) -> None:
         )
         truth.check()
         await audience.caught_up()
+        if random.random() < RESTART_SHARE:
+            await host.restart(lambda program: program.close())
     for streams in ("*", "orders", "@conversations"):
         await _queried(world, host, truth, streams)
-    await host.stop()
+    await host.stop(lambda program: program.close())
 
 
 async def _later(world: Simulation, host: Host[Program]) -> None:
