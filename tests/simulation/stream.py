@@ -33,6 +33,7 @@ from holdfast.stream import (
     subscribe,
 )
 from holdfast.stream.patterns import pattern
+from tests.simulation.asking import again, later
 
 LIMITS: Final = Limits(
     history_events=12, history_bytes=6_000, cache_events=9, cache_bytes=4_000, ring_events=5
@@ -47,7 +48,6 @@ LISTENERS: Final[tuple[tuple[str, OnLag], ...]] = (
 )
 ROUNDS: Final = 4
 RESTART_SHARE: Final = 0.2  # of rounds, after which the daemon is stopped and started
-RETRY_S: Final = 0.05
 LEAVE_SHARE: Final = 0.02  # of events, after which a listener leaves and comes again
 SLOW_SHARE: Final = 0.3  # of events, after which it takes its time
 
@@ -227,12 +227,6 @@ async def scenario(world: Simulation) -> None:
     await host.stop(lambda program: program.close())
 
 
-async def _later(world: Simulation, host: Host[Program]) -> None:
-    """When it is time to try again."""
-    await world.pause(RETRY_S)
-    await host.up()
-
-
 class Writer:
     """Appends under keys of its own, again and again until it is told that it is stored."""
 
@@ -252,14 +246,8 @@ class Writer:
         stream = self._world.random.choice(STREAMS)
         keys = self._next_keys(self._world.random.randint(1, 3))
         events = [NewEvent(kind="note", text=key, key=key) for key in keys]
-        while True:
-            try:
-                told = await self._host.request(lambda program: program.append(stream, events))
-            except (ConnectionLost, JournalError):
-                await _later(self._world, self._host)
-            else:
-                self._truth.acknowledge(keys, told)
-                return
+        told = await again(self._world, self._host, lambda program: program.append(stream, events))
+        self._truth.acknowledge(keys, told)
 
     def _next_keys(self, count: int) -> list[str]:
         self._number += 1
@@ -276,13 +264,13 @@ class Expecting(Writer):
         while True:
             event = NewEvent(kind="note", text=f"expects {self.expected}", key=key)
             try:
-                told = await self._host.request(
-                    lambda program: program.append("orders", [event], self.expected)  # noqa: B023  # asked at once
+                told = await again(
+                    self._world,
+                    self._host,
+                    lambda program: program.append("orders", [event], self.expected),  # noqa: B023  # asked at once
                 )
             except WrongSequence as error:
                 self.expected = error.found
-            except (ConnectionLost, JournalError):
-                await _later(self._world, self._host)
             else:
                 self._truth.acknowledge([key], told)
                 self.expected = told.seqs[-1] + 1
@@ -321,7 +309,7 @@ async def _listen(
                         await world.pause(slow_s)
         except ConnectionLost:
             pass
-        await _later(world, host)
+        await later(world, host)
 
 
 def _checked(truth: Truth, streams: str, after: int, got: Frame | Lagged) -> int:
@@ -342,11 +330,7 @@ async def _queried(world: Simulation, host: Host[Program], truth: Truth, stream:
     after, found = 0, list[int]()
     while True:
         asked = Query(stream=stream, after=after, limit=world.random.randint(1, 20))
-        try:
-            page = await host.request(lambda program: program.streams.query(asked))  # noqa: B023  # asked at once
-        except ConnectionLost:
-            await _later(world, host)
-            continue
+        page = await again(world, host, lambda program: program.streams.query(asked))  # noqa: B023  # asked at once
         found += [frame.position for frame in page.frames]
         after = page.next_after
         if page.complete:

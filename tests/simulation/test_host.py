@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 
 import pytest
 
+from holdfast.errors import HoldfastError
 from holdfast.simulation import (
     ConnectionLost,
     Faults,
@@ -197,5 +198,36 @@ def test_a_program_is_stopped_in_order_and_stays_away() -> None:
         await asyncio.sleep(1_000)
         assert host.program is None
         assert host.starts == 2
+
+    well(scenario)
+
+
+def test_giving_up_cancels_what_was_asked_for_when_that_is_wanted() -> None:
+    async def scenario(world: Simulation) -> None:
+        disk: list[int] = []
+        host = counter(world, disk)
+        await host.up()
+        asked = world.spawn(host.request(lambda program: program.add(1), cancels=True))
+        await asyncio.sleep(0.009)
+        asked.cancel()
+        await asyncio.sleep(1)
+        assert disk == []
+
+    well(scenario, Faults(latency_s=0.000_01))
+
+
+def test_a_program_that_cannot_start_is_tried_again() -> None:
+    class NotYet(HoldfastError):
+        pass
+
+    async def scenario(world: Simulation) -> None:
+        async def boot(_process: Process) -> Counter:
+            if host.starts < 3:
+                raise NotYet
+            return Counter([])
+
+        host = Host(world, "counter", boot)
+        await host.up()
+        assert host.starts == 3
 
     well(scenario)

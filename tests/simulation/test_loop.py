@@ -483,10 +483,17 @@ def test_the_end_of_a_run_closes_what_is_left_without_complaint(
                     closed.append("one")
                     await asyncio.sleep(1)
 
+        async def begins_another() -> None:
+            try:
+                await asyncio.sleep(10)
+            finally:
+                asyncio.get_running_loop().create_task(never_begun())
+
         async def never_begun() -> None:
             raise AssertionError
 
         world.spawn(stubborn())
+        world.spawn(begins_another())
         await asyncio.sleep(1)
         world.spawn(never_begun())
 

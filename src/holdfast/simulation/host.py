@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
+from holdfast.errors import HoldfastError
 from holdfast.simulation.faults import drawn_delay
 from holdfast.simulation.loop import Process, SimulationError
 from holdfast.simulation.world import Simulation
@@ -28,7 +28,10 @@ class ConnectionLost(SimulationError):
 
 
 class Host(Generic[P]):
-    """Where a program runs. `boot` makes it, in a process that it may die with."""
+    """Where a program runs. `boot` makes it, in a process that it may die with.
+
+    When `boot` raises a `HoldfastError` it is tried again, as after a crash.
+    """
 
     def __init__(
         self, world: Simulation, name: str, boot: Callable[[Process], Awaitable[P]]
@@ -60,8 +63,13 @@ class Host(Generic[P]):
         if self._process is not None:
             self._process.crash()
 
-    async def request(self, ask: Callable[[P], Awaitable[T]], *, name: str = "") -> T:
-        """Have it do something. Whoever gives up waiting does not keep it from being done."""
+    async def request(
+        self, ask: Callable[[P], Awaitable[T]], *, name: str = "", cancels: bool = False
+    ) -> T:
+        """Have it do something.
+
+        Whoever gives up waiting does not keep it from being done, unless that `cancels` it.
+        """
         await self._travel()
         process, program = self._running()
         answer: asyncio.Future[T] = self._world.loop.create_future()
@@ -81,8 +89,13 @@ class Host(Generic[P]):
 
         forget = process.on_death(lambda: _break(answer, self.name))
         try:
-            process.spawn(served(), name=name)
-            result = await answer
+            serving = process.spawn(served(), name=name)
+            try:
+                result = await answer
+            except asyncio.CancelledError:
+                if cancels and process.alive:
+                    serving.cancel()
+                raise
         finally:
             forget()
         await self._travel()
@@ -132,8 +145,7 @@ class Host(Generic[P]):
         self._wanted = False
         process, program = self._process, self._program
         if closing is not None and process is not None and program is not None and process.alive:
-            with suppress(ConnectionLost):
-                await self._in(process, lambda: closing(program))
+            await self._closed(process, lambda: closing(program))
         if process is not None:
             process.crash()
         await self._keeper
@@ -142,9 +154,15 @@ class Host(Generic[P]):
         """Stopped in order and started again."""
         process, program = self._process, self.program
         if process is not None and program is not None:
-            with suppress(ConnectionLost):
-                await self._in(process, lambda: closing(program))
+            await self._closed(process, lambda: closing(program))
             process.crash()
+
+    async def _closed(self, process: Process, closing: Callable[[], Awaitable[object]]) -> None:
+        """As far as that goes: a program ends, whatever fails on the way down."""
+        try:
+            await self._in(process, closing)
+        except HoldfastError as error:
+            self._world.note(f"{process.name} ends with {type(error).__name__}")
 
     async def _keep(self) -> None:
         """Start it; when it has died, wait and start it again."""
@@ -153,8 +171,12 @@ class Host(Generic[P]):
             process = self._process = self._world.process(f"{self.name} {self.starts}")
             died = asyncio.Event()
             process.on_death(died.set)
-            with suppress(ConnectionLost):
+            try:
                 self._program = await self._in(process, lambda p=process: self._boot(p))  # type: ignore[misc]  # bound now
+            except HoldfastError as error:  # it died on the way up, or says why it cannot start
+                self._world.note(f"{process.name} does not start: {type(error).__name__}")
+                process.crash()
+            else:
                 self._world.note(f"{process.name} is up")
                 self._tell()
                 await died.wait()

@@ -25,6 +25,7 @@ import asyncio
 import gc
 import heapq
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
@@ -411,7 +412,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if _unheeded(task):
                 task.exception()
             if not task.done():
-                _close(task.get_coro())
+                with warnings.catch_warnings():
+                    # Whatever a `finally` would have begun is not begun any more.
+                    warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+                    _close(task.get_coro())
         self._tasks.clear()
         self._runnable.clear()
         self._called.clear()
