@@ -10,7 +10,7 @@ up: $(VENV)/ready
 	$(BIN)/holdfast up
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

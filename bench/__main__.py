@@ -28,6 +28,7 @@ from bench import (
     soak,
     sources,
     status,
+    streams,
     tail,
 )
 from bench.kit import report
@@ -51,6 +52,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "sources": sources,
     "database": database,
     "library": library,
+    "streams": streams,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

@@ -248,6 +248,14 @@ def test_every_log_event_is_in_the_operations_page() -> None:
     assert listed - events_logged() <= {"log.healed", "log.uvicorn.error"}
 
 
+def test_the_limits_of_the_plugin_of_opencode_are_in_the_hooks_page() -> None:
+    listed = {row[0].strip("`"): row[1] for row in rows("docs/hooks.md", "## Limits")[2:]}
+    text = (SOURCE / "hooks" / "opencode.js").read_text("utf-8")
+    limits = re.findall(r"(?m)^  ([a-z_]+): ([\d_]+),", text)
+    assert len(limits) > 15
+    assert listed == {name: value.replace("_", ",") for name, value in limits}
+
+
 # Sources.
 
 

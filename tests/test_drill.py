@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from holdfast.drill import BACK_WITHIN_S, DrillFailed, _Drill
+from holdfast import drill
+from holdfast.drill import BACK_WITHIN_S, CALM_TIMEOUT_S, DrillFailed, _Drill
 
 
 class Shown:
@@ -79,12 +81,60 @@ class Stretch:
 
 def test_a_slow_way_back_is_told_and_only_no_way_back_is_a_failure(tmp_path: Path) -> None:
     said: list[str] = []
-    drill = _Drill(tmp_path, 7, said.append)
-    drill._back_from_high(Stretch(BACK_WITHIN_S))
-    drill._back_from_high(Stretch(BACK_WITHIN_S + 60))
+    made = _Drill(tmp_path, 7, said.append)
+    made._back_from_high(Stretch(BACK_WITHIN_S))
+    made._back_from_high(Stretch(BACK_WITHIN_S + 60))
     assert [line.partition("(")[2] for line in said] == ["within 2 s)", "more than 2 s)"]
     with pytest.raises(DrillFailed, match="did not get back"):
-        drill._back_from_high(Stretch(None))
+        made._back_from_high(Stretch(None))
+
+
+class SlowDaemon:
+    """Reads so much at a time, and each look at it takes so long; the drill's clock as well."""
+
+    def __init__(self, steps: list[int], look_s: float) -> None:
+        self._steps, self._look_s, self._now_s = iter(steps), look_s, 0.0
+        self._read = 0
+
+    def get(self, _path: str) -> dict[str, Any]:
+        self._now_s += self._look_s
+        self._read += next(self._steps, 0)
+        return {
+            "sources": [{"bytes": {"seen": self._read}}],
+            "memory": {"pressure": {"holding": ["slow the tail"] if self._read < 40 else []}},
+            "importing": {"running": False},
+        }
+
+    def monotonic(self) -> float:
+        return self._now_s
+
+    def sleep(self, seconds: float) -> None:
+        self._now_s += seconds
+
+
+def slow_drill(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, steps: list[int], look_s: float
+) -> _Drill:
+    made = _Drill(folder, 7, lambda _line: None)
+    (folder / "agent" / "projects" / "a.jsonl").write_bytes(b"x" * 40)
+    daemon = SlowDaemon(steps, look_s)
+    monkeypatch.setattr(made, "_client", daemon)
+    monkeypatch.setattr(drill, "time", daemon)
+    return made
+
+
+def test_however_slow_the_machine_what_goes_on_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_drill(tmp_path, monkeypatch, [1, 0] * 40, CALM_TIMEOUT_S / 3)._until_calm()
+
+
+def test_reading_that_stands_still_is_a_failure_that_says_what_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = slow_drill(tmp_path, monkeypatch, [1, 1], CALM_TIMEOUT_S / 3)
+    with pytest.raises(DrillFailed, match="2 of 40 bytes read, slow the tail holds"):
+        stuck._until_calm()
 
 
 def test_a_backlog_makes_it_critical_and_every_step_is_undone_in_reverse(shown: Shown) -> None:

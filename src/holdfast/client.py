@@ -45,7 +45,7 @@ class PutOff(Refused):
         self.retry_after_s = retry_after_s
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, patience_s: float | None) -> None:
         super().__init__("localhost")
         self._path = path
@@ -110,7 +110,7 @@ class Client:
         self, method: str, path: str, body: object, query: Mapping[str, object]
     ) -> Iterator[bytes]:
         asked = urlencode({key: value for key, value in query.items() if value not in (None, "")})
-        connection = _UnixConnection(self._paths.socket, self._patience_s)
+        connection = UnixConnection(self._paths.socket, self._patience_s)
         try:
             self._paths.check_socket_dir()
             sent = None if body is None else json.dumps(body).encode()
@@ -127,7 +127,7 @@ class Client:
             raise NotRunning("holdfast is not running: start it with `holdfast start`") from error
         try:
             if response.status >= http.client.BAD_REQUEST:
-                raise _refused(response)
+                raise refused(response)
             while chunk := response.read1(CHUNK_BYTES):
                 yield chunk
         except http.client.IncompleteRead as error:
@@ -146,14 +146,17 @@ class Client:
                 yield json.loads(line)
 
 
-def _refused(response: http.client.HTTPResponse) -> Refused:
-    body = response.read()
-    later = response.getheader("Retry-After", "")
+def refused(response: http.client.HTTPResponse) -> Refused:
+    return problem_of(response.read(), response.status, response.getheader("Retry-After", ""))
+
+
+def problem_of(body: bytes, status: int, later: str) -> Refused:
+    """What an answer that is no success says; `later` is when to come again."""
     try:
         problem = json.loads(body)
         if later.isdecimal():
             return PutOff(problem["error"], problem["exit"], float(later))
         return Refused(problem["error"], problem["exit"])
     except (ValueError, KeyError, TypeError):
-        text = body.decode("utf-8", "replace") or response.reason
-        return Refused(f"the daemon answered {response.status}: {text}", Exit.FAILURE)
+        text = body.decode("utf-8", "replace")
+        return Refused(f"the daemon answered {status}: {text}", Exit.FAILURE)

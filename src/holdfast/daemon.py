@@ -440,6 +440,7 @@ class Daemon:
                 self._redactor = None
         if not report.dry_run:
             self.recorder.begin_again()
+            self.streams.forget()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",

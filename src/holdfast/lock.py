@@ -13,11 +13,12 @@ from holdfast.errors import Exit, HoldfastError
 LOOK_AGAIN_S: Final = 0.01
 ASKED_S_MAX: Final = 10.0  # whoever asks and is stopped in the middle is no reason to wait longer
 
-Role = Literal["daemon", "import", "clean", "redact"]
+Role = Literal["daemon", "import", "clean", "redact", "program"]
 _DOING: Final[dict[str, str]] = {
     "import": "an import",
     "clean": "a clean-up",
     "redact": "a redaction",
+    "program": "a program",
 }
 
 

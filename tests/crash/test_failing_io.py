@@ -406,7 +406,7 @@ def test_what_was_not_indexed_when_the_program_died_is_indexed_at_the_next_start
     writer.close()
     served = Served(path, faults)
     try:
-        until(lambda: served.service.index_lag == 0, "the index is fed", deadline_s=10)
+        until(lambda: served.service.index_lag == 0, "the index is fed")
     finally:
         served.service.close()
 
@@ -422,7 +422,7 @@ def test_a_damaged_block_does_not_stop_the_index_or_the_writing(
     served = Served(path, faults)
     try:
         assert served.submit(batch("s1", 3, 2, sealed=False)) == [None]
-        until(lambda: served.service.index_lag == 0, "the index is fed", deadline_s=10)
+        until(lambda: served.service.index_lag == 0, "the index is fed")
         with served.service.reader() as reader:
             hits = reader.search(SearchQuery(words="s1n4"))
             assert len(reader.check()) == 1

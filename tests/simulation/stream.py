@@ -14,7 +14,7 @@ from contextlib import aclosing, suppress
 from typing import Final
 
 from holdfast import blocks
-from holdfast.events import EMPTY, Event, Kind, decode, encode, event_id, session_id
+from holdfast.events import EMPTY, Event, Kind, decode, encode, event_id, session_id, stream_id
 from holdfast.journal.model import Batch, Facts
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.writer import SequenceConflict
@@ -76,6 +76,11 @@ class Program:
         self, stream: str, events: list[NewEvent], expected_seq: int | None = None
     ) -> Appended:
         return await self.streams.append(stream, events, expected_seq=expected_seq)
+
+    async def count(self, stream: str) -> int:
+        with self.journal.reader() as reader:
+            row = reader.session(stream_id(stream))
+        return row.events if row else 0
 
     async def talk(self, name: str, count: int, *, sealed: bool) -> None:
         """Lines of a conversation, as reading a log brings them."""
@@ -269,8 +274,10 @@ class Expecting(Writer):
                     self._host,
                     lambda program: program.append("orders", [event], self.expected),  # noqa: B023  # asked at once
                 )
-            except WrongSequence as error:
-                self.expected = error.found
+            except WrongSequence:
+                self.expected = await again(
+                    self._world, self._host, lambda program: program.count("orders")
+                )
             else:
                 self._truth.acknowledge([key], told)
                 self.expected = told.seqs[-1] + 1

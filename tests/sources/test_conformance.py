@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from typing import Any, Final
 
 import msgspec
@@ -72,7 +73,7 @@ def test_any_bytes(agent: str, content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("agent", NAMES)
 def test_damaged_logs_are_read_without_a_finding(agent: str, tmp_path: Path) -> None:
     """A moment of what runs for a minute from the command line."""
-    found = fuzz(sample_of(agent), tmp_path, seconds=1.0, seed=11)
+    found = fuzz(sample_of(agent), tmp_path, seconds=1.0, seed=11, clock=process_time)
     assert found.executions > 10
     assert found.problems == []
 
@@ -255,7 +256,7 @@ def test_the_kit_refuses_a_parser_with_one_part_that_is_wrong(
 
 
 def test_the_kit_refuses_a_parser_that_raises(tmp_path: Path) -> None:
-    found = fuzz(spoiled(WritesHalfCharacters), tmp_path, seconds=0.5)
+    found = fuzz(spoiled(WritesHalfCharacters), tmp_path, seconds=0.5, clock=process_time)
     assert found.problems
     assert "UnicodeDecodeError" in found.problems[0]
 

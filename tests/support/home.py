@@ -34,6 +34,7 @@ AGENTS_VARIABLES: Final = (
     "COPILOT_",
     "GEMINI_",
     "GOOSE_",
+    "OPENCODE_",
     "PI_",
     "QWEN_",
 )

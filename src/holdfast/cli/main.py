@@ -80,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
         drilling,
         exporting,
         health,
+        hooks,
         importing,
         lifecycle,
         metrics,
@@ -89,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
         service,
         sources,
         status,
+        streams,
         tidying,
     )
 
@@ -114,12 +116,14 @@ def make_parser() -> argparse.ArgumentParser:
         reading,
         exporting,
         recording,
+        streams,
         blobs,
         configuring,
         doctor,
         drilling,
         redacting,
         tidying,
+        hooks,
         service,
         debugging,
     )

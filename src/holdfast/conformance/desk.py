@@ -47,7 +47,8 @@ class OneLog:
         self._limits = limits
         self._blobs = BlobStore(str(folder / "blobs"))
         self.cursor = self._start()
-        self.lines = b""
+        self._lines = bytearray()  # grows by thousands of small reads
+        self._count = 0
         self.usage = NO_USAGE
         self.unknown: Counter[str] = Counter()
         self.facts: Facts | None = None
@@ -64,25 +65,27 @@ class OneLog:
     def forget(self) -> None:
         """Back to an empty log that nobody has read."""
         self.cursor = self._start()
-        self.lines, self.usage, self.facts = b"", NO_USAGE, None
+        self._lines, self._count = bytearray(), 0
+        self.usage, self.facts = NO_USAGE, None
         self.unknown.clear()
         self.write(b"", "wb")
 
     def go_back(self, cursor: Cursor, lines: bytes) -> None:
         """To where it was when the cursor stood at its end."""
-        self.cursor, self.lines = cursor, lines
+        self.cursor = cursor
+        self._lines, self._count = bytearray(lines), lines.count(b"\n")
         os.truncate(self.path, cursor.offset)
 
     def read(self, content: bytes | None = None) -> list[Event]:
         """What is new in the log, with `content` written behind it first."""
         if content is not None:
             self.write(content)
-        before = len(self.lines)
+        before = len(self._lines)
         reading = Reading(
             self.source,
             self.log,
             self.cursor,
-            first_seq=self.lines.count(b"\n"),
+            first_seq=self._count,
             limits=self._limits,
             blobs=self._blobs,
             door=_door(),
@@ -90,16 +93,21 @@ class OneLog:
         with open(self.path, "rb") as file:
             for batch in reading.batches(file.fileno()):
                 self._take(batch)
-        return decode_lines(self.lines[before:])
+        return decode_lines(self._lines[before:])
 
     def _take(self, batch: Batch) -> None:
         assert batch.cursor is not None
         self.cursor = batch.cursor
-        self.lines += batch.lines
+        self._lines += batch.lines
+        self._count += batch.line_count
         self.facts = batch.facts
         self.usage = self.usage.plus(batch.usage)
         for name, (records, _bytes) in batch.unknown_types.items():
             self.unknown[name] += records
+
+    @property
+    def lines(self) -> bytes:
+        return bytes(self._lines)
 
     @property
     def events(self) -> list[Event]:

@@ -43,10 +43,15 @@ def is_excluded(project: str, patterns: Sequence[str]) -> bool:
     )
 
 
+def path_expression(pattern: str) -> str:
+    """What a whole path fits, with a dot for any character; JavaScript reads it alike."""
+    inside = "".join(_IN_PATHS.get(part) or re.escape(part) for part in _split(pattern))
+    return f"{inside}(?:/.*)?"
+
+
 @lru_cache
 def _path_pattern(pattern: str) -> re.Pattern[str]:
-    inside = "".join(_IN_PATHS.get(part) or re.escape(part) for part in _split(pattern))
-    return re.compile(f"{inside}(?:/.*)?", re.DOTALL)
+    return re.compile(path_expression(pattern), re.DOTALL)
 
 
 @lru_cache

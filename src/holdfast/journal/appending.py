@@ -122,7 +122,7 @@ class Appending:
             new = [event for event in new if event.key not in known]
         if wanted.expected_seq not in (None, seq) and new:
             assert wanted.expected_seq is not None
-            return WrongSequence(wanted.stream, wanted.expected_seq, seq)
+            return WrongSequence.of(wanted.stream, wanted.expected_seq, seq)
         if keys:
             new = self._keep_keys(stream.number, new, seq, known, int(now_s))
         events.extend(new)

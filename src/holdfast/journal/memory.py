@@ -332,7 +332,7 @@ class MemoryWriter:
             new.append(event)
         if new and wanted.expected_seq not in (None, first):
             assert wanted.expected_seq is not None
-            return WrongSequence(wanted.stream, wanted.expected_seq, first)
+            return WrongSequence.of(wanted.stream, wanted.expected_seq, first)
         before = msgspec.structs.replace(row) if row else None
         self._undone_by(partial(_restore, state, session, before))
         lines, _texts = numbered(new, session, first, instant(now_s))

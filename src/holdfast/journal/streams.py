@@ -14,15 +14,14 @@ is not stored again, and the answer is the same as the first time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import msgspec
 
-from holdfast.errors import Exit
+from holdfast.errors import Exit, HoldfastError
 from holdfast.events import EMPTY, STREAM_AGENT, Event, encode_onto, event_id, stream_id
 from holdfast.journal.index import text_of
 from holdfast.journal.model import Facts, Text, TitleRank
-from holdfast.journal.sqlite import JournalError
 
 
 class NewEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -55,17 +54,17 @@ class Appended(msgspec.Struct, frozen=True):
     repeated: int = 0  # how many were stored before
 
 
-class WrongSequence(JournalError):
+class WrongSequence(HoldfastError):
     """Somebody else appended first."""
 
     exit: ClassVar[Exit] = Exit.CONFLICT
 
-    def __init__(self, stream: str, expected: int, found: int) -> None:
-        super().__init__(
+    @classmethod
+    def of(cls, stream: str, expected: int, found: int) -> Self:
+        return cls(
             f"stream {stream!r} has {found} events, not {expected}: read what came, then append "
             f"with expected_seq {found}"
         )
-        self.stream, self.expected, self.found = stream, expected, found
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +77,28 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     first_seq: int
     count: int
     lines: bytes
+
+    def behind(self, position: int) -> Committed:
+        """What of it stands at or behind a position."""
+        passed = position - self.position
+        if passed <= 0:
+            return self
+        lines = self.lines.split(b"\n", passed)[-1]
+        return msgspec.structs.replace(
+            self,
+            position=position,
+            first_seq=self.first_seq + passed,
+            count=self.count - passed,
+            lines=lines,
+        )
+
+    def upto(self, bytes_max: int) -> Committed:
+        """Its beginning: whole lines, up to the end of the one that is over so many bytes."""
+        if len(self.lines) <= bytes_max:
+            return self
+        end = self.lines.find(b"\n", bytes_max - 1) + 1
+        lines = self.lines[:end]
+        return msgspec.structs.replace(self, count=lines.count(b"\n"), lines=lines)
 
 
 class Projection(NamedTuple):

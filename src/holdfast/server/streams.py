@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from holdfast.events import STREAM_AGENT
+from holdfast.events import STREAM_AGENT, stream_id
 from holdfast.journal.model import SessionFilter
 from holdfast.library import Library
 from holdfast.server.answers import BadRequest, Handler, answer, body_of, number_in, streamed
@@ -130,7 +130,7 @@ def routes(daemon: Streaming) -> list[tuple[str, str, Handler]]:
         )
 
     async def read(request: Request) -> Response:
-        name = f"{STREAM_AGENT}/{request.path_params['name']}"
+        name = stream_id(request.path_params["name"])
         entry = await asyncio.to_thread(daemon.library.session, name)
         first, last = number_in(request, "from") or 0, number_in(request, "to")
         return streamed(daemon.library.lines(entry.id, first, last), NDJSON)

@@ -16,7 +16,7 @@ from typing import Final
 from holdfast.service import limits
 from holdfast.service.managers import Answer, State, ask, must
 from holdfast.service.plan import Plan
-from holdfast.service.written import stamped
+from holdfast.written import stamped
 
 LABEL: Final = "holdfast.daemon"
 GONE_TIMEOUT_S: Final = 30.0

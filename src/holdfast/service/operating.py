@@ -10,7 +10,7 @@ import msgspec
 
 from holdfast.service.managers import Manager, ManagerFailed, State
 from holdfast.service.plan import Plan
-from holdfast.service.written import Found, look, remove, write
+from holdfast.written import Found, look, remove, write
 
 NOTHING_TOLD = State(enabled=False, active=False, pid=None, said="")
 

@@ -17,7 +17,7 @@ from holdfast.errors import Exit
 from holdfast.service import limits
 from holdfast.service.managers import Answer, State, ask, must
 from holdfast.service.plan import Plan
-from holdfast.service.written import stamped
+from holdfast.written import stamped
 
 UNIT: Final = "holdfast.service"
 _WANTED_BY: Final = "default.target"

@@ -8,7 +8,8 @@ field costs itself and not the conversation around it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Final, TypeVar
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -60,8 +61,20 @@ def record_fields(line: bytes) -> dict[str, Raw] | None:
 def take_apart(fields: dict[str, Raw], shape: type[S]) -> S:
     """The fields that fit, one by one."""
     made = shape()
-    for field in msgspec.structs.fields(shape):
-        if field.encode_name in fields:
-            read = msgspec.json.Decoder(field.type).decode
-            setattr(made, field.name, tolerant(read, fields[field.encode_name], field.default))
+    for name, key, read, default in _parts(shape):
+        if key in fields:
+            setattr(made, name, tolerant(read, fields[key], default))
     return made
+
+
+@cache
+def _parts(shape: type[Struct]) -> list[tuple[str, str, Callable[[Raw], Any], Any]]:
+    """Of each field its name, its key, its reader and its default.
+
+    An agent that changes its format does so in each of its records, and a reader takes longer to
+    make than to use.
+    """
+    return [
+        (each.name, each.encode_name, msgspec.json.Decoder(each.type).decode, each.default)
+        for each in msgspec.structs.fields(shape)
+    ]

@@ -57,6 +57,16 @@ class EventHistory:
             return None
         return self._runs[bisect_right(self._starts, position, lo=self._head) - 1]
 
+    def runs(self, position: int, bytes_max: int) -> list[Committed]:
+        """Runs from a position on that are here with their bytes, up to about so many bytes."""
+        found, size = [], 0
+        while size < bytes_max and (run := self.run_at(position)) is not None and run.lines:
+            held = run.behind(position).upto(bytes_max)
+            found.append(held)
+            size += len(held.lines)
+            position = held.position + held.count
+        return found
+
     def usage(self) -> Usage:
         return Usage(
             bytes=self._bytes,

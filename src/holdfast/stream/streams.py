@@ -28,11 +28,11 @@ from holdfast.events import event_id, stream_id
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Append, Appended, Committed, NewEvent
 from holdfast.stream.broadcaster import Broadcaster
-from holdfast.stream.cache import PieceCache
+from holdfast.stream.cache import BlockCache
 from holdfast.stream.frames import Frame, Wanted, frames_of
 from holdfast.stream.history import EventHistory
 from holdfast.stream.patterns import pattern
-from holdfast.stream.pieces import pieces
+from holdfast.stream.pieces import Pieces
 
 OWN: Final = "holdfast/"  # streams that only holdfast itself appends to
 NAME_CHARS_MAX: Final = 200
@@ -43,6 +43,8 @@ QUERY_EVENTS_MAX: Final = 10_000
 QUERY_BYTES_MAX: Final = 4_000_000
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
+TURN_RUNS_MAX: Final = 1_024
+REPLAY_BYTES: Final = 1_000_000  # of lines that are read at a time
 _KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _NAME: Final = re.compile(r"[^\s\x00-\x20\x7f*,@][^\x00-\x1f\x7f*,]*")
 
@@ -113,7 +115,6 @@ class Streams:
     ) -> None:
         self._journal = journal
         self._clean = clean
-        self._on_damage = on_damage
         self._event_bytes = limits.event_bytes
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -124,7 +125,8 @@ class Streams:
         self.history = EventHistory(
             max_events=limits.history_events, max_bytes=limits.history_bytes, start=end
         )
-        self.cache = PieceCache(max_events=limits.cache_events, max_bytes=limits.cache_bytes)
+        self.cache = BlockCache(max_events=limits.cache_events, max_bytes=limits.cache_bytes)
+        self._pieces = Pieces(self.cache, on_damage)
         self.ring = Broadcaster(
             capacity=limits.ring_events, ttl_s=limits.ring_ttl_s, clock_s=clock_s, start=end
         )
@@ -153,6 +155,12 @@ class Streams:
             self.ring.tick()
         assert self._loop is not None
         self._ticking = self._loop.call_later(TICK_S, self._tick)
+
+    def forget(self) -> None:
+        """What is stored was rewritten: what is in memory of it goes."""
+        self.history.clear()
+        self.cache.clear()
+        self.ring.pass_over(self.end)
 
     @property
     def end(self) -> int:
@@ -288,31 +296,38 @@ class Streams:
 
         From memory when they are there, else from the journal, on a thread.
         """
-        run = self.history.run_at(position)
-        if run is None or not run.lines:
-            run = self.cache.get(position) or await asyncio.to_thread(self._piece, position)
-        if run is None:
-            return [], max(position, self.end)
-        return picked(run, position, wanted, TURN_BYTES)
+        runs = self.history.runs(position, TURN_BYTES)
+        if not runs:
+            runs = await asyncio.to_thread(self._read_back, position, TURN_BYTES)
+        frames: list[Frame] = []
+        for run in runs:
+            if run.lines and wanted.takes_stream(run.agent, run.name):
+                frames += filter(wanted.takes, frames_of(run, after=position - 1))
+            position = run.position + run.count
+        return frames, position if runs else max(position, self.end)
 
-    def _piece(self, position: int) -> Committed | None:
+    def _read_back(self, position: int, bytes_max: int) -> list[Committed]:
+        """Runs from the journal, up to the end of the first that is over `bytes_max`."""
+        runs, size = [], 0
         with self._journal.reader() as reader:
-            piece = next(pieces(reader, position, on_damage=self._on_damage), None)
-        if piece is not None:
-            self.cache.put(piece)
-        return piece
+            for run in self._pieces.read(reader, position):
+                held = run.upto(bytes_max)
+                runs.append(held)
+                size += len(held.lines)
+                if size >= bytes_max or len(runs) == TURN_RUNS_MAX:
+                    break
+        return runs
 
     async def replay(self, after: int = 0) -> AsyncIterator[Committed]:
         """All that is stored behind a position, as runs of lines: the fastest way through."""
         position = after + 1
         while position < self.end:
-            run = self.history.run_at(position)
-            if run is None or not run.lines or run.position != position:
-                run = await asyncio.to_thread(self._piece, position)
-            if run is None:
+            runs = await asyncio.to_thread(self._read_back, position, REPLAY_BYTES)
+            if not runs:
                 return
-            yield run
-            position = run.position + run.count
+            for run in runs:
+                yield run
+            position = runs[-1].position + runs[-1].count
 
     async def query(self, asked: Query) -> Found:
         return await asyncio.to_thread(self._query, asked)
@@ -324,12 +339,8 @@ class Streams:
         found: list[Frame] = []
         size, position = 0, asked.after + 1
         with self._journal.reader() as reader:
-            for piece in pieces(
-                reader,
-                position,
-                session=only,
-                wanted=wanted.takes_stream,
-                on_damage=self._on_damage,
+            for piece in self._pieces.read(
+                reader, position, session=only, wanted=wanted.takes_stream
             ):
                 for frame in frames_of(piece, after=position - 1):
                     if asked.covers(frame.at) and wanted.takes(frame):
@@ -339,23 +350,6 @@ class Streams:
                             return Found(found, frame.position, complete=False)
                 position = piece.position + piece.count
         return Found(found, position - 1, complete=True)
-
-
-def picked(
-    run: Committed, position: int, wanted: Wanted, bytes_max: int
-) -> tuple[list[Frame], int]:
-    """What somebody wants of a run, up to so many bytes, and where to go on."""
-    end = run.position + run.count
-    if not run.lines or not wanted.takes_stream(run.agent, run.name):
-        return [], end
-    frames, size = [], 0
-    for frame in frames_of(run, after=position - 1):
-        size += len(frame.line)
-        if wanted.takes(frame):
-            frames.append(frame)
-        if size > bytes_max:
-            return frames, frame.position + 1
-    return frames, end
 
 
 def id_of(appended: Appended, number: int) -> str:

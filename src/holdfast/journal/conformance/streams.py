@@ -159,7 +159,7 @@ def an_expected_number_is_compared(trial: Trial) -> None:
     outcome = attempt(trial, Append("a", [new("3")], 1))
     if not isinstance(outcome, WrongSequence):
         raise Nonconformant(f"appending behind an old number gave {outcome!r}")
-    same((outcome.stream, outcome.expected, outcome.found), ("a", 1, 2), "what it says")
+    same("has 2 events, not 1" in str(outcome), True, "what it says")
     same(texts(trial, "a"), ["1", "2"], "what is there")
     append(trial, "a", new("4", key="k"), expected_seq=2)
     again = append(trial, "a", new("4", key="k"), expected_seq=2)

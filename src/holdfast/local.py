@@ -1,0 +1,116 @@
+"""`from holdfast import LocalStreams`: durable streams inside a program, without a daemon.
+
+The same journal, the same code, the same promises: what `append` returned for is on disk, and who
+follows from a position misses nothing. The folder is the program's for as long as it runs; a second
+one is refused, and a daemon or `holdfast export` can read it when `HOLDFAST_HOME` points there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+from holdfast.events import decode
+from holdfast.journal.reader import SqliteReader
+from holdfast.journal.service import JournalService
+from holdfast.journal.streams import Appended, NewEvent
+from holdfast.journal.writer import SqliteWriter
+from holdfast.lock import JournalLock
+from holdfast.remote.talk import Told
+from holdfast.shutdown import run_steps
+from holdfast.stream import Limits, OnLag, Query, Streams, subscribe
+
+STOP_DEADLINE_S: Final = 10.0
+
+
+class LocalStreams:
+    """`async with LocalStreams("state/events") as streams: await streams.append("orders", …)`."""
+
+    def __init__(self, folder: str, *, limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
+        self._folder = folder
+        self._limits = limits
+
+    async def __aenter__(self) -> Self:
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        path = os.path.join(self._folder, "journal.db")
+        self._lock = JournalLock(os.path.join(self._folder, "lock")).acquire("program")
+        try:
+            self._journal = await asyncio.to_thread(
+                JournalService, partial(SqliteWriter, path), partial(SqliteReader, path)
+            )
+        except BaseException:
+            self._lock.release()
+            raise
+        self._streams = Streams(self._journal, limits=self._limits)
+        self._streams.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.shutdown_all()
+
+    async def append(
+        self, stream: str, *events: NewEvent, expected_seq: int | None = None
+    ) -> Appended:
+        """Store events; they are on disk when this returns."""
+        return await self._streams.append(stream, events, expected_seq=expected_seq)
+
+    async def query(
+        self,
+        *,
+        stream: str = "*",
+        kind: str = "*",
+        actor: str = "",
+        since: str = "",
+        until: str = "",
+        after: int = 0,
+        limit: int = 1_000,
+    ) -> list[Told]:
+        """Some of what is stored, the oldest first."""
+        asked = Query(
+            stream=stream,
+            kind=kind,
+            actor=actor,
+            since=since,
+            until=until,
+            after=after,
+            limit=limit,
+        )
+        found = await self._streams.query(asked)
+        return [Told(frame.position, decode(frame.line)) for frame in found.frames]
+
+    async def follow(
+        self,
+        *,
+        kinds: str = "*",
+        streams: str = "*",
+        actor: str = "",
+        after: int | None = None,
+        on_lag: OnLag = "catch_up",
+    ) -> AsyncIterator[Told]:
+        """What is stored from now on, or behind a position, until `shutdown_all`."""
+        async with subscribe(
+            self._streams, kinds=kinds, streams=streams, actor=actor, after=after, on_lag=on_lag
+        ) as events:
+            async for frame in events:
+                yield Told(frame.position, decode(frame.line))
+
+    async def shutdown_all(self) -> list[str]:
+        """Store what waits, tell whoever follows that it ends, close; what hung or failed."""
+        late = await run_steps(
+            [
+                ("streams", self._streams.close),
+                ("journal", lambda: asyncio.to_thread(self._journal.close)),
+            ],
+            deadline_s=STOP_DEADLINE_S,
+        )
+        self._lock.release()
+        return late

@@ -1,0 +1,160 @@
+"""A program's way to the daemon's streams, for code that waits.
+
+One connection that is kept open, opened again when the daemon was away. What was appended and not
+answered is asked again; the key of each event sees to it that nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from holdfast.client import NotRunning, UnixConnection, refused
+from holdfast.errors import Exit
+from holdfast.journal.streams import NewEvent, WrongSequence
+from holdfast.paths import Paths
+from holdfast.remote import talk
+from holdfast.remote.sse import EventParser
+from holdfast.remote.talk import Ask, Placed, Told
+
+RETRY_FIRST_S: Final = 0.05
+RETRY_MAX_S: Final = 0.5
+CHUNK_BYTES: Final = 65_536
+ANSWER_PATIENCE_S: Final = 60.0
+
+
+class Holdfast:
+    """`with Holdfast() as holdfast: holdfast.append("orders", NewEvent(kind="order.placed"))`.
+
+    One request at a time: give each thread one of its own.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        *,
+        patience_s: float = 10.0,
+        sleep: Callable[[float], None] = time.sleep,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """A daemon that is away is waited for, `patience_s` at most."""
+        self._paths = Paths.from_env(os.environ if environ is None else environ)
+        self._patience_s = patience_s
+        self._sleep, self._clock_s = sleep, clock_s
+        self._connection: UnixConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def append(self, stream: str, *events: NewEvent, expected_seq: int | None = None) -> Placed:
+        """Store events; they are on disk when this returns."""
+        return talk.placed(self.request(talk.append(stream, events, expected_seq)))
+
+    def query(
+        self,
+        *,
+        stream: str = "*",
+        kind: str = "*",
+        actor: str = "",
+        since: str = "",
+        until: str = "",
+        after: int = 0,
+        limit: int = 1_000,
+    ) -> list[Told]:
+        """Some of what is stored, the oldest first."""
+        asked = {"stream": stream, "kind": kind, "actor": actor, "since": since, "until": until}
+        asked |= {"after": str(after), "limit": str(limit)}
+        return talk.found(self.request(talk.ask("GET", "/v1/events", asked)))
+
+    def follow(
+        self,
+        *,
+        kinds: str = "*",
+        streams: str = "*",
+        actor: str = "",
+        after: int | None = None,
+        on_lag: str = "catch_up",
+    ) -> Iterator[Told]:
+        """What is stored from now on, or behind a position, for ever; goes on where it was when
+        the daemon was away."""
+        began_s: float | None = None
+        while True:
+            asked = {"kind": kinds, "stream": streams, "actor": actor, "after": after}
+            asked["on_lag"] = on_lag
+            try:
+                for told in self._follow_once(talk.ask("GET", talk.LIVE, asked)):
+                    after, began_s = told.position, None
+                    yield told
+            except (OSError, http.client.HTTPException, NotRunning) as error:
+                began_s = self._clock_s() if began_s is None else began_s
+                if self._clock_s() - began_s > self._patience_s:
+                    raise _away() from error
+            self._sleep(RETRY_FIRST_S)
+
+    def request(self, asked: Ask) -> bytes:
+        """Ask, and ask again while nobody answers; only for what may be asked twice."""
+        until_s, pause_s = self._clock_s() + self._patience_s, RETRY_FIRST_S
+        while True:
+            try:
+                return self._request_once(asked)
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                if self._clock_s() + pause_s > until_s:
+                    raise _away() from error
+                self._sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_MAX_S)
+
+    def _request_once(self, asked: Ask) -> bytes:
+        if self._connection is None:
+            self._connection = self._connect()
+        self._connection.request(asked.method, asked.target, asked.body)
+        response = self._connection.getresponse()
+        if response.status >= http.client.BAD_REQUEST:
+            problem = refused(response)
+            if problem.code == Exit.CONFLICT:
+                raise WrongSequence(str(problem))
+            raise problem
+        return response.read()
+
+    def _follow_once(self, asked: Ask) -> Iterator[Told]:
+        connection = self._connect()
+        try:
+            connection.request(asked.method, asked.target)
+            response = connection.getresponse()
+            if response.status >= http.client.BAD_REQUEST:
+                raise refused(response)
+            parser = EventParser()
+            while chunk := response.read1(CHUNK_BYTES):
+                for event in parser.feed(chunk):
+                    told = talk.told(event)
+                    if told is not None:
+                        yield told
+        finally:
+            with suppress(OSError):
+                connection.close()
+
+    def _connect(self) -> UnixConnection:
+        self._paths.check_socket_dir()
+        return UnixConnection(self._paths.socket, ANSWER_PATIENCE_S)
+
+
+def _away() -> NotRunning:
+    return NotRunning("holdfast is not running: start it with `holdfast start`")

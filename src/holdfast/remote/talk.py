@@ -1,0 +1,109 @@
+"""What is said to the daemon about streams, and what its answers mean. No connections here."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from holdfast.errors import HoldfastError
+from holdfast.events import Event, decode
+from holdfast.journal.streams import NewEvent
+from holdfast.remote.sse import ServerEvent
+
+LIVE: Final = "/v1/events/live"
+LAGGED: Final = "holdfast.lagged"
+_OWN: Final = "holdfast."
+
+
+class Told(NamedTuple):
+    """An event that was followed."""
+
+    position: int  # to go on behind it: `after=position`
+    event: Event
+
+
+class Place(msgspec.Struct, frozen=True):
+    seq: int
+    position: int
+    id: str
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """Where appended events stand; they are on disk."""
+
+    stream: str
+    session: str
+    events: list[Place]
+    repeated: int = 0
+
+
+class Missed(HoldfastError):
+    """A follower that asked not to catch up was too slow; `first` and `last` went by."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(
+            f"positions {first} to {last} went by before they were taken: follow again with "
+            f"after={first - 1} to read them"
+        )
+        self.first, self.last = first, last
+
+
+class Ask(NamedTuple):
+    method: str
+    target: str
+    body: bytes | None = None
+
+
+def append(stream: str, events: Iterable[NewEvent], expected_seq: int | None) -> Ask:
+    """Each event gets a key if it has none, so that asking again stores nothing twice."""
+    keyed = [
+        event if event.key else msgspec.structs.replace(event, key=uuid.uuid4().hex)
+        for event in events
+    ]
+    body = {"events": keyed} if expected_seq is None else _behind(keyed, expected_seq)
+    path = f"/v1/streams/{quote(stream, safe='/')}/events"
+    return Ask("POST", path, msgspec.json.encode(body))
+
+
+def _behind(events: list[NewEvent], expected_seq: int) -> dict[str, object]:
+    return {"events": events, "expected_seq": expected_seq}
+
+
+def ask(method: str, path: str, query: Mapping[str, object] | None = None) -> Ask:
+    given = {key: value for key, value in (query or {}).items() if value not in (None, "")}
+    return Ask(method, quote(path) + (f"?{urlencode(given)}" if given else ""))
+
+
+def placed(body: bytes) -> Placed:
+    return msgspec.json.decode(body, type=Placed)
+
+
+def found(body: bytes) -> list[Told]:
+    """The lines of the answer to a query."""
+    told = []
+    for line in body.split(b"\n"):
+        if line:
+            each = msgspec.json.decode(line, type=_Positioned)
+            told.append(Told(each.position, decode(each.event)))
+    return told
+
+
+class _Positioned(msgspec.Struct):
+    position: int
+    event: msgspec.Raw
+
+
+def told(event: ServerEvent) -> Told | None:
+    """An event of the journal; None for what the daemon says of itself."""
+    if event.event.startswith(_OWN) and not event.id:
+        if event.event == LAGGED:
+            about: dict[str, Any] = json.loads(event.data)
+            if about["policy"] != "catch_up":
+                raise Missed(about["first"], about["last"])
+        return None
+    return Told(int(event.id), decode(event.data.encode()))

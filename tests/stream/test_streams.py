@@ -1,0 +1,483 @@
+"""Appending, reading, asking and following, over the twin of the journal and over the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from holdfast.events import decode_lines
+from holdfast.journal.conformance import Trial
+from holdfast.journal.memory import MemoryJournal
+from holdfast.journal.reader import SqliteReader
+from holdfast.journal.service import JournalService
+from holdfast.journal.sqlite import JournalError
+from holdfast.journal.writer import SqliteWriter
+from holdfast.stream import (
+    Appended,
+    BadAppend,
+    Frame,
+    Lagged,
+    Limits,
+    NewEvent,
+    OnLag,
+    OwnStream,
+    Query,
+    Streams,
+    Subscription,
+    WrongSequence,
+    id_of,
+    subscribe,
+)
+from holdfast.stream import streams as streams_module
+from tests.journal.subjects import MemorySubject
+
+SOON_S = 30  # generous: whoever waits so long has failed
+
+
+class Bench:
+    """Streams on a journal, and conversations beside them."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._folder, self._kind = folder, kind
+        self.memory = MemoryJournal()
+        self.trial: Trial | None = None
+        self.limits = Limits()
+        self.open()
+
+    def open(self) -> None:
+        if self._kind == "twin":
+            self.trial = Trial(MemorySubject(self._folder, self.memory))
+            self.journal = JournalService(self.memory.writer, self.memory.reader)
+        else:
+            path = str(self._folder / "journal.db")
+            self.journal = JournalService(
+                partial(SqliteWriter, path, block_bytes=4_096), partial(SqliteReader, path)
+            )
+
+    def reopen(self) -> None:
+        self.journal.close()
+        self.open()
+
+    def run(self, work: Callable[[Streams], Awaitable[object]], limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
+        async def main() -> None:
+            streams = Streams(self.journal, limits=limits)
+            streams.start()
+            try:
+                await asyncio.wait_for(work(streams), SOON_S)
+            finally:
+                await streams.close()
+
+        asyncio.run(main())
+
+
+@pytest.fixture(params=["twin", "sqlite"])
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    bench = Bench(tmp_path, request.param)
+    yield bench
+    bench.journal.close()
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, "twin")
+    yield bench
+    bench.journal.close()
+
+
+def new(text: str = "", kind: str = "thing.happened", **about: Any) -> NewEvent:
+    return NewEvent(kind=kind, text=text, **about)
+
+
+def numbered(count: int) -> list[NewEvent]:
+    return [new(f"number {number} {'.' * 60}") for number in range(count)]
+
+
+async def taken(log: Streams, count: int, **how: Any) -> list[Frame]:
+    """So many frames of a subscription."""
+    frames: list[Frame] = []
+    async with subscribe(log, **how) as events:
+        async for frame in events:
+            frames.append(frame)
+            if len(frames) == count:
+                break
+    return frames
+
+
+async def listening(streams: Streams) -> None:
+    """Until somebody listens."""
+    while not streams.ring.listeners:  # noqa: ASYNC110  # there is nothing to be told by
+        await asyncio.sleep(0)
+
+
+def texts(frames: Sequence[Frame]) -> list[str]:
+    return [event.text for frame in frames for event in decode_lines(frame.line)]
+
+
+def test_what_is_appended_is_stored_when_it_returns(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        first = await streams.append("orders", [new("a", key="k"), new("b")])
+        again = await streams.append("orders", [new("a", key="k")], expected_seq=0)
+        assert (list(first.seqs), list(first.positions)) == ([0, 1], [1, 2])
+        assert (list(again.seqs), again.repeated) == ([0], 1)
+        with bench.journal.reader() as reader:
+            stored = list(reader.events(first.session))
+        assert [event.id for event in stored] == [id_of(first, 0), id_of(first, 1)]
+        assert streams.appended == 2
+        assert streams.end == 3
+
+    bench.run(work)
+
+
+def test_any_number_append_to_one_stream_and_each_is_stored_once(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        async def one(number: int) -> list[int]:
+            seqs: list[int] = []
+            for turn in range(10):
+                seqs += (await streams.append("busy", [new(f"{number}.{turn}")])).seqs
+            return seqs
+
+        each = await asyncio.gather(*map(one, range(20)))
+        assert sorted(seq for seqs in each for seq in seqs) == list(range(200))
+        assert all(seqs == sorted(seqs) for seqs in each)
+
+    bench.run(work)
+
+
+def test_of_writers_that_expect_the_same_number_one_wins(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        outcomes = await asyncio.gather(
+            *(streams.append("a", [new(str(each))], expected_seq=0) for each in range(8)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(each, Appended) for each in outcomes) == 1
+        assert sum(isinstance(each, WrongSequence) for each in outcomes) == 7
+
+    bench.run(work)
+
+
+@pytest.mark.parametrize(
+    ("stream", "event", "why"),
+    [
+        ("", new(), "name of a stream"),
+        ("@orders", new(), "name of a stream"),
+        ("a,b", new(), "name of a stream"),
+        ("a*", new(), "name of a stream"),
+        ("a\nb", new(), "name of a stream"),
+        ("x" * 201, new(), "name of a stream"),
+        ("a", new(kind=""), "cannot be a kind"),
+        ("a", new(kind="two words"), "cannot be a kind"),
+        ("a", new(kind="line\nbreak"), "cannot be a kind"),
+        ("a", new(kind="x" * 101), "cannot be a kind"),
+        ("a", new("x" * 2_000), "stream.max_event_bytes"),
+    ],
+)
+def test_what_cannot_be_appended_is_refused(
+    twin: Bench, stream: str, event: NewEvent, why: str
+) -> None:
+    async def work(streams: Streams) -> None:
+        with pytest.raises(BadAppend, match=why):
+            await streams.append(stream, [event])
+        with pytest.raises(BadAppend, match="no event"):
+            await streams.append("a", [])
+
+    twin.run(work, Limits(event_bytes=1_024))
+
+
+def test_only_holdfast_appends_to_its_own_streams(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        with pytest.raises(OwnStream, match="choose a name"):
+            await streams.append("holdfast/tasks", [new()])
+        assert (await streams.append("holdfast/tasks", [new()], own=True)).seqs
+
+    twin.run(work)
+
+
+def test_what_must_not_be_kept_is_taken_out_before(twin: Bench) -> None:
+    def clean(events: Sequence[NewEvent]) -> Sequence[NewEvent]:
+        return [msgspec.structs.replace(each, text="[gone]") for each in events]
+
+    async def main() -> None:
+        streams = Streams(twin.journal, clean=clean)
+        streams.start()
+        await streams.append("a", [new("secret")])
+        assert texts(await taken(streams, 1, after=0)) == ["[gone]"]
+        await streams.close()
+
+    asyncio.run(main())
+
+
+def test_what_waits_is_bounded_by_bytes(twin: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "WAITING_BYTES_MAX", 1_000)
+
+    async def work(streams: Streams) -> None:
+        most = 0
+        appends = [asyncio.ensure_future(streams.append("a", [new("x" * 400)])) for _ in range(50)]
+        while not all(each.done() for each in appends):
+            most = max(most, streams.waiting_bytes)
+            await asyncio.sleep(0)
+        assert 0 < most <= 1_400  # one more than the bound may have come in
+        assert streams.waiting_bytes == 0
+        assert streams.end == 51
+
+    twin.run(work)
+
+
+def test_who_stops_waiting_leaves_the_others_alone(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        gone = asyncio.ensure_future(streams.append("a", [new("gone")]))
+        stays = asyncio.ensure_future(streams.append("a", [new("stays")]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert list((await stays).seqs) == [1]
+
+    twin.run(work)
+
+
+def test_a_journal_that_fails_tells_each_and_is_asked_again(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        twin.journal.close()
+        outcomes = await asyncio.gather(
+            streams.append("a", [new()]), streams.append("b", [new()]), return_exceptions=True
+        )
+        assert all(isinstance(each, JournalError) for each in outcomes)
+        assert streams.waiting_bytes == 0
+
+    twin.run(work)
+
+
+def test_following_goes_from_the_journal_over_memory_to_what_comes(bench: Bench) -> None:
+    async def before(streams: Streams) -> None:
+        for event in numbered(100):
+            await streams.append("long", [event])
+
+    async def work(streams: Streams) -> None:
+        await streams.append("long", numbered(5))
+        following = asyncio.ensure_future(taken(streams, 115, after=0))
+        await listening(streams)
+        for event in numbered(10):
+            await streams.append("long", [event])
+        frames = await following
+        assert [frame.position for frame in frames] == list(range(1, 116))
+        assert texts(frames[:100]) == [each.text for each in numbered(100)]
+        assert streams.ring.listeners == 0
+
+    bench.run(before)
+    bench.reopen()
+    bench.run(work)
+
+
+@pytest.mark.parametrize("after", [0, 1, 37, 99, 100, 5_000])
+def test_any_position_can_be_resumed_from(bench: Bench, after: int) -> None:
+    async def work(streams: Streams) -> None:
+        for start in range(0, 100, 4):
+            await streams.append("a" if start % 8 else "b", numbered(4))
+        following = asyncio.ensure_future(taken(streams, max(101 - after, 1), after=after))
+        await listening(streams)
+        await streams.append("a", [new("last")])
+        frames = await following
+        assert [frame.position for frame in frames] == list(range(min(after, 100) + 1, 102))
+        assert texts(frames)[-1] == "last"
+
+    bench.run(work, Limits(history_events=30))
+
+
+def test_a_follower_gets_what_it_wants_and_no_more(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        for number in range(40):
+            await streams.append(
+                f"s/{number % 4}",
+                [new(str(number), kind=f"k.{number % 3}", actor="ab"[number % 2])],
+            )
+        wanted = [each for each in range(40) if each % 4 == 2 and each % 3 == 1]
+        frames = await taken(streams, len(wanted), kinds="k.1", streams="s/2", after=0)
+        assert texts(frames) == [str(each) for each in wanted]
+        actors = [each for each in range(40) if each % 2]
+        assert texts(await taken(streams, len(actors), actor="b", after=0)) == list(
+            map(str, actors)
+        )
+
+    bench.run(work)
+
+
+def test_without_a_position_only_what_comes_is_told(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        await streams.append("a", [new("before")])
+        async with subscribe(streams) as events:
+            assert events.position == 2
+            await streams.append("a", [new("after")])
+            async for frame in events:
+                assert texts([frame]) == ["after"]
+                break
+
+    twin.run(work)
+
+
+async def lags(streams: Streams, on_lag: OnLag) -> tuple[list[Lagged], list[str]]:
+    """One who listens, then takes nothing while more comes than the ring holds."""
+    told: list[Lagged] = []
+    frames: list[Frame] = []
+    async with subscribe(streams, on_lag=on_lag) as events:
+        batches = events.batches()
+        await streams.append("a", [new("first")])
+        first = await anext(batches)
+        assert not isinstance(first, Lagged)
+        frames += first
+        for number in range(20):
+            await streams.append("a", [new(str(number))])
+        await streams.close()
+        async for batch in batches:
+            if isinstance(batch, Lagged):
+                told.append(batch)
+            else:
+                frames += batch
+    return told, texts(frames)
+
+
+@pytest.mark.parametrize(
+    ("on_lag", "then"),
+    [
+        ("catch_up", ["first", *map(str, range(20))]),
+        ("skip", ["first", *map(str, range(15, 20))]),
+        ("disconnect", ["first"]),
+    ],
+)
+def test_one_that_is_too_slow_is_told_what_it_missed(
+    bench: Bench, on_lag: OnLag, then: list[str]
+) -> None:
+    async def work(streams: Streams) -> None:
+        told, seen = await lags(streams, on_lag)
+        assert [(each.first, each.last, each.policy) for each in told] == [(2, 16, on_lag)]
+        assert seen == then
+
+    bench.run(work, Limits(ring_events=5))
+
+
+def test_an_import_beside_makes_nobody_late(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        assert twin.trial is not None
+        async with subscribe(streams, on_lag="disconnect") as events:
+            batches = events.batches()
+            await streams.append("a", [new("first")])
+            await anext(batches)
+            sealed = twin.trial.batch("talk", "said", "more", sealed=True)
+            await asyncio.wrap_future(twin.journal.submit(sealed))
+            await streams.append("a", [new("last")])
+            seen: list[Frame] = []
+            while len(seen) < 3:
+                batch = await anext(batches)
+                assert not isinstance(batch, Lagged)
+                seen += batch
+            assert [each.stream for each in seen] == ["claude/talk", "claude/talk", "a"]
+
+    twin.run(work)
+
+
+def test_the_end_is_told_when_all_was_taken(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        async with subscribe(streams, after=0) as events:
+            await streams.append("a", numbered(3))
+            await streams.close()
+            assert [frame.position async for frame in events] == [1, 2, 3]
+
+    twin.run(work)
+
+
+def test_a_thousand_who_listen_hold_no_more_than_the_ring(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        crowd = [subscribe(streams) for _ in range(1_000)]
+        for each in crowd:
+            await each.__aenter__()
+        for event in numbered(200):
+            await streams.append("a", [event])
+        assert streams.ring.usage().items == 50
+        [first, last] = [
+            [frame.sse() async for frame in _some(crowd[place], 200)] for place in (0, 999)
+        ]
+        assert first == last
+        assert len(first) == 200
+        for each in crowd:
+            await each.__aexit__(None, None, None)
+        assert streams.ring.listeners == 0
+
+    twin.run(work, Limits(ring_events=50))
+
+
+async def _some(events: Subscription, count: int) -> AsyncIterator[Frame]:
+    number = 0
+    async for frame in events:
+        yield frame
+        number += 1
+        if number == count:
+            return
+
+
+def test_a_query_finds_by_stream_kind_actor_and_time(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        for number in range(60):
+            event = new(str(number), kind=f"k.{number % 3}", actor="ab"[number % 2])
+            await streams.append(f"s/{number % 4}", [event])
+        found = await streams.query(Query(stream="s/1", kind="k.*", limit=5))
+        assert texts(found.frames) == ["1", "5", "9", "13", "17"]
+        assert not found.complete
+        more = await streams.query(Query(stream="s/1", kind="k.*", after=found.next_after))
+        assert texts(more.frames) == [str(each) for each in range(21, 60, 4)]
+        assert more.complete
+        both = await streams.query(Query(stream="s/1,s/2", kind="k.0", actor="a"))
+        assert texts(both.frames) == [
+            str(each) for each in range(60) if each % 4 in (1, 2) and not each % 3 and not each % 2
+        ]
+        last = (await streams.query(Query(after=59))).frames[0]
+        assert texts((await streams.query(Query(since=last.at))).frames)[-1] == "59"
+        assert not (await streams.query(Query(until="2000-01-01"))).frames
+        assert not (await streams.query(Query(stream="nobody"))).frames
+
+    bench.run(work)
+
+
+def test_a_query_is_bounded_by_bytes(twin: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "QUERY_BYTES_MAX", 2_000)
+
+    async def work(streams: Streams) -> None:
+        await streams.append("a", [new("x" * 500) for _ in range(20)])
+        seen, after, complete = 0, 0, False
+        while not complete:
+            found = await streams.query(Query(after=after))
+            assert 0 < len(found.frames) < 5 or found.complete
+            seen, after, complete = seen + len(found.frames), found.next_after, found.complete
+        assert seen == 20
+
+    twin.run(work)
+
+
+def test_a_replay_gives_every_line_in_order(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        for start in range(0, 100, 10):
+            await streams.append("a" if start % 20 else "b", numbered(10))
+        runs = [run async for run in streams.replay(after=25)]
+        assert [run.position for run in runs] == sorted(run.position for run in runs)
+        assert runs[0].position == 26
+        lines = b"".join(run.lines for run in runs)
+        assert len(decode_lines(lines)) == 75
+
+    bench.run(work, Limits(history_events=20))
+
+
+def test_what_others_store_is_told_too(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        assert twin.trial is not None
+        following = asyncio.ensure_future(taken(streams, 2))
+        await listening(streams)
+        batch = twin.trial.batch("talk", "hello", "again")
+        await asyncio.wrap_future(twin.journal.submit(batch))
+        frames = await following
+        assert [(each.stream, each.kind) for each in frames] == [
+            ("claude/talk", "message.user")
+        ] * 2
+
+    twin.run(work)

@@ -1,0 +1,64 @@
+"""Durable streams inside a program."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from holdfast import LocalStreams, NewEvent
+from holdfast.lock import AlreadyRunning
+
+
+def happened(text: str) -> NewEvent:
+    return NewEvent(kind="thing.happened", text=text)
+
+
+def test_what_is_appended_is_there_at_the_next_start(tmp_path: Path) -> None:
+    folder = str(tmp_path / "events")
+
+    async def first() -> None:
+        async with LocalStreams(folder) as streams:
+            await streams.append("orders", happened("one"), happened("two"))
+
+    async def second() -> list[str]:
+        async with LocalStreams(folder) as streams:
+            await streams.append("orders", happened("three"), expected_seq=2)
+            asked = await streams.query(stream="orders", limit=2)
+            followed = []
+            async for told in streams.follow(streams="orders", after=0):
+                followed.append(told.event.text)
+                if len(followed) == 3:
+                    break
+            assert [each.event.text for each in asked] == followed[:2]
+            return followed
+
+    asyncio.run(first())
+    assert asyncio.run(second()) == ["one", "two", "three"]
+
+
+def test_a_folder_is_one_programs_at_a_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with LocalStreams(str(tmp_path)):
+            with pytest.raises(AlreadyRunning):
+                await LocalStreams(str(tmp_path)).__aenter__()
+        async with LocalStreams(str(tmp_path)):
+            pass
+
+    asyncio.run(main())
+
+
+def test_whoever_follows_hears_all_and_then_the_end(tmp_path: Path) -> None:
+    async def main() -> list[str]:
+        async with LocalStreams(str(tmp_path)) as streams:
+            following = asyncio.ensure_future(_all(streams))
+            for number in range(5):
+                await streams.append("a", happened(str(number)))
+            assert await streams.shutdown_all() == []
+            return await asyncio.wait_for(following, 30)
+
+    async def _all(streams: LocalStreams) -> list[str]:
+        return [told.event.text async for told in streams.follow(after=0)]
+
+    assert asyncio.run(main()) == ["0", "1", "2", "3", "4"]
