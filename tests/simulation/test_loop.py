@@ -346,7 +346,7 @@ def test_a_task_that_fails_unheeded_fails_the_run() -> None:
     assert "forgotten failed: LookupError('nobody asks')" in str(error)
 
 
-def test_a_task_that_failed_is_named_when_others_wait_for_it_for_ever() -> None:
+def test_a_task_that_failed_is_what_is_wrong_when_others_wait_for_it_for_ever() -> None:
     async def scenario(world: Simulation) -> None:
         ready = asyncio.Event()
 
@@ -357,7 +357,7 @@ def test_a_task_that_failed_is_named_when_others_wait_for_it_for_ever() -> None:
         await ready.wait()
 
     (error,) = fails_with(scenario)
-    assert isinstance(error, Deadlock)
+    assert isinstance(error, TaskFailed)
     assert "helper failed: LookupError" in str(error)
 
 

@@ -393,7 +393,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def waits(self) -> str:
         """What every task waits for, a line each."""
         lines = [f"  {waiting_told(task)}" for task in self._living()]
-        lines += [f"  {task.get_name()} failed: {task.exception()!r}" for task in self.unheeded()]
         return "\n".join(lines) or "  there are no tasks"
 
     def unheeded(self) -> list[SimulatedTask]:

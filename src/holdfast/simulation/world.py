@@ -14,6 +14,8 @@ from holdfast.simulation.faults import Faults, drawn_delay
 from holdfast.simulation.loop import (
     STEPS_MAX,
     TIME_MAX_S,
+    Deadlock,
+    NeverEnds,
     Process,
     SimulatedLoop,
     TaskFailed,
@@ -113,8 +115,8 @@ def simulate(
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as raised:  # noqa: BLE001  # whatever it is, it is what the run found
-            error = raised
-            trace.add(loop.time(), f"- ends with {type(raised).__name__}")
+            error = _cause(loop, raised)
+            trace.add(loop.time(), f"- ends with {type(error).__name__}")
         finally:
             loop.vanish()
     return Outcome(
@@ -130,6 +132,21 @@ def simulate(
 
 async def _lived(scenario: Scenario, world: Simulation) -> None:
     await scenario(world)
-    for task in world.loop.unheeded():
+    failed = _failed(world.loop)
+    if failed is not None:
+        raise failed
+
+
+def _cause(loop: SimulatedLoop, error: BaseException) -> BaseException:
+    """Who waits for ever for a task that has failed is not what went wrong."""
+    stuck = isinstance(error, (Deadlock, NeverEnds))
+    return (stuck and _failed(loop)) or error
+
+
+def _failed(loop: SimulatedLoop) -> TaskFailed | None:
+    for task in loop.unheeded():
         error = task.exception()
-        raise TaskFailed(f"{task.get_name()} failed: {error!r}") from error
+        failed = TaskFailed(f"{task.get_name()} failed: {error!r}")
+        failed.__cause__ = error
+        return failed
+    return None
