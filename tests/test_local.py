@@ -9,6 +9,7 @@ import pytest
 
 from holdfast import LocalStreams, NewEvent
 from holdfast.lock import AlreadyRunning
+from holdfast.work.queue import Limits as WorkLimits
 
 
 def happened(text: str) -> NewEvent:
@@ -62,3 +63,25 @@ def test_whoever_follows_hears_all_and_then_the_end(tmp_path: Path) -> None:
         return [told.event.text async for told in streams.follow(after=0)]
 
     assert asyncio.run(main()) == ["0", "1", "2", "3", "4"]
+
+
+def test_work_is_queued_in_the_same_journal(tmp_path: Path) -> None:
+    folder = str(tmp_path / "work")
+
+    async def first() -> None:
+        async with LocalStreams(folder) as local:
+            await local.queue.add("index", {"n": 1})
+            await local.queue.add("index", {"n": 2})
+            async for item in local.queue.work("index"):
+                async with item:
+                    assert item.value == {"n": 1}
+                break
+
+    async def second() -> None:
+        async with LocalStreams(folder, work=WorkLimits(pending_max=1)) as local:
+            async with local.queue.claim("index", count=9) as items:
+                assert [item.value for item in items] == [{"n": 2}]
+            assert await local.queue.queues() == []
+
+    asyncio.run(first())
+    asyncio.run(second())

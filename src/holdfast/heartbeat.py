@@ -32,6 +32,7 @@ from holdfast.settings import Settings
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.lastrun import RunFile
+from holdfast.work.queue import WorkQueue
 
 MIB: Final = 1 << 20
 _MISHAPS: Final = (HoldfastError, OSError)  # anything else is an error of ours and ends the daemon
@@ -55,6 +56,7 @@ class Living(Protocol):
     tail: Tail
     alerts: AlertDesk
     notes: Notes
+    queue: WorkQueue
 
     async def status(self) -> Status: ...
     async def memory(self) -> Snapshot: ...
@@ -73,6 +75,14 @@ class Heartbeat:
         if problem := self.history.load():
             self._log.warning("history.not_read", error=problem)
 
+    @property
+    def problems(self) -> list[str]:
+        """For the status: which parts failed the last time."""
+        return [
+            f"cannot see to {part} with each heartbeat: {why}"
+            for part, why in self._failing.items()
+        ]
+
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.beat()
@@ -90,17 +100,17 @@ class Heartbeat:
         for name, part in (
             ("idle sessions", self._sweep),
             ("audit records", self._hand_notes_over),
-            ("alerts", self._look_at_alerts),
-            ("status and history", self.record),
-            ("disk", self._look_at_disk),
-            ("run file", self._beat_run_file),
-            ("service manager", self._tell_manager),
+            ("the alerts", self._look_at_alerts),
+            ("the status and the history", self.record),
+            ("the disk", self._look_at_disk),
+            ("the run file", self._beat_run_file),
+            ("the service manager", self._tell_manager),
         ):
             await self._try(name, part)
 
     async def refresh(self) -> None:
         """What is written is to be of now and not of the last beat."""
-        await self._try("status and history", self.record)
+        await self._try("the status and the history", self.record)
 
     async def record(self) -> None:
         """What is so now: as the status on disk, and in the history."""
@@ -168,10 +178,11 @@ class Heartbeat:
         daemon = self._daemon
         connections = daemon.journal.connections(daemon.settings.resources.reader_held_secs)
         tail = daemon.tail.status()
+        work = daemon.queue.figures()
         rooms = Rooms(
             uptime_s=time.monotonic() - daemon.started_s,
-            work_queue=daemon.journal.waiting,
-            work_queue_pct=daemon.journal.waiting_pct,
+            work_queue=work.pending,
+            work_queue_pct=work.filled_pct,
             connections_used=connections.lent,
             connections_leaked=len(connections.held_too_long),
             lag_bytes=tail.lag_bytes,

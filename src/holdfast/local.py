@@ -23,6 +23,8 @@ from holdfast.lock import JournalLock
 from holdfast.remote.talk import Asked, Followed, Told
 from holdfast.shutdown import run_steps
 from holdfast.stream import Limits, Query, Streams, subscribe
+from holdfast.work.queue import Limits as WorkLimits
+from holdfast.work.queue import WorkQueue
 
 STOP_DEADLINE_S: Final = 10.0
 
@@ -30,9 +32,18 @@ STOP_DEADLINE_S: Final = 10.0
 class LocalStreams:
     """`async with LocalStreams("state/events") as streams: await streams.append("orders", …)`."""
 
-    def __init__(self, folder: str, *, limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
+    queue: WorkQueue  # of the same journal (docs/queues.md)
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        work: WorkLimits = WorkLimits(),  # noqa: B008  # as above
+    ) -> None:
         self._folder = folder
         self._limits = limits
+        self._work = work
 
     async def __aenter__(self) -> Self:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
@@ -47,6 +58,8 @@ class LocalStreams:
             raise
         self._streams = Streams(self._journal, limits=self._limits)
         self._streams.start()
+        self.queue = WorkQueue(self._journal, self._work)
+        await self.queue.start()
         return self
 
     async def __aexit__(
@@ -78,6 +91,7 @@ class LocalStreams:
         """Store what waits, tell whoever follows that it ends, close; what hung or failed."""
         late = await run_steps(
             [
+                ("work", self.queue.close),
                 ("streams", self._streams.close),
                 ("journal", lambda: asyncio.to_thread(self._journal.close)),
             ],

@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.blobstore import BlobStore, DamagedBlob, MissingBlob, digest_of
+from holdfast.events import STREAM_AGENT
 from holdfast.files import write_atomically
 from holdfast.journal.model import LIVE_STATES, Blob, SessionFilter, SessionRow
 from holdfast.journal.protocol import JournalReader, ReaderScope
@@ -100,8 +101,11 @@ class Redactor:
         totals: Counter[str] = Counter()
         scrub = Scrubber(self._door, self._store, writes=not dry_run)
         with self._journal.reader() as reader:
-            numbers = reader.session_numbers(SessionFilter())
+            numbers = _all_numbers(reader)
             wanted = {resolve(reader, name) for name in names}
+            if wanted:  # what holdfast itself noted may quote them
+                own = reader.sessions_at(reader.session_numbers(_STREAMS))
+                wanted |= {row.id for row in own if row.agent_session_id.startswith(_OWN)}
         total = len(wanted) or len(numbers)
         for number, row in enumerate(self._rows(numbers, wanted), 1):
             if self._stopping:
@@ -350,11 +354,20 @@ def _overlapping(chunks: Iterable[bytes]) -> Iterator[bytes]:
         before = chunk[-4_096:]
 
 
+_STREAMS: Final = SessionFilter(agent=STREAM_AGENT)
+_OWN: Final = "holdfast/"
+
+
+def _all_numbers(reader: JournalReader) -> list[int]:
+    """Of conversations and of streams."""
+    return [*reader.session_numbers(SessionFilter()), *reader.session_numbers(_STREAMS)]
+
+
 def _referred(readers: ReaderScope, digests: set[str]) -> set[str]:
     """Which of these payloads any event still refers to. A reader is held for one session."""
     found: set[str] = set()
     with readers() as reader:
-        every = list(reader.session_numbers(SessionFilter()))
+        every = _all_numbers(reader)
     for number in every:
         with readers() as reader:
             for row in reader.sessions_at([number]):

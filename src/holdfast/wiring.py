@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any, ClassVar, Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.clock import instant
 from holdfast.errors import Exit, HoldfastError
 from holdfast.files import write_atomically
+from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Governor, OnChange, lines_of
 from holdfast.governor.ladder import Step
 from holdfast.governor.levels import STALL_HYSTERESIS_POINTS, Line, Thresholds
@@ -28,6 +30,7 @@ from holdfast.ingest.spool import SpoolLimits
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalError
+from holdfast.journal.streams import Append, Projection
 from holdfast.journal.writer import SqliteWriter
 from holdfast.library import FORMATS, Library
 from holdfast.observe import EventLog, Logs
@@ -49,6 +52,12 @@ from holdfast.stream import Limits as StreamLimits
 from holdfast.stream import NewEvent, Streams
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
+from holdfast.work.queue import Backoff, Died, WorkQueue
+from holdfast.work.queue import Limits as WorkLimits
+
+if TYPE_CHECKING:
+    from holdfast.work.learnings import LearningExtractor
+    from holdfast.work.ledger_file import LedgerFile
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -96,11 +105,9 @@ def open_journal(
 
 
 def make_streams(
-    settings: Settings, journal: JournalService, setup: Setup, log: EventLog
+    settings: Settings, journal: JournalService, door: Callable[[], Door], log: EventLog
 ) -> Streams:
     chosen, resources = settings.stream, settings.resources
-
-    door = cache(setup.door)  # its rules take 5 MB: not before somebody appends
 
     def damaged(session: str, error: DamagedBlock) -> None:
         log.error("stream.damaged_block", session=session, error=str(error))
@@ -121,12 +128,101 @@ def make_streams(
     )
 
 
+def make_learnings(
+    settings: Settings, journal: JournalService, gate: BackgroundGate, log: EventLog
+) -> LearningExtractor | None:
+    """None when it is switched off. What it appends was let in by the door before."""
+    if not settings.learnings.enabled:
+        return None
+    from holdfast.work.learnings import PROJECTION, LearningExtractor
+
+    def append(stream: str, events: Sequence[NewEvent]) -> Awaitable[object]:
+        return asyncio.to_thread(lambda: journal.append([Append(stream, events)]).result())
+
+    def save(position: int) -> Awaitable[object]:
+        kept = Projection(position, b"")
+        work = partial(journal.transact, lambda writer: writer.save_projection(PROJECTION, kept))
+        return asyncio.to_thread(lambda: work().result())
+
+    return LearningExtractor(
+        journal.reader,
+        append,
+        save,
+        gate=gate,
+        log=log,
+        debounce_ms=settings.learnings.debounce_ms,
+    )
+
+
+def make_ledger_file(  # what it is made of
+    settings: Settings,
+    paths: Paths,
+    environ: Mapping[str, str],
+    journal: JournalService,
+    gate: BackgroundGate,
+    log: EventLog,
+) -> LedgerFile | None:
+    """None when nobody wants one."""
+    if settings.ledger.path is None:
+        return None
+    from holdfast.recording.policy import WritePolicy
+    from holdfast.work.ledger_file import LedgerFile
+
+    home = environ.get("HOME") or os.path.expanduser("~")
+    policy = WritePolicy(
+        settings.recording.allowed_write_roots, home, home, config=paths.config_file
+    )
+    return LedgerFile(
+        settings.ledger.path,
+        journal.reader,
+        policy,
+        gate=gate,
+        log=log,
+        debounce_ms=settings.ledger.debounce_ms,
+    )
+
+
 def clean_events(door: Door, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
     """What programs append goes through the same door as what agents log."""
     lines = [msgspec.json.encode(event) for event in events]
     if not door.suspects(b"\n".join(lines)):
         return events
     return [msgspec.json.decode(door.clean_event(line, 0)[0], type=NewEvent) for line in lines]
+
+
+def make_door(setup: Setup) -> Callable[[], Door]:
+    """For what programs send; its rules take 5 MB: not before somebody does."""
+    return cache(setup.door)
+
+
+def make_queue(
+    settings: Settings, journal: JournalService, door: Callable[[], Door], log: EventLog
+) -> WorkQueue:
+    chosen = settings.work
+
+    def died(item: Died) -> None:
+        log.warning(
+            "queue.dead_letter",
+            item=item.id,
+            queue=item.queue,
+            reason=item.reason,
+            attempts=item.attempts,
+            error=item.error,
+        )
+
+    return WorkQueue(
+        journal,
+        WorkLimits(
+            pending_max=settings.resources.work_queue_max,
+            dead_max=chosen.dead_letters_max,
+            payload_bytes_max=chosen.max_payload_bytes,
+            lease_secs=float(chosen.lease_secs),
+            attempts_max=chosen.max_attempts,
+            backoff=Backoff(chosen.retry_base_ms, chosen.retry_max_secs * 1_000),
+        ),
+        door=door,
+        on_died=died,
+    )
 
 
 def make_redactor(

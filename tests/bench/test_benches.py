@@ -31,6 +31,7 @@ BARS: Final = {
     "resident": [Bar(1.15, "ratio")],
     "export": [Bar(100.0)],
     "idle": [Bar(0.3)],
+    "governor": [Bar(0.1), Bar(1)],
     "tail": [Bar(50.0)],
     "recording": [Bar(100.0), Bar(1.5, "ratio")],
     "status": [Bar(3.0, "ratio")],
@@ -39,6 +40,7 @@ BARS: Final = {
     "sources": [Bar(2.0, "ratio")] * 5,  # half of Claude Code's speed, for each other agent
     "database": [Bar(200.0), Bar(250.0), Bar(250.0)],
     "library": [Bar(64.0), WITHIN_5_PERCENT],
+    "queue": [Bar(10.0), Bar(20.0)],
     "streams": [
         *(Bar(1.55, "ratio"), Bar(10.0), Bar(10.0), Bar(6.2, "ratio")),
         *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0)),

@@ -56,3 +56,23 @@ def test_nobody_waits_for_ever() -> None:
         assert not gate.is_open
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_who_is_cancelled_while_it_opens_is_cancelled(turns: int) -> None:
+    """Whichever turn of the loop it comes in: a loop that waits here must come to its end."""
+
+    async def test() -> None:
+        gate = BackgroundGate()
+        gate.close()
+        waiting = asyncio.create_task(gate.passed())
+        await asyncio.sleep(0)
+        gate.open()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_through = waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert was_through or waiting.cancelled()
+
+    asyncio.run(test())

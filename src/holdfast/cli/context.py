@@ -59,16 +59,16 @@ class Context:
         """The daemon when it runs, else the journal itself."""
         if os.path.exists(self.paths.socket) and self.client.is_running():
             return DaemonAnswers(self.client)
-        return JournalAnswers(self.library(), self._readers, self.paths.blobs)
+        return JournalAnswers(self.library(), self.reader, self.paths.blobs)
 
     def library(self, redact: Redact | None = None) -> Library:
         """The journal itself, read by this process."""
         from holdfast.library import Library
 
-        return Library(self._readers, redact=redact)
+        return Library(self.reader, redact=redact)
 
     @contextmanager
-    def _readers(self) -> Iterator[SqliteReader]:
+    def reader(self) -> Iterator[SqliteReader]:
         from holdfast.journal.reader import SqliteReader
 
         reader = SqliteReader(self.paths.journal)

@@ -232,8 +232,8 @@ class _Job:
             target = os.path.join(target, self._name(entry))
         elif not force and os.path.lexists(os.path.expanduser(target)):
             raise AlreadyThere(f"{target} is there already: name a new file, or add --force")
-        self._refuse_own(target)
-        written = self._policy().write_atomically(target, self._pieces(entry))
+        refuse_own(self._context, target)
+        written = write_policy(self._context).write_atomically(target, self._pieces(entry))
         if as_json:
             done = {"session": entry.id, "file": target, "bytes": written}
             put_json({"written": [done], "index": None, "problems": []})
@@ -262,9 +262,9 @@ class _Job:
     ) -> int:
         from holdfast.recording.index import index_name, render_index
 
-        policy = self._policy()
+        policy = write_policy(self._context)
         index = os.path.join(folder, index_name(self._form))
-        self._refuse_own(index)
+        refuse_own(self._context, index)
         policy.resolve(index)  # a folder that is refused is refused once, before the work
         rows: list[IndexRow] = []
         with _progress(len(entries)) as step:
@@ -330,36 +330,38 @@ class _Job:
             form=self._form,
         )
 
-    def _refuse_own(self, target: str) -> None:
-        """What holdfast keeps, and what it reads, is never the place for an export."""
-        from holdfast.sources.registry import every_source
 
-        real = os.path.realpath(os.path.join(here(), os.path.expanduser(target)))
-        paths, settings = self._context.paths, self._context.settings
-        sources = every_source(settings.source, self._context.environ)
-        own = [
-            paths.data_dir,
-            paths.state_dir,
-            paths.runtime_dir,
-            paths.config_file,
-            *(root for source, _enabled in sources for root in source.roots()),
-        ]
-        for each in map(os.path.realpath, own):
-            if real == each or real.startswith(each.rstrip("/") + "/"):
-                raise OwnPlace(
-                    f"refused to write {target!r}: {each} holds what holdfast itself reads or "
-                    "keeps; name another place"
-                )
+def refuse_own(context: Context, target: str) -> None:
+    """What holdfast keeps, and what it reads, is never the place for a file that people ask for."""
+    from holdfast.sources.registry import every_source
 
-    def _policy(self) -> WritePolicy:
-        from holdfast.recording.policy import WritePolicy
+    real = os.path.realpath(os.path.join(here(), os.path.expanduser(target)))
+    paths, settings = context.paths, context.settings
+    sources = every_source(settings.source, context.environ)
+    own = [
+        paths.data_dir,
+        paths.state_dir,
+        paths.runtime_dir,
+        paths.config_file,
+        *(root for source, _enabled in sources for root in source.roots()),
+    ]
+    for each in map(os.path.realpath, own):
+        if real == each or real.startswith(each.rstrip("/") + "/"):
+            raise OwnPlace(
+                f"refused to write {target!r}: {each} holds what holdfast itself reads or "
+                "keeps; name another place"
+            )
 
-        return WritePolicy(
-            self._context.settings.recording.allowed_write_roots,
-            here(),
-            os.path.expanduser("~"),
-            config=self._context.paths.config_file,
-        )
+
+def write_policy(context: Context) -> WritePolicy:
+    from holdfast.recording.policy import WritePolicy
+
+    return WritePolicy(
+        context.settings.recording.allowed_write_roots,
+        here(),
+        os.path.expanduser("~"),
+        config=context.paths.config_file,
+    )
 
 
 class AlreadyThere(HoldfastError):

@@ -52,8 +52,9 @@ class BackgroundGate:
 
     async def passed(self, *, wait_max_s: float = WAIT_MAX_S) -> None:
         """At once while the gate is open."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._opened.wait(), wait_max_s)
+        with suppress(TimeoutError):  # wait_for would swallow a cancel that comes with the opening
+            async with asyncio.timeout(wait_max_s):
+                await self._opened.wait()
 
     def close(self) -> None:
         if self.is_open:

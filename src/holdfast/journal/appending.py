@@ -186,7 +186,7 @@ class Appending:
         self, stream: _Open, events: Sequence[NewEvent], position: int, now_s: float
     ) -> Stored:
         first, count, at = stream.events, len(events), instant(now_s)
-        lines, texts = numbered(events, stream.session, first, at)
+        lines, texts = numbered(events, stream.name, first, at)
         execute = self._connection.execute
         execute(self._q.insert_tail, (position, stream.number, first, count, lines))
         stored = len(lines)

@@ -14,7 +14,7 @@ is not stored again, and the answer is the same as the first time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 import msgspec
 
@@ -22,6 +22,13 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.events import EMPTY, STREAM_AGENT, Event, encode_onto, event_id, stream_id
 from holdfast.journal.index import text_of
 from holdfast.journal.model import Facts, Text, TitleRank
+
+OWN: Final = "holdfast/"  # how the names of holdfast's own streams begin
+
+
+def is_own(agent: str, name: str) -> bool:
+    """What holdfast notes of itself and of its work: no search for conversations finds it."""
+    return agent == STREAM_AGENT and name.startswith(OWN)
 
 
 class NewEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -127,8 +134,9 @@ class Numbered(NamedTuple):
     texts: list[Text]
 
 
-def numbered(events: Iterable[NewEvent], session: str, first_seq: int, at: str) -> Numbered:
+def numbered(events: Iterable[NewEvent], name: str, first_seq: int, at: str) -> Numbered:
     lines, texts = bytearray(), []
+    session, is_found = stream_id(name), not is_own(STREAM_AGENT, name)
     for seq, new in enumerate(events, first_seq):
         event = Event(
             id=event_id(session, 0, seq, 0),
@@ -145,7 +153,7 @@ def numbered(events: Iterable[NewEvent], session: str, first_seq: int, at: str) 
             correlation=new.correlation,
         )
         encode_onto(event, lines)
-        if new.text:
+        if new.text and is_found:
             text = text_of(event)
             if text is not None:
                 texts.append(text)

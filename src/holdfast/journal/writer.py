@@ -13,7 +13,7 @@ to remember, `feed_index` reads again from the journal.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import apsw
@@ -50,8 +50,10 @@ from holdfast.journal.streams import (
     Committed,
     Projection,
     WrongSequence,
+    is_own,
     stream_facts,
 )
+from holdfast.journal.work_rows import WorkRows
 
 INDEX_BATCH_CHARS: Final = 4_000_000  # of texts that are remembered, or read again at a time
 MERGES_MAX: Final = 16
@@ -118,6 +120,8 @@ class SqliteWriter:
             upsert=lambda name, at: self._session(stream_facts(name, at)),
             block_bytes=block_bytes,
         )
+        with plain_errors(path):
+            self._work = WorkRows(self._connection, self._q)
 
     @property
     def index_lag(self) -> int:
@@ -188,6 +192,16 @@ class SqliteWriter:
                 self._remember(words, [], sum(len(text.text) for text in texts))
         return outcomes
 
+    @property
+    def work(self) -> WorkRows:
+        """Within `transact`."""
+        assert self._connection.in_transaction
+        return self._work
+
+    def count_redactions(self, found: Mapping[str, int]) -> None:
+        """Within `transact`: what the door took out."""
+        self._connection.executemany(self._q.add_redactions, found.items())
+
     def take_committed(self) -> list[Committed]:
         taken, self._committed = self._committed, []
         return taken
@@ -216,6 +230,7 @@ class SqliteWriter:
     def _undo(self, position: int, committed: int) -> None:
         """What was stored from a position on is not: nothing may remember it."""
         self._appending.forget()
+        self._work.forget()
         del self._committed[committed:]
         if self._next_position != position:
             self._next_position = position
@@ -301,6 +316,7 @@ class SqliteWriter:
             nonlocal changed
             changed = self._rewrite_audit(scrub) + self._rewrite_unknown_types(scrub)
             changed += self._rewrite_commands(scrub) + self._rewrite_recordings(scrub)
+            changed += self._work.rewrite(scrub)
             self._connection.executemany(self._q.add_redactions, scrub.found().items())
 
         self._transaction(store, durable=True)
@@ -449,8 +465,10 @@ class SqliteWriter:
         rows = sqlite.select(self._connection, self._q.session_facts, (session,))
         if not rows:
             return 0
-        number, *facts = rows[0]
-        change = self._rewrite_blocks(number, scrub).plus(self._rewrite_tail(number, scrub))
+        number, agent, name, *facts = rows[0]
+        is_found = not is_own(agent, name)
+        change = self._rewrite_blocks(number, scrub, is_found=is_found)
+        change = change.plus(self._rewrite_tail(number, scrub, is_found=is_found))
         told = [scrub.text(fact) for fact in facts]
         grown = (change.raw, change.stored, change.tail)
         self._connection.execute(self._q.rewrite_facts, (*told, *grown, number))
@@ -467,7 +485,7 @@ class SqliteWriter:
         self._connection.executemany(self._q.add_redactions, scrub.found().items())
         return change.events
 
-    def _rewrite_blocks(self, number: int, scrub: Scrub) -> _Change:
+    def _rewrite_blocks(self, number: int, scrub: Scrub, *, is_found: bool) -> _Change:
         change, after = _Change(), -1
         while rows := sqlite.select(self._connection, self._q.session_blocks, (number, after)):
             position, after, count, data = rows[0]
@@ -480,13 +498,13 @@ class SqliteWriter:
                 continue
             block = blocks.seal(clean, after, count)
             self._connection.execute(self._q.rewrite_block, (block.data, position))
-            events = self._reindex(lines, clean, position)
+            events = self._reindex(lines, clean, position, is_found=is_found)
             change = change.plus(
                 _Change(events, len(clean) - len(lines), len(block.data) - len(data))
             )
         return change
 
-    def _rewrite_tail(self, number: int, scrub: Scrub) -> _Change:
+    def _rewrite_tail(self, number: int, scrub: Scrub, *, is_found: bool) -> _Change:
         change = _Change()
         for position, _first, _count, lines in sqlite.select(
             self._connection, self._q.select_tail, (number,)
@@ -495,11 +513,11 @@ class SqliteWriter:
             if clean is not lines:
                 self._connection.execute(self._q.rewrite_tail, (clean, position))
                 grown = len(clean) - len(lines)
-                events = self._reindex(lines, clean, position)
+                events = self._reindex(lines, clean, position, is_found=is_found)
                 change = change.plus(_Change(events, grown, grown, grown))
         return change
 
-    def _reindex(self, lines: bytes, clean: bytes, position: int) -> int:
+    def _reindex(self, lines: bytes, clean: bytes, position: int, *, is_found: bool) -> int:
         """What the index has of the events that changed; how many these are."""
         changed = 0
         before, after = lines.split(b"\n")[:-1], clean.split(b"\n")[:-1]
@@ -509,7 +527,7 @@ class SqliteWriter:
             changed += 1
             self._connection.execute(self._q.delete_words, (place,))
             event = decode(new)
-            text = index.text_of(event)
+            text = index.text_of(event) if is_found else None
             rows = _word_rows([text], place - event.seq) if text is not None else []
             self._connection.executemany(self._q.insert_words, rows)
         return changed
@@ -618,6 +636,8 @@ class SqliteWriter:
         chars, position = 0, self._indexed_position
         stop = min(stop, position + INDEX_BATCH_EVENTS)
         for run in reader.runs(position, limit=INDEX_BATCH_EVENTS):
+            if is_own(run.agent, run.name):
+                continue
             shift = run.position - run.first_seq
             first, end = max(position, run.position), min(run.position + run.count, stop)
             pieces = reader.read(

@@ -89,7 +89,7 @@ class MarkdownWriter:
 
 def notice(text: str) -> str:
     """A line in which holdfast itself says something. No message can hold one."""
-    return f"\n*holdfast: {_escaped(text)}*\n"
+    return f"\n*holdfast: {escaped(text)}*\n"
 
 
 def speaker(event: Event, agent: str = "") -> str:
@@ -221,7 +221,7 @@ def _pictures(images: msgspec.Raw) -> str:
     except _UNREADABLE:
         return ""
     return "".join(
-        f" [image: {_escaped(each.media_type) or 'unknown type'}, {each.bytes:,} bytes]"
+        f" [image: {escaped(each.media_type) or 'unknown type'}, {each.bytes:,} bytes]"
         for each in found
     )
 
@@ -247,10 +247,10 @@ _MARKUP: Final = re.compile(r"[\\`*<\[\]&]")
 
 def _label(text: str, after: str = "") -> str:
     """A bold line of our own; `text` may hold a name that a log gave."""
-    return f"\n**{_escaped(text)}**{after}\n"
+    return f"\n**{escaped(text)}**{after}\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """One line of plain text."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(clean(text).split()))
 

@@ -26,6 +26,7 @@ from holdfast.governor.admission import Admission, Cost, PutOff
 from holdfast.governor.governor import Governor, Snapshot
 from holdfast.ingest.tail import Tail
 from holdfast.journal.model import BlobFilter, SearchQuery, SessionFilter
+from holdfast.journal.service import JournalService
 from holdfast.library import FORMATS, Library, SessionEntry
 from holdfast.metrics import History, Latest, dialect_for, exposition, listed
 from holdfast.payloads import Dropped, PayloadReport
@@ -33,12 +34,13 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, streams
+from holdfast.server import alerts, debug, ledger, queues, streams
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
 from holdfast.stream import Streams
+from holdfast.work.queue import WorkQueue
 
 T = TypeVar("T")
 
@@ -47,6 +49,7 @@ RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost")
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
+FROM_MEMORY_BYTES_MAX: Final = 1 << 20  # more is sent from the journal, a piece at a time
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
@@ -68,6 +71,7 @@ _ALWAYS: Final = frozenset(
         "/v1/alerts",
         alerts.SILENCE,
         debug.MEMORY,
+        *queues.ALWAYS,
     }
 )
 _COSTLY: Final = frozenset(
@@ -86,6 +90,9 @@ _COSTLY: Final = frozenset(
         streams.APPEND,
         "/v1/events",
         streams.LIVE,
+        *queues.COSTLY,
+        ledger.LEDGER,
+        ledger.LEARNINGS,
     }
 )
 
@@ -104,6 +111,8 @@ class Served(Protocol):
     history: History
     alerts: AlertDesk
     streams: Streams
+    queue: WorkQueue
+    journal: JournalService
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -314,6 +323,8 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *debug.routes(daemon),
         *alerts.routes(daemon),
         *streams.routes(daemon),
+        *queues.routes(daemon),
+        *ledger.routes(daemon),
     ]
 
 
@@ -360,7 +371,13 @@ def resident_lines(
         return None
     if stop - first > FROM_MEMORY_EVENTS_MAX:
         return None
-    return b"".join(store.read(entry.id, first, stop))
+    pieces, size = [], 0
+    for piece in store.read(entry.id, first, stop):
+        pieces.append(piece)
+        size += len(piece)
+        if size > FROM_MEMORY_BYTES_MAX:
+            return None
+    return b"".join(pieces)
 
 
 def _blob_filter(request: Request) -> BlobFilter:

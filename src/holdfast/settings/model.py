@@ -289,6 +289,45 @@ class Recording(Section, frozen=True):
     ] = False
 
 
+class Learnings(Section, frozen=True):
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Whether conversations are looked through, in the background and on this "
+            "machine alone, for decisions, preferences, corrections and patterns; "
+            "`docs/learnings.md` says how."
+        ),
+    ] = True
+    debounce_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=3_600_000,
+            description="A session is looked through when it was quiet for so long, or went on "
+            "for ten times as long.",
+        ),
+    ] = 5_000
+
+
+class Ledger(Section, frozen=True):
+    path: Annotated[
+        Text | None,
+        Meta(
+            description="A file that is written anew whenever the ledger changed; it must be below "
+            "`recording.allowed_write_roots`.",
+            extra=_unset("none is written; `holdfast ledger` shows it"),
+        ),
+    ] = None
+    debounce_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=3_600_000,
+            description="How long after the first of several changes that file is written.",
+        ),
+    ] = 2_000
+
+
 class Resources(Section, frozen=True):
     budget_moderate_pct: Annotated[
         Percent,
@@ -386,6 +425,15 @@ class Resources(Section, frozen=True):
             "the status and the log."
         ),
     ] = 300
+    work_queue_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="How many items of all work queues may be pending; whoever enqueues more "
+            "waits for room.",
+        ),
+    ] = 10_000
     memory_log_interval_secs: Annotated[
         Count, Meta(description="How often memory is read and logged while there is no pressure.")
     ] = 30
@@ -418,6 +466,50 @@ class Stream(Section, frozen=True):
             description="How large an event that is appended may be.",
         ),
     ] = 1_000_000
+
+
+class Work(Section, frozen=True):
+    max_payload_bytes: Annotated[
+        int,
+        Meta(ge=64, le=1_048_576, description="How large the payload of an item may be."),
+    ] = 65_536
+    lease_secs: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long a claimed item is one worker's, where it does not say.",
+        ),
+    ] = 60
+    max_attempts: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="After so many attempts an item goes to dead letters, where it does not "
+            "say.",
+        ),
+    ] = 5
+    retry_base_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600_000,
+            description="How long an item that failed once is left alone at most; each time it "
+            "fails again, twice as long.",
+        ),
+    ] = 1_000
+    retry_max_secs: Annotated[
+        int, Meta(ge=1, le=86_400, description="The longest that a failed item is left alone.")
+    ] = 600
+    dead_letters_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="While there are so many dead letters, nothing new is enqueued.",
+        ),
+    ] = 10_000
 
 
 class Server(Section, frozen=True):
@@ -521,12 +613,22 @@ class Settings(Section, frozen=True):
     recording: Annotated[Recording, Meta(description="Files that holdfast writes for people.")] = (
         Recording()
     )
+    learnings: Annotated[Learnings, Meta(description="What is learnt from conversations.")] = (
+        Learnings()
+    )
+    ledger: Annotated[
+        Ledger,
+        Meta(description="Epics, tasks, decisions and learnings, as a projection of the log."),
+    ] = Ledger()
     resources: Annotated[
         Resources, Meta(description="When memory counts as scarce, and what is done about it.")
     ] = Resources()
     stream: Annotated[
         Stream, Meta(description="Events that programs append, and following what happens.")
     ] = Stream()
+    work: Annotated[Work, Meta(description="Queues of work that wait for somebody to do it.")] = (
+        Work()
+    )
     server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
     telemetry: Annotated[
         Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")

@@ -26,7 +26,7 @@ from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import event_id, stream_id
 from holdfast.journal.service import JournalService
-from holdfast.journal.streams import Append, Appended, Committed, NewEvent
+from holdfast.journal.streams import OWN, Append, Appended, Committed, NewEvent
 from holdfast.stream.broadcaster import Broadcaster
 from holdfast.stream.cache import BlockCache
 from holdfast.stream.frames import Frame, Wanted, frames_of
@@ -34,7 +34,6 @@ from holdfast.stream.history import EventHistory
 from holdfast.stream.patterns import pattern
 from holdfast.stream.pieces import Pieces
 
-OWN: Final = "holdfast/"  # streams that only holdfast itself appends to
 NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
 WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.events import STREAM_AGENT, Event, stream_id
-from holdfast.journal.conformance.kit import Nonconformant, Trial, refuses, require, same
+from holdfast.journal.conformance.kit import Erasing, Nonconformant, Trial, refuses, require, same
 from holdfast.journal.model import SessionFilter
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.streams import (
@@ -247,6 +247,8 @@ def streams_are_listed_when_asked_for(trial: Trial) -> None:
     told = (row.agent_session_id, row.title, row.events, row.started_at, row.updated_at)
     same(told, ("orders", "orders", 2, AT, AT), "the stream")
     same(trial.reader.sessions(SessionFilter(text="orders")), [], "a stream among sessions")
+    totals = trial.reader.totals()
+    same((totals.sessions, totals.events, totals.next_position), (1, 1, 4), "the totals")
     found = trial.reader.sessions(SessionFilter(agent=STREAM_AGENT, text="ord"))
     same([each.id for each in found], [row.id], "a stream by its name")
 
@@ -261,6 +263,19 @@ def a_search_finds_what_was_appended(trial: Trial) -> None:
     trial.reopen()
     trial.settle()
     same(trial.found("pecans"), ["orders/3"], "what was not indexed when it was closed")
+
+
+@require
+def a_search_does_not_find_what_holdfast_notes_of_itself(trial: Trial) -> None:
+    trial.say("talk", "walnuts")
+    append(trial, "holdfast/learnings", new("somebody said walnuts"))
+    trial.settle()
+    same(trial.found("walnuts"), ["talk/0"], "what is found")
+    append(trial, "holdfast/learnings", new("walnuts again"))
+    trial.reopen()
+    trial.settle()
+    trial.writer.rewrite(stream_id("holdfast/learnings"), Erasing("again"))
+    same(trial.found("walnuts"), ["talk/0"], "what is found after it was rewritten")
 
 
 @require

@@ -98,6 +98,12 @@ FIGURES: Final = (
         from_health(lambda h: h.pending_captures),
     ),
     Figure(
+        "holdfast_pending_learnings",
+        "gauge",
+        "Sessions that wait to be looked through for learnings.",
+        from_health(lambda h: h.pending_learnings),
+    ),
+    Figure(
         "holdfast_history_points",
         "gauge",
         "Points in the history of figures.",

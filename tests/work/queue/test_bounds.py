@@ -1,0 +1,71 @@
+"""Whatever waits is bounded, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from holdfast.work.queue import QueueFull
+from holdfast.work.queue import line as lines
+from holdfast.work.queue import room as rooms
+from holdfast.work.queue.line import Line, TooManyClaimers
+from holdfast.work.queue.room import Room
+
+
+def test_no_more_than_some_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "WAITING_MAX", 2)
+
+    async def fill() -> None:
+        room = Room(0)
+        waiting = [asyncio.create_task(room.take(1, 10, None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert (room.waiting, room.waiting_bytes) == (2, 20)
+        with pytest.raises(QueueFull, match="too many wait"):
+            await room.take(1, 10, None)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        assert (room.waiting, room.waiting_bytes, room.used) == (0, 0, 0)
+
+    asyncio.run(fill())
+
+
+def test_nor_with_more_than_some_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "WAITING_BYTES_MAX", 100)
+
+    async def fill() -> None:
+        with pytest.raises(QueueFull, match="too many wait"):
+            await Room(0).take(1, 101, None)
+
+    asyncio.run(fill())
+
+
+def test_no_more_than_some_wait_for_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "CLAIMERS_MAX", 2)
+    line = Line()
+    first = line.join("a", 1)
+    line.join("b", 1)
+    with pytest.raises(TooManyClaimers):
+        line.join("a", 1)
+    line.leave(first)
+    line.join("a", 1)
+    assert line.waiting == 2
+
+
+def test_a_line_that_nobody_stands_in_is_no_line() -> None:
+    line = Line()
+    line.leave(line.join("a", 1))
+    woken = line.join("b", 1)
+    line.wake("b", 1)
+    line.leave(woken)
+    assert (line.waiting, line._waiting) == (0, {})
+
+
+def test_as_many_are_woken_as_there_are_items() -> None:
+    line = Line()
+    claimers = [line.join("a", count) for count in (2, 2, 2)]
+    line.wake("a", 3)
+    assert [each.woken.is_set() for each in claimers] == [True, True, False]
+    line.leave(claimers[0])  # it was woken and looks no more: that is for the next
+    assert claimers[2].woken.is_set()
