@@ -22,6 +22,7 @@ from bench import (
     giants,
     idle,
     library,
+    queue,
     recording,
     resident,
     search,
@@ -52,6 +53,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "sources": sources,
     "database": database,
     "library": library,
+    "queue": queue,
     "streams": streams,
     "soak": soak,
 }

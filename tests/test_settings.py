@@ -439,6 +439,9 @@ def test_numbers_carry_their_unit_or_are_counts() -> None:
         "stream.max_event_history",
         "stream.max_cache_size",
         "resources.event_capacity",
+        "resources.work_queue_max",
+        "work.max_attempts",
+        "work.dead_letters_max",
     }
     numbers = {doc.key for doc in BY_KEY.values() if doc.type == "whole number"}
     assert {key for key in numbers if not key.endswith(units)} == counts

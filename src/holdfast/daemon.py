@@ -78,7 +78,9 @@ from holdfast.status.lastrun import RunFile
 from holdfast.status.sources import SourceReport, source_reports
 from holdfast.wiring import (
     make_alerts,
+    make_door,
     make_governor,
+    make_queue,
     make_recorder,
     make_redactor,
     make_setup,
@@ -285,7 +287,9 @@ class Daemon:
             log=self.logs.operational,
             gate=self.gate,
         )
-        self.streams = make_streams(self.settings, self.journal, setup, self.logs.operational)
+        door = make_door(setup)
+        self.streams = make_streams(self.settings, self.journal, door, self.logs.operational)
+        self.queue = make_queue(self.settings, self.journal, door, self.logs.operational)
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
@@ -305,6 +309,7 @@ class Daemon:
         self._register_components()
         self.recorder.start()
         self.streams.start()
+        await self.queue.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -345,6 +350,7 @@ class Daemon:
             self.streams.history,
             self.streams.cache,
             self.streams.ring,
+            self.queue,
             self.notes,
             self.history,
             self._supervisor,
@@ -631,8 +637,10 @@ class Daemon:
         late = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
+                ("waiting for work", self._end_waits),
                 ("streams", self.streams.close),
                 ("server", self._close_listeners),
+                ("work", self.queue.close),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -647,6 +655,10 @@ class Daemon:
         self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK, code=int(self.exit))
         (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
         return late
+
+    async def _end_waits(self) -> None:
+        """Before the server, which finishes the requests that it has."""
+        self.queue.end_waits()
 
     async def _close_telemetry(self) -> None:
         """Before the server, of which it asks the last figures."""

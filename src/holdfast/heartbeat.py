@@ -32,6 +32,7 @@ from holdfast.settings import Settings
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.lastrun import RunFile
+from holdfast.work.queue import WorkQueue
 
 MIB: Final = 1 << 20
 _MISHAPS: Final = (HoldfastError, OSError)  # anything else is an error of ours and ends the daemon
@@ -55,6 +56,7 @@ class Living(Protocol):
     tail: Tail
     alerts: AlertDesk
     notes: Notes
+    queue: WorkQueue
 
     async def status(self) -> Status: ...
     async def memory(self) -> Snapshot: ...
@@ -168,10 +170,11 @@ class Heartbeat:
         daemon = self._daemon
         connections = daemon.journal.connections(daemon.settings.resources.reader_held_secs)
         tail = daemon.tail.status()
+        work = daemon.queue.figures()
         rooms = Rooms(
             uptime_s=time.monotonic() - daemon.started_s,
-            work_queue=daemon.journal.waiting,
-            work_queue_pct=daemon.journal.waiting_pct,
+            work_queue=work.pending,
+            work_queue_pct=work.filled_pct,
             connections_used=connections.lent,
             connections_leaked=len(connections.held_too_long),
             lag_bytes=tail.lag_bytes,

@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 from holdfast.events import decode
 from holdfast.journal.reader import SqliteReader
@@ -20,9 +20,9 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Appended, NewEvent
 from holdfast.journal.writer import SqliteWriter
 from holdfast.lock import JournalLock
-from holdfast.remote.talk import Told
+from holdfast.remote.talk import Asked, Followed, Told
 from holdfast.shutdown import run_steps
-from holdfast.stream import Limits, OnLag, Query, Streams, subscribe
+from holdfast.stream import Limits, Query, Streams, subscribe
 
 STOP_DEADLINE_S: Final = 10.0
 
@@ -63,43 +63,14 @@ class LocalStreams:
         """Store events; they are on disk when this returns."""
         return await self._streams.append(stream, events, expected_seq=expected_seq)
 
-    async def query(
-        self,
-        *,
-        stream: str = "*",
-        kind: str = "*",
-        actor: str = "",
-        since: str = "",
-        until: str = "",
-        after: int = 0,
-        limit: int = 1_000,
-    ) -> list[Told]:
+    async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
         """Some of what is stored, the oldest first."""
-        asked = Query(
-            stream=stream,
-            kind=kind,
-            actor=actor,
-            since=since,
-            until=until,
-            after=after,
-            limit=limit,
-        )
-        found = await self._streams.query(asked)
+        found = await self._streams.query(Query(**wanted))
         return [Told(frame.position, decode(frame.line)) for frame in found.frames]
 
-    async def follow(
-        self,
-        *,
-        kinds: str = "*",
-        streams: str = "*",
-        actor: str = "",
-        after: int | None = None,
-        on_lag: OnLag = "catch_up",
-    ) -> AsyncIterator[Told]:
+    async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
         """What is stored from now on, or behind a position, until `shutdown_all`."""
-        async with subscribe(
-            self._streams, kinds=kinds, streams=streams, actor=actor, after=after, on_lag=on_lag
-        ) as events:
+        async with subscribe(self._streams, **wanted) as events:
             async for frame in events:
                 yield Told(frame.position, decode(frame.line))
 

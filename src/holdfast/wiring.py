@@ -49,6 +49,8 @@ from holdfast.stream import Limits as StreamLimits
 from holdfast.stream import NewEvent, Streams
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
+from holdfast.work.queue import Backoff, Died, WorkQueue
+from holdfast.work.queue import Limits as WorkLimits
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -95,11 +97,9 @@ def open_journal(
 
 
 def make_streams(
-    settings: Settings, journal: JournalService, setup: Setup, log: EventLog
+    settings: Settings, journal: JournalService, door: Callable[[], Door], log: EventLog
 ) -> Streams:
     chosen, resources = settings.stream, settings.resources
-
-    door = cache(setup.door)  # its rules take 5 MB: not before somebody appends
 
     def damaged(session: str, error: DamagedBlock) -> None:
         log.error("stream.damaged_block", session=session, error=str(error))
@@ -126,6 +126,41 @@ def clean_events(door: Door, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
     if not door.suspects(b"\n".join(lines)):
         return events
     return [msgspec.json.decode(door.clean_event(line, 0)[0], type=NewEvent) for line in lines]
+
+
+def make_door(setup: Setup) -> Callable[[], Door]:
+    """For what programs send; its rules take 5 MB: not before somebody does."""
+    return cache(setup.door)
+
+
+def make_queue(
+    settings: Settings, journal: JournalService, door: Callable[[], Door], log: EventLog
+) -> WorkQueue:
+    chosen = settings.work
+
+    def died(item: Died) -> None:
+        log.warning(
+            "queue.dead_letter",
+            item=item.id,
+            queue=item.queue,
+            reason=item.reason,
+            attempts=item.attempts,
+            error=item.error,
+        )
+
+    return WorkQueue(
+        journal,
+        WorkLimits(
+            pending_max=settings.resources.work_queue_max,
+            dead_max=chosen.dead_letters_max,
+            payload_bytes_max=chosen.max_payload_bytes,
+            lease_secs=float(chosen.lease_secs),
+            attempts_max=chosen.max_attempts,
+            backoff=Backoff(chosen.retry_base_ms, chosen.retry_max_secs * 1_000),
+        ),
+        door=door,
+        on_died=died,
+    )
 
 
 def make_redactor(

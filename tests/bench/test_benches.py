@@ -39,6 +39,7 @@ BARS: Final = {
     "sources": [Bar(2.0, "ratio")] * 5,  # half of Claude Code's speed, for each other agent
     "database": [Bar(200.0), Bar(250.0), Bar(250.0)],
     "library": [Bar(64.0), WITHIN_5_PERCENT],
+    "queue": [Bar(10.0), Bar(20.0)],
     "streams": [
         *(Bar(1.55, "ratio"), Bar(10.0), Bar(10.0), Bar(6.2, "ratio")),
         *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0)),

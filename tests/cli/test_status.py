@@ -32,6 +32,7 @@ from holdfast.status.model import (
     SessionsStatus,
     SourceStatus,
     Status,
+    WorkStatus,
 )
 
 MIB = 1 << 20
@@ -115,6 +116,7 @@ def sample() -> Json:
         recordings=RecordingsStatus(0, 0, 0, 0, 0, 0, 0, 0, 0, []),
         alerts=None,
         privacy=PrivacyStatus(private_tags=True, secrets=True, redactions={}),
+        work=WorkStatus(0, 0, 0, 0, 0, 0, 0, 10_000, None, 0, 0),
         problems=[],
     )
     plain: Json = msgspec.to_builtins(status)

@@ -27,6 +27,7 @@ NOT_FIGURES: Final = {
     "memory.pressure.actions[].given_bytes": "of one action; the log has them all",
     "memory.near_limit[].pct": "a component's bytes and its limit say it",
     "memory.connections.held_too_long[].for_s": "of one connection; how many is what counts",
+    "work.pending": "the states of holdfast_work_items add up to it",
     "alerts.rules[].values.some": "values of other figures",
     "sources[].lag_bytes": "the same of each: holdfast_sources_lag_bytes",
     "sources[].unknown_types[].records": "their types are other people's words",

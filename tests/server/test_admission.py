@@ -13,8 +13,20 @@ from holdfast.errors import Exit
 from holdfast.governor.admission import Admission
 from holdfast.server.app import Served, make_app
 
-ALWAYS = [("GET", "/v1/health"), ("GET", "/v1/status"), ("GET", "/v1/doctor")]
-CHEAP = [("GET", "/v1/sessions"), ("GET", "/v1/sessions/abc"), ("GET", "/v1/recordings")]
+ALWAYS = [
+    ("GET", "/v1/health"),
+    ("GET", "/v1/status"),
+    ("GET", "/v1/doctor"),
+    ("POST", "/v1/queues/q/confirm"),
+    ("POST", "/v1/queues/q/release"),
+    ("POST", "/v1/queues/q/extend"),
+]
+CHEAP = [
+    ("GET", "/v1/sessions"),
+    ("GET", "/v1/sessions/abc"),
+    ("GET", "/v1/recordings"),
+    ("POST", "/v1/queues/q/claim"),
+]
 COSTLY = [
     ("GET", "/v1/search"),
     ("GET", "/v1/sources"),
@@ -26,6 +38,7 @@ COSTLY = [
     ("POST", "/v1/blobs/drop"),
     ("POST", "/v1/import"),
     ("POST", "/v1/redact"),
+    ("POST", "/v1/queues/q/items"),
 ]
 
 

@@ -207,6 +207,7 @@ def _looked_up(context: Context, settings: Any, last_run: Any) -> tuple[Any, Any
             data_dir=paths.data_dir,
             last_run=last_run,
             warn_days=warn_days,
+            work_queue_max=settings.resources.work_queue_max,
         )
         reports = source_reports(every, reader, now_s=time.time(), warn_days=warn_days)
     except HoldfastError:

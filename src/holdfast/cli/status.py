@@ -81,6 +81,7 @@ def _offline(context: Context) -> dict[str, Any]:
         data_dir=paths.data_dir,
         last_run=RunFile(paths.run_file, CrashFile(paths.crash_file)).last(),
         warn_days=context.settings.sources.warn_deletion_days,
+        work_queue_max=context.settings.resources.work_queue_max,
     )
     if reader is not None:
         reader.close()
@@ -125,6 +126,7 @@ def render(status: dict[str, Any]) -> str:
     parts += [
         _journal(status),
         _recordings(status["recordings"]),
+        _work(status["work"]),
         _privacy(status["privacy"]),
         _sessions(status["sessions"]),
     ]
@@ -311,6 +313,20 @@ def _recordings(recordings: dict[str, Any]) -> str:
     lines = [f"{bold('Recorded')}  {', '.join(counts)}"]
     lines += [f"  {plain(problem)}" for problem in recordings["last_problems"][:PROBLEMS_SHOWN]]
     return "\n".join(lines)
+
+
+def _work(work: dict[str, Any]) -> str:
+    """Nothing at all for who queues nothing."""
+    words = ("ready", "delayed", "waiting", "claimed", "dead")
+    counts = [f"{work[word]:,} {word}" for word in words if work[word]]
+    if work["waiting_for_room"]:
+        counts.append(f"{work['waiting_for_room']:,} wait for room")
+    if not counts:
+        return ""
+    oldest = work["oldest_age_s"]
+    since = f", the oldest for {span(oldest)}" if oldest is not None else ""
+    used = f"{work['pending']:,} of {work['pending_max']:,} pending"
+    return f"{bold('Queued')}    {used}: {', '.join(counts)}{since}"
 
 
 def _privacy(privacy: dict[str, Any]) -> str:

@@ -60,6 +60,8 @@ from holdfast.journal.streams import (
     stream_facts,
 )
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
+from holdfast.journal.work import PREVIEW_BYTES, DeadItem, Lanes, QueueCounts
+from holdfast.journal.work_memory import MemoryWork, WorkState, lanes_of
 from holdfast.journal.writer import SequenceConflict
 
 _TOLD: Final = ("project", "title", "model", "cwd", "branch", "agent_version")
@@ -91,6 +93,7 @@ class State(msgspec.Struct):
     redactions: dict[str, int] = {}
     stream_keys: dict[str, dict[str, tuple[int, float]]] = {}  # session -> key -> seq, when
     projections: dict[str, tuple[int, bytes]] = {}
+    work: WorkState = msgspec.field(default_factory=WorkState)
 
 
 class MemoryJournal:
@@ -119,6 +122,7 @@ class MemoryWriter:
         self._state = journal.state
         self._committed: list[Committed] = []
         self._undo: list[Callable[[], None]] | None = None  # what undoes the work that runs
+        self._lanes: Lanes | None = None  # of the queues
 
     @property
     def index_lag(self) -> int:
@@ -147,6 +151,23 @@ class MemoryWriter:
 
     def append(self, appends: Sequence[Append], now_s: float) -> list[Appended | WrongSequence]:
         return [self._append(wanted, now_s) for wanted in appends]
+
+    @property
+    def work(self) -> MemoryWork:
+        before = self._state.work.copy()
+
+        def undo() -> None:
+            self._state.work, self._lanes = before, None
+
+        self._undone_by(undo)
+        if self._lanes is None or self._lanes.is_full:
+            self._lanes = lanes_of(self._state.work)
+        return MemoryWork(self._state.work, self._lanes)
+
+    def count_redactions(self, found: Mapping[str, int]) -> None:
+        before = dict(self._state.redactions)
+        self._undone_by(lambda: setattr(self._state, "redactions", before))
+        self._count_redactions(found)
 
     def take_committed(self) -> list[Committed]:
         with self._journal.lock:
@@ -269,8 +290,10 @@ class MemoryWriter:
                 recording.problem = scrub.text(recording.problem)
                 recording.place = scrub.packed(recording.place)
                 pairs.append((was, recording))
+            rewritten = self._state.work.rewrite(scrub)
+            self._lanes = None
             self._count_redactions(scrub.found())
-            return sum(old != new for old, new in pairs)
+            return rewritten + sum(old != new for old, new in pairs)
 
     def forget_blobs(self, digests: Sequence[str]) -> None:
         with self._journal.lock:
@@ -530,6 +553,21 @@ class MemoryReader:
         with self._journal.lock:
             kept = self._state.projections.get(name)
         return Projection(*kept) if kept else None
+
+    def queues(self) -> list[QueueCounts]:
+        with self._journal.lock:
+            return self._state.work.queues()
+
+    def dead_work(
+        self,
+        queue: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        payload_bytes: int = PREVIEW_BYTES,
+    ) -> list[DeadItem]:
+        with self._journal.lock:
+            return self._state.work.dead_work(queue, after, limit, payload_bytes)
 
     def search(self, query: SearchQuery) -> list[Hit]:
         terms = parse(query.words)

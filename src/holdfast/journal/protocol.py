@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from holdfast.journal.model import (
     UnknownType,
 )
 from holdfast.journal.streams import Append, Appended, Committed, Projection, WrongSequence
+from holdfast.journal.work import DeadItem, QueueCounts, WorkTable
 
 
 class Scrub(Protocol):
@@ -73,6 +74,15 @@ class JournalWriter(Protocol):
         ...
 
     def append(self, appends: Sequence[Append], now_s: float) -> list[Appended | WrongSequence]: ...
+    @property
+    def work(self) -> WorkTable:
+        """The items of all queues; only within `transact`."""
+        ...
+
+    def count_redactions(self, found: Mapping[str, int]) -> None:
+        """Within `transact`: how much was taken out of what it stores, by kind."""
+        ...
+
     def take_committed(self) -> list[Committed]:
         """What was stored since the last call, in the order of positions."""
         ...
@@ -160,6 +170,16 @@ class JournalReader(JournalQuestions, Protocol):
     ) -> Iterator[Event]: ...
     def runs(self, position: int, *, limit: int = 1_000, session: str = "") -> list[Run]: ...
     def projection(self, name: str) -> Projection | None: ...
+    def queues(self) -> list[QueueCounts]:
+        """Those that have something, by name."""
+        ...
+
+    def dead_work(
+        self, queue: str, *, after: int = 0, limit: int = 100, payload_bytes: int = ...
+    ) -> list[DeadItem]:
+        """Dead letters by number, with how their payloads begin; `after` is the last seen."""
+        ...
+
     def search(self, query: SearchQuery) -> list[Hit]: ...
     def cursors(self) -> list[Cursor]: ...
     def next_origin(self, session: str) -> int: ...

@@ -36,6 +36,7 @@ from holdfast.journal.model import (
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import JournalDamaged, plain_errors
 from holdfast.journal.streams import Projection
+from holdfast.journal.work import PREVIEW_BYTES, DeadItem, ItemState, QueueCounts
 
 MARKS_PAGE_ROWS: Final = 1_000
 PROBLEMS_MAX: Final = 20  # of one sort
@@ -43,6 +44,7 @@ ERRORS_MAX: Final = 20
 
 OnDamage = Callable[[int, int, DamagedBlock], bytes]
 
+_DEAD: Final = DeadItem.__struct_fields__  # in the order of `list_dead_work`
 _ROW: Final = tuple(name for name in SessionRow.__struct_fields__ if name != "usage")
 
 
@@ -184,6 +186,36 @@ class SqliteReader:
         with plain_errors(self.path):
             rows = self._select(self._q.get_projection, name)
         return Projection(*rows[0]) if rows else None
+
+    def queues(self) -> list[QueueCounts]:
+        found: dict[str, dict[str, int]] = {}
+        oldest: dict[str, int] = {}
+        with plain_errors(self.path), self._snapshot():
+            for queue, state, count, first in self._select(self._q.count_work):
+                found.setdefault(queue, {})[ItemState(state).name.lower()] = count
+                oldest[queue] = min(first, oldest.get(queue, first))
+            for queue, count in self._select(self._q.count_dead_work):
+                found.setdefault(queue, {})["dead"] = count
+            since_ms = {
+                queue: self._select(self._q.work_enqueued_ms, first)[0][0]
+                for queue, first in oldest.items()
+            }
+        return [
+            QueueCounts(queue=queue, **found[queue], oldest_ms=since_ms.get(queue))
+            for queue in sorted(found)
+        ]
+
+    def dead_work(
+        self,
+        queue: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        payload_bytes: int = PREVIEW_BYTES,
+    ) -> list[DeadItem]:
+        with plain_errors(self.path):
+            rows = self._select(self._q.list_dead_work, queue, after, limit, payload_bytes)
+        return [DeadItem(**dict(zip(_DEAD, row, strict=True))) for row in rows]
 
     def search(self, query: SearchQuery) -> list[Hit]:
         with plain_errors(self.path), self._snapshot():

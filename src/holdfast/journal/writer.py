@@ -12,7 +12,7 @@ to remember, `feed_index` reads again from the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import apsw
@@ -50,6 +50,7 @@ from holdfast.journal.streams import (
     WrongSequence,
     stream_facts,
 )
+from holdfast.journal.work_rows import WorkRows
 
 INDEX_BATCH_CHARS: Final = 4_000_000  # of texts that are remembered, or read again at a time
 MERGES_MAX: Final = 16
@@ -112,6 +113,8 @@ class SqliteWriter:
             upsert=lambda name, at: self._session(stream_facts(name, at)),
             block_bytes=block_bytes,
         )
+        with plain_errors(path):
+            self._work = WorkRows(self._connection, self._q)
 
     @property
     def index_lag(self) -> int:
@@ -175,6 +178,16 @@ class SqliteWriter:
                 self._remember(words, [], sum(len(text.text) for text in texts))
         return outcomes
 
+    @property
+    def work(self) -> WorkRows:
+        """Within `transact`."""
+        assert self._connection.in_transaction
+        return self._work
+
+    def count_redactions(self, found: Mapping[str, int]) -> None:
+        """Within `transact`: what the door took out."""
+        self._connection.executemany(self._q.add_redactions, found.items())
+
     def take_committed(self) -> list[Committed]:
         taken, self._committed = self._committed, []
         return taken
@@ -203,6 +216,7 @@ class SqliteWriter:
     def _undo(self, position: int, committed: int) -> None:
         """What was stored from a position on is not: nothing may remember it."""
         self._appending.forget()
+        self._work.forget()
         del self._committed[committed:]
         if self._next_position != position:
             self._next_position = position
@@ -288,6 +302,7 @@ class SqliteWriter:
             nonlocal changed
             changed = self._rewrite_audit(scrub) + self._rewrite_unknown_types(scrub)
             changed += self._rewrite_commands(scrub) + self._rewrite_recordings(scrub)
+            changed += self._work.rewrite(scrub)
             self._connection.executemany(self._q.add_redactions, scrub.found().items())
 
         self._transaction(store, durable=True)

@@ -27,6 +27,7 @@ from holdfast.metrics.catalogue import (
     recordings,
     sessions,
     sources,
+    work,
 )
 from holdfast.metrics.figure import Figure, Kind, Point
 from holdfast.status.model import Status
@@ -42,6 +43,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     *kept.FIGURES,
     *sources.FIGURES,
     *recordings.FIGURES,
+    *work.FIGURES,
     *alerts.FIGURES,
     *health.FIGURES,
 )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 from holdfast.client import NotRunning, UnixConnection, refused
 from holdfast.errors import Exit
@@ -20,7 +20,7 @@ from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Placed, Told
+from holdfast.remote.talk import Ask, Asked, Followed, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -68,39 +68,18 @@ class Holdfast:
         """Store events; they are on disk when this returns."""
         return talk.placed(self.request(talk.append(stream, events, expected_seq)))
 
-    def query(
-        self,
-        *,
-        stream: str = "*",
-        kind: str = "*",
-        actor: str = "",
-        since: str = "",
-        until: str = "",
-        after: int = 0,
-        limit: int = 1_000,
-    ) -> list[Told]:
+    def query(self, **wanted: Unpack[Asked]) -> list[Told]:
         """Some of what is stored, the oldest first."""
-        asked = {"stream": stream, "kind": kind, "actor": actor, "since": since, "until": until}
-        asked |= {"after": str(after), "limit": str(limit)}
-        return talk.found(self.request(talk.ask("GET", "/v1/events", asked)))
+        return talk.found(self.request(talk.query(wanted)))
 
-    def follow(
-        self,
-        *,
-        kinds: str = "*",
-        streams: str = "*",
-        actor: str = "",
-        after: int | None = None,
-        on_lag: str = "catch_up",
-    ) -> Iterator[Told]:
+    def follow(self, **wanted: Unpack[Followed]) -> Iterator[Told]:
         """What is stored from now on, or behind a position, for ever; goes on where it was when
         the daemon was away."""
+        after = wanted.get("after")
         began_s: float | None = None
         while True:
-            asked = {"kind": kinds, "stream": streams, "actor": actor, "after": after}
-            asked["on_lag"] = on_lag
             try:
-                for told in self._follow_once(talk.ask("GET", talk.LIVE, asked)):
+                for told in self._follow_once(talk.follow(wanted, after)):
                     after, began_s = told.position, None
                     yield told
             except (OSError, http.client.HTTPException, NotRunning) as error:

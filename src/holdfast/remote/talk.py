@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -53,6 +53,30 @@ class Missed(HoldfastError):
         self.first, self.last = first, last
 
 
+class Asked(TypedDict, total=False):
+    """What a query may name; patterns have commas between them, and `*` for any characters."""
+
+    stream: str  # a pattern
+    kind: str  # a pattern
+    actor: str
+    correlation: str
+    since: str  # ISO 8601
+    until: str
+    after: int  # a position
+    limit: int  # 1,000 when it is not named
+
+
+class Followed(TypedDict, total=False):
+    """What one who follows may name."""
+
+    streams: str  # a pattern
+    kinds: str  # a pattern
+    actor: str
+    correlation: str
+    after: int | None  # a position; None is whatever comes from now on
+    on_lag: Literal["catch_up", "skip", "disconnect"]
+
+
 class Ask(NamedTuple):
     method: str
     target: str
@@ -77,6 +101,16 @@ def _behind(events: list[NewEvent], expected_seq: int) -> dict[str, object]:
 def ask(method: str, path: str, query: Mapping[str, object] | None = None) -> Ask:
     given = {key: value for key, value in (query or {}).items() if value not in (None, "")}
     return Ask(method, quote(path) + (f"?{urlencode(given)}" if given else ""))
+
+
+def query(wanted: Asked) -> Ask:
+    return ask("GET", "/v1/events", wanted)
+
+
+def follow(wanted: Followed, after: int | None) -> Ask:
+    named = {"streams": "stream", "kinds": "kind"}
+    asked = {named.get(name, name): value for name, value in wanted.items()}
+    return ask("GET", LIVE, {**asked, "after": after})
 
 
 def placed(body: bytes) -> Placed:

@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 import h11
 
@@ -19,7 +19,7 @@ from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Placed, Told
+from holdfast.remote.talk import Ask, Asked, Followed, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -120,40 +120,19 @@ class AsyncHoldfast:
         """Store events; they are on disk when this returns."""
         return talk.placed(await self.request(talk.append(stream, events, expected_seq)))
 
-    async def query(
-        self,
-        *,
-        stream: str = "*",
-        kind: str = "*",
-        actor: str = "",
-        since: str = "",
-        until: str = "",
-        after: int = 0,
-        limit: int = 1_000,
-    ) -> list[Told]:
+    async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
         """Some of what is stored, the oldest first."""
-        asked = {"stream": stream, "kind": kind, "actor": actor, "since": since, "until": until}
-        asked |= {"after": str(after), "limit": str(limit)}
-        return talk.found(await self.request(talk.ask("GET", "/v1/events", asked)))
+        return talk.found(await self.request(talk.query(wanted)))
 
-    async def follow(
-        self,
-        *,
-        kinds: str = "*",
-        streams: str = "*",
-        actor: str = "",
-        after: int | None = None,
-        on_lag: str = "catch_up",
-    ) -> AsyncIterator[Told]:
+    async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
         """What is stored from now on, or behind a position, for ever; goes on where it was when
         the daemon was away."""
         clock_s = asyncio.get_running_loop().time
+        after = wanted.get("after")
         began_s: float | None = None
         while True:
-            asked = {"kind": kinds, "stream": streams, "actor": actor, "after": after}
-            asked["on_lag"] = on_lag
             try:
-                async for told in self._follow_once(talk.ask("GET", talk.LIVE, asked)):
+                async for told in self._follow_once(talk.follow(wanted, after)):
                     after, began_s = told.position, None
                     yield told
             except _LOST as error:

@@ -33,12 +33,13 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, streams
+from holdfast.server import alerts, debug, queues, streams
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
 from holdfast.stream import Streams
+from holdfast.work.queue import WorkQueue
 
 T = TypeVar("T")
 
@@ -68,6 +69,7 @@ _ALWAYS: Final = frozenset(
         "/v1/alerts",
         alerts.SILENCE,
         debug.MEMORY,
+        *queues.ALWAYS,
     }
 )
 _COSTLY: Final = frozenset(
@@ -86,6 +88,7 @@ _COSTLY: Final = frozenset(
         streams.APPEND,
         "/v1/events",
         streams.LIVE,
+        *queues.COSTLY,
     }
 )
 
@@ -104,6 +107,7 @@ class Served(Protocol):
     history: History
     alerts: AlertDesk
     streams: Streams
+    queue: WorkQueue
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
@@ -314,6 +318,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *debug.routes(daemon),
         *alerts.routes(daemon),
         *streams.routes(daemon),
+        *queues.routes(daemon),
     ]
 
 

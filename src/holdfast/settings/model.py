@@ -376,6 +376,15 @@ class Resources(Section, frozen=True):
             "the status and the log."
         ),
     ] = 300
+    work_queue_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="How many items of all work queues may be pending; whoever enqueues more "
+            "waits for room.",
+        ),
+    ] = 10_000
     memory_log_interval_secs: Annotated[
         Count, Meta(description="How often memory is read and logged while there is no pressure.")
     ] = 30
@@ -408,6 +417,50 @@ class Stream(Section, frozen=True):
             description="How large an event that is appended may be.",
         ),
     ] = 1_000_000
+
+
+class Work(Section, frozen=True):
+    max_payload_bytes: Annotated[
+        int,
+        Meta(ge=64, le=1_048_576, description="How large the payload of an item may be."),
+    ] = 65_536
+    lease_secs: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long a claimed item is one worker's, where it does not say.",
+        ),
+    ] = 60
+    max_attempts: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="After so many attempts an item goes to dead letters, where it does not "
+            "say.",
+        ),
+    ] = 5
+    retry_base_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600_000,
+            description="How long an item that failed once is left alone at most; each time it "
+            "fails again, twice as long.",
+        ),
+    ] = 1_000
+    retry_max_secs: Annotated[
+        int, Meta(ge=1, le=86_400, description="The longest that a failed item is left alone.")
+    ] = 600
+    dead_letters_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="While there are so many dead letters, nothing new is enqueued.",
+        ),
+    ] = 10_000
 
 
 class Server(Section, frozen=True):
@@ -517,6 +570,9 @@ class Settings(Section, frozen=True):
     stream: Annotated[
         Stream, Meta(description="Events that programs append, and following what happens.")
     ] = Stream()
+    work: Annotated[Work, Meta(description="Queues of work that wait for somebody to do it.")] = (
+        Work()
+    )
     server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
     telemetry: Annotated[
         Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")

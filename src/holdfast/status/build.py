@@ -45,7 +45,9 @@ from holdfast.status.model import (
     SessionsStatus,
     SourceStatus,
     Status,
+    WorkStatus,
 )
+from holdfast.work.queue import Figures, WorkQueue
 
 NEWEST_SESSIONS: Final = 100
 ACTIONS_SHOWN: Final = 32
@@ -75,6 +77,7 @@ class Running(Protocol):
     tail: Tail
     recorder: Recorder
     alerts: AlertDesk
+    queue: WorkQueue
     expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
 
     @property
@@ -91,6 +94,7 @@ class Live(NamedTuple):
     alerts: AlertsStatus
     memory: MemoryStatus
     health: HealthStatus
+    work: Figures
 
 
 class StatusBuilder:
@@ -103,7 +107,13 @@ class StatusBuilder:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
         memory = self._memory(daemon.store.status(), look)
-        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
+        return Live(
+            daemon.tail.status(),
+            daemon.alerts.status(),
+            memory,
+            daemon.health(),
+            daemon.queue.figures(),
+        )
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -122,6 +132,7 @@ class StatusBuilder:
                 last_problem=daemon.last_journal_problem,
             )
             recordings = recordings_status(reader, daemon.recorder.problems())
+            work = work_status(reader, live.work, daemon.settings.resources.work_queue_max)
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
         problems += daemon.warnings
         problems += daemon.allowance.warnings
@@ -140,6 +151,7 @@ class StatusBuilder:
             recordings=recordings,
             alerts=live.alerts,
             privacy=privacy,
+            work=work,
             problems=problems,
         )
 
@@ -224,6 +236,7 @@ def offline_status(
     data_dir: str,
     last_run: LastRun | None,
     warn_days: int,
+    work_queue_max: int,
 ) -> Status:
     """What can be said without a daemon."""
     totals = reader.totals() if reader else NOTHING
@@ -253,6 +266,7 @@ def offline_status(
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         alerts=None,
         privacy=privacy_status(privacy, reader),
+        work=work_status(reader, None, work_queue_max),
         problems=[],
     )
 
@@ -323,6 +337,25 @@ def journal_status(totals: Totals, path: str, *, waiting: int, last_problem: str
 def privacy_status(privacy: Privacy, reader: JournalReader | None) -> PrivacyStatus:
     redactions = reader.redactions() if reader else {}
     return PrivacyStatus(privacy.private_tags, privacy.secrets, redactions)
+
+
+def work_status(reader: JournalReader | None, live: Figures | None, pending_max: int) -> WorkStatus:
+    """Without a daemon nobody waits."""
+    queues = reader.queues() if reader else []
+    oldest_ms = min((each.oldest_ms for each in queues if each.oldest_ms is not None), default=None)
+    return WorkStatus(
+        queues=len(queues),
+        pending=sum(each.pending for each in queues),
+        ready=sum(each.ready for each in queues),
+        delayed=sum(each.delayed for each in queues),
+        waiting=sum(each.waiting for each in queues),
+        claimed=sum(each.claimed for each in queues),
+        dead=sum(each.dead for each in queues),
+        pending_max=pending_max,
+        oldest_age_s=None if oldest_ms is None else round(max(0, time.time() - oldest_ms / 1e3), 1),
+        waiting_for_room=live.waiting_for_room if live else 0,
+        waiting_for_work=live.waiting_for_work if live else 0,
+    )
 
 
 def import_status(progress: Progress, *, running: bool) -> ImportStatus:

@@ -171,6 +171,22 @@ class PrivacyStatus(msgspec.Struct, frozen=True):
     redactions: dict[str, int]
 
 
+class WorkStatus(msgspec.Struct, frozen=True):
+    """Work queues, all together."""
+
+    queues: int
+    pending: int  # ready, delayed, waiting and claimed
+    ready: int
+    delayed: int
+    waiting: int  # for other items
+    claimed: int
+    dead: int
+    pending_max: int
+    oldest_age_s: float | None  # of what is pending
+    waiting_for_room: int  # who enqueue
+    waiting_for_work: int  # who claim
+
+
 class HealthStatus(msgspec.Struct, frozen=True):
     """What a healthy daemon has few of, however long it runs (S12)."""
 
@@ -196,6 +212,7 @@ class Status(msgspec.Struct, frozen=True):
     recordings: RecordingsStatus
     alerts: AlertsStatus | None  # null when no daemon runs
     privacy: PrivacyStatus
+    work: WorkStatus
     problems: list[str]
 
 

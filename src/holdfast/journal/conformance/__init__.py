@@ -19,6 +19,7 @@ from holdfast.journal.conformance import (  # noqa: F401  # each adds its requir
     searching,
     storing,
     streams,
+    work,
 )
 from holdfast.journal.conformance.kit import (
     AGENT,

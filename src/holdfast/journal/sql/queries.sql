@@ -570,3 +570,199 @@ SELECT state, count(*) FROM commands GROUP BY state;
 -- name: last_numbers
 -- The numbers that were given last: of recordings, of commands.
 SELECT (SELECT coalesce(max(no), 0) FROM recordings), (SELECT coalesce(max(no), 0) FROM commands);
+
+-- name: insert_work
+-- An item that waits to be done.
+INSERT INTO work_items (
+    no, queue, state, priority, turn, at_ms, claims, attempts, max_attempts, waits, awaited,
+    enqueued_ms, ttl_ms, expires_ms, subject, key, error, payload
+) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, 0, ?, ?, ?, ?, ?, '', ?);
+
+-- name: claim_work
+-- The next items of a queue, given out.
+UPDATE work_items SET state = 3, claims = claims + 1, attempts = attempts + 1, at_ms = ?1
+WHERE no IN (
+    SELECT no FROM work_items WHERE queue = ?2 AND state = 0
+    ORDER BY priority DESC, turn, no LIMIT ?3
+)
+RETURNING priority, turn, no, claims, payload, subject, key, attempts, max_attempts, enqueued_ms;
+
+-- name: confirm_work
+-- An item that is done leaves, when the claim is not void.
+DELETE FROM work_items WHERE no = ? AND claims = ? AND state = 3 RETURNING no, claims, awaited;
+
+-- name: extend_work
+-- A lease ends later.
+UPDATE work_items SET at_ms = ? WHERE no = ? AND claims = ? AND state = 3 RETURNING no, claims;
+
+-- name: work_of_claim
+-- What there is to know of an item that is given back.
+SELECT queue, priority, subject, attempts, max_attempts, expires_ms FROM work_items
+WHERE no = ? AND claims = ? AND state = 3;
+
+-- name: move_work
+-- What an item waits for now, and its turn.
+UPDATE work_items SET state = ?, turn = ?, at_ms = ?, attempts = ?, error = ? WHERE no = ?;
+
+-- name: work_that_is_due
+-- Delays and leases that ended.
+SELECT no, queue, state, priority, subject, attempts, max_attempts, expires_ms, error
+FROM work_items WHERE state IN (1, 3) AND at_ms <= ? ORDER BY at_ms, no LIMIT ?;
+
+-- name: work_that_expired
+-- Items that nobody wants done any more, and that nobody is doing.
+SELECT no, error FROM work_items
+WHERE expires_ms IS NOT NULL AND state <> 3 AND expires_ms <= ? ORDER BY expires_ms, no LIMIT ?;
+
+-- name: next_work_ms
+-- When something is due next.
+SELECT min(moment) FROM (
+    SELECT min(at_ms) AS moment FROM work_items WHERE state IN (1, 3)
+    UNION ALL
+    SELECT min(expires_ms) FROM work_items WHERE expires_ms IS NOT NULL AND state <> 3
+);
+
+-- name: work_turns
+-- Of each subject with ready items, its first and its last turn.
+SELECT queue, priority, subject, min(turn), max(turn) FROM work_items
+WHERE state = 0 GROUP BY queue, priority, subject;
+
+-- name: has_work
+-- Whether an item is pending or a dead letter.
+SELECT 1 FROM work_items WHERE no = ?1 UNION ALL SELECT 2 FROM work_dead WHERE no = ?1;
+
+-- name: get_work_key
+-- The item of a key.
+SELECT no FROM work_keys WHERE queue = ? AND key = ?;
+
+-- name: insert_work_key
+-- A key that is not to be enqueued again.
+INSERT INTO work_keys (queue, key, no) VALUES (?, ?, ?);
+
+-- name: forget_work_keys
+-- Keys of items that left, and that were enqueued before one.
+DELETE FROM work_keys WHERE no < ?
+    AND NOT EXISTS (SELECT 1 FROM work_items WHERE work_items.no = work_keys.no)
+    AND NOT EXISTS (SELECT 1 FROM work_dead WHERE work_dead.no = work_keys.no);
+
+-- name: forget_work_key
+-- The key of an item that was dropped.
+DELETE FROM work_keys WHERE no = ?;
+
+-- name: insert_work_wait
+-- One item waits for another.
+INSERT OR IGNORE INTO work_waits (item, waiter) VALUES (?, ?);
+
+-- name: note_work_awaited
+-- Others wait for it.
+UPDATE work_items SET awaited = 1 WHERE no = ?;
+
+-- name: work_waiters
+-- Who waits for an item.
+SELECT waiter FROM work_waits WHERE item = ? ORDER BY waiter;
+
+-- name: delete_work_waits
+-- Nobody waits for an item any more.
+DELETE FROM work_waits WHERE item = ?;
+
+-- name: delete_waits_of_work
+-- An item waits for nothing any more.
+DELETE FROM work_waits WHERE waiter = ?;
+
+-- name: work_waits_less
+-- An item waits for one other less.
+UPDATE work_items SET waits = waits - 1 WHERE no = ?
+RETURNING queue, priority, subject, waits, at_ms, attempts, error;
+
+-- name: dead_work_waits_less
+-- The same, of a dead letter.
+UPDATE work_dead SET waits = waits - 1 WHERE no = ?;
+
+-- name: bury_work
+-- A pending item becomes a dead letter.
+INSERT INTO work_dead (
+    no, queue, died_ms, reason, priority, claims, attempts, max_attempts, waits, awaited,
+    enqueued_ms, ttl_ms, subject, key, error, payload
+) SELECT no, queue, ?, ?, priority, claims, attempts, max_attempts, waits, awaited,
+    enqueued_ms, ttl_ms, subject, key, ?, payload
+FROM work_items WHERE no = ?;
+
+-- name: delete_work
+-- A pending item leaves.
+DELETE FROM work_items WHERE no = ? RETURNING queue, awaited, attempts;
+
+-- name: revive_work
+-- A dead letter becomes pending again; what it waits for stays, its attempts begin anew.
+INSERT INTO work_items (
+    no, queue, state, priority, turn, at_ms, claims, attempts, max_attempts, waits, awaited,
+    enqueued_ms, ttl_ms, expires_ms, subject, key, error, payload
+) SELECT no, queue, ?1, priority, ?2, ?3, claims, 0, max_attempts, waits, awaited,
+    enqueued_ms, ttl_ms, ?3 + ttl_ms, subject, key, error, payload
+FROM work_dead WHERE no = ?4;
+
+-- name: delete_dead_work
+-- A dead letter leaves.
+DELETE FROM work_dead WHERE no = ? RETURNING awaited;
+
+-- name: dead_work_by_no
+-- What there is to know of a dead letter before it is moved.
+SELECT queue, priority, subject, waits, awaited, reason FROM work_dead WHERE no = ?;
+
+-- name: dead_work_of_queue
+-- The dead letters of a queue, the oldest items first.
+SELECT no FROM work_dead WHERE queue = ? ORDER BY no;
+
+-- name: dead_dependency
+-- A dead letter that an item waits for.
+SELECT work_dead.no FROM work_waits JOIN work_dead ON work_dead.no = work_waits.item
+WHERE work_waits.waiter = ? LIMIT 1;
+
+-- name: note_dropped_dependency
+-- What a dead letter waited for was dropped: it is not revived with others.
+UPDATE work_dead SET waits = waits - 1, reason = 'dropped' WHERE no = ?;
+
+-- name: count_work
+-- Pending items by queue and state, with the oldest of each.
+SELECT queue, state, count(*), min(no) FROM work_items GROUP BY queue, state;
+
+-- name: count_dead_work
+-- Dead letters by queue.
+SELECT queue, count(*) FROM work_dead GROUP BY queue;
+
+-- name: work_enqueued_ms
+-- When an item was enqueued.
+SELECT enqueued_ms FROM work_items WHERE no = ?;
+
+-- name: list_dead_work
+-- Some dead letters of a queue, behind a number, with how their payloads begin.
+SELECT no, queue, died_ms, reason, error, attempts, max_attempts, priority, subject, key,
+    enqueued_ms, length(payload), substr(payload, 1, ?4)
+FROM work_dead WHERE queue = ?1 AND no > ?2 ORDER BY no LIMIT ?3;
+
+-- name: all_work
+-- What people wrote into items, some at a time.
+SELECT no, subject, key, error, payload FROM work_items WHERE no > ? ORDER BY no LIMIT 16;
+
+-- name: rewrite_work
+-- The same, clean.
+UPDATE work_items SET subject = ?, key = ?, error = ?, payload = ? WHERE no = ?;
+
+-- name: all_dead_work
+-- What people wrote into dead letters, some at a time.
+SELECT no, subject, key, error, payload FROM work_dead WHERE no > ? ORDER BY no LIMIT 16;
+
+-- name: rewrite_dead_work
+-- The same, clean.
+UPDATE work_dead SET subject = ?, key = ?, error = ?, payload = ? WHERE no = ?;
+
+-- name: all_work_keys
+-- Keys, those of items that left too.
+SELECT queue, key, no FROM work_keys;
+
+-- name: rewrite_work_key
+-- The same, clean; one that is known already stays once.
+UPDATE OR IGNORE work_keys SET key = ? WHERE queue = ? AND key = ?;
+
+-- name: delete_work_key
+-- A key as it was written.
+DELETE FROM work_keys WHERE queue = ? AND key = ?;

@@ -1,0 +1,1 @@
+"""Work that is coordinated: what waits to be done, and by whom."""
