@@ -20,9 +20,11 @@ check: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m bench $(ARGS)
 
-# Each scenario with so many seeds, or one seed step by step: make simulate SCENARIOS=tests.simulation.stream ARGS="--seed 7"
+# Each scenario with so many seeds, or one of them step by step:
+# make simulate SCENARIOS=tests.simulation.stream ARGS="--seed 7"
 SEEDS ?= 10000
-SCENARIOS ?= tests.simulation.stream
+SCENARIO_FILES := $(filter-out tests/simulation/test_% tests/simulation/asking.py,$(wildcard tests/simulation/*.py))
+SCENARIOS ?= $(subst /,.,$(basename $(SCENARIO_FILES)))
 simulate: $(VENV)/ready
 	$(BIN)/python -m holdfast.simulation $(SCENARIOS) --seeds $(SEEDS) $(ARGS)
 

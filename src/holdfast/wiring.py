@@ -92,6 +92,7 @@ def open_journal(
         ),
         lambda: SqliteReader(paths.journal),
         readers=settings.journal.readers,
+        wal_max_bytes=settings.journal.wal_max_bytes,
         on_failure=on_failure,
     )
 

@@ -18,17 +18,18 @@ import apsw
 import msgspec
 import pytest
 
-from holdfast.journal import sqlite
 from holdfast.journal.model import AuditRecord, Batch, SearchQuery, SessionFilter
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
-from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
+from holdfast.journal.sqlite import PAGE_BYTES, JournalBroken, JournalError, JournalFull
 from holdfast.journal.writer import SqliteWriter
 from tests.crash.test_power_loss import BLOCK_BYTES, BYTES_PER_EVENT, batch, cursor, facts, lines
 from tests.support.vfs import Faults, Kind, broken, mounted, no_room
 from tests.support.waiting import until
 
 Step = Callable[[SqliteWriter], object]
+
+WAL_MAX_BYTES: Final = 32 * PAGE_BYTES  # moved after each four pages
 
 CASES: Final[list[tuple[Kind, Callable[[Kind], Exception]]]] = [
     ("read", broken),
@@ -40,10 +41,6 @@ CASES: Final[list[tuple[Kind, Callable[[Kind], Exception]]]] = [
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
-    # Checkpoints are steps of the work. SQLite swallows the errors of those that it makes by itself
-    # after a commit; but an error that comes from Python goes on to the caller, as if the commit
-    # had failed.
-    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 0)
     report = sys.unraisablehook
 
     def pass_over_ours(unraisable: sys.UnraisableHookArgs) -> None:
@@ -83,8 +80,10 @@ def work() -> list[Step]:
     steps.append(lambda writer: writer.save_cursors([cursor("s2", 7)]))
     steps.append(lambda writer: writer.checkpoint())
     write("s0", 5)
+    steps.append(checkpoint_beside)
+    write("s1", 3)
     steps.append(lambda writer: writer.release_memory())
-    write("s1", 9, durable=True)
+    write("s1", 6, durable=True)
     steps.append(feed_all)
     return steps
 
@@ -92,6 +91,15 @@ def work() -> list[Step]:
 def feed_all(writer: SqliteWriter) -> None:
     while writer.feed_index():
         pass
+
+
+def checkpoint_beside(writer: SqliteWriter) -> None:
+    """By another connection, which is not used again whatever became of it."""
+    checkpointer = writer.checkpointer()
+    try:
+        checkpointer.run()
+    finally:
+        checkpointer.close()
 
 
 def content(path: str) -> dict[str, Any]:
@@ -281,7 +289,10 @@ class Served:
         self.failures: list[JournalError] = []
         self._faults = faults
         self.service = JournalService(
-            self._open, lambda: SqliteReader(path), on_failure=self.failures.append
+            self._open,
+            lambda: SqliteReader(path),
+            wal_max_bytes=WAL_MAX_BYTES,
+            on_failure=self.failures.append,
         )
 
     def _open(self) -> SqliteWriter:
@@ -364,6 +375,73 @@ def test_after_a_failed_sync_the_connection_is_not_used_again(
     assert stored in {(0, 0), (2, 2)}, "all or nothing"
     assert served.submit(batch("s0", stored[0], 2, sealed=False), durable=True) == [None]
     assert served.events("s0") == (stored[0] + 2, stored[0] + 2)
+
+
+# The checkpoints that a thread of their own makes. Only they write to the database itself.
+
+
+def store_until(served: Served, is_enough: Callable[[], bool]) -> int:
+    """Small batches, none of them promised, so that the writer syncs nothing; how many events."""
+    events = served.events("s0")[0]
+    for _ in range(200):
+        if is_enough():
+            return events
+        if served.submit(batch("s0", events, 2, sealed=False)) == [None]:
+            events += 2
+    raise AssertionError(f"not after {events} events")
+
+
+@pytest.mark.parametrize("file", ["journal.db", "journal.db-wal"])
+def test_after_a_checkpoints_failed_sync_everything_is_opened_anew(
+    served: Served, faults: Faults, file: str
+) -> None:
+    """Linux has forgotten what the sync did not write: the next "done" is about something else."""
+    assert served.submit(batch("s0", 0, 2, sealed=False)) == [None]  # syncs the log's beginning
+    faults.fail("sync", 1, broken, only=file)
+    store_until(served, lambda: faults.failed > 0)
+    until(lambda: served.opened == 2, "the writer is opened anew, though it did not fail")
+    assert [type(failure) for failure in served.failures] == [JournalBroken]
+    until(lambda: faults.counts["sync"] >= 2, "the log is moved and synced anew")
+    found = content(served.path)
+    events, read = served.events("s0")
+    assert events == read >= 2
+    assert found["sessions"] == {"s0": (events, lines("s0", 0, events))}
+    assert found["problems"] == []
+    assert database_writes(served, faults), "and its checkpoints go on"
+
+
+def database_writes(served: Served, faults: Faults) -> int:
+    """How many writes to the database more events cost, which only a checkpoint makes."""
+    faults.fail("write", 1_000_000, broken, only="journal.db")
+    store_until(served, lambda: faults.counts["write"] > 0)
+    return faults.counts["write"]
+
+
+def test_a_checkpoint_without_room_is_told_and_made_when_there_is_room(
+    served: Served, faults: Faults
+) -> None:
+    faults.fail("write", 1, no_room, times=math.inf, only="journal.db")
+    events = store_until(served, lambda: bool(served.failures))
+    assert {type(failure) for failure in served.failures} == {JournalFull}
+    faults.heal()
+    assert database_writes(served, faults)
+    assert served.opened == 1, "there was nothing wrong with any connection"
+    assert served.events("s0")[0] >= events
+
+
+def test_a_service_ends_while_its_checkpoints_fail(tmp_path: Path, faults: Faults) -> None:
+    served = Served(str(tmp_path / "journal.db"), faults)
+    faults.fail("sync", 1, broken, times=math.inf, only="journal.db")
+    store_until(served, lambda: faults.failed > 0)
+    with suppress(JournalError):
+        served.service.close()
+    faults.heal()
+    again = Served(served.path, faults)
+    try:
+        events = again.events("s0")
+        assert events[0] == events[1] > 0
+    finally:
+        again.service.close()
 
 
 def test_a_disk_that_stays_broken_for_a_while_is_tried_again(

@@ -42,6 +42,7 @@ BLOCK_BYTES: Final = 4_096
 BYTES_PER_EVENT: Final = 100  # as the cursors count
 STEPS: Final = 90
 ROUNDS: Final = 3  # each with other work, and a test of its own: it is long
+LOG_BYTES: Final = 24 * sqlite.PAGE_BYTES
 
 Counts = dict[str, int]  # session -> events
 
@@ -115,13 +116,37 @@ class Work:
         writer = self._open()
         for _ in range(STEPS):
             if self._throw.random() < 0.03:
-                writer.close()
+                self._close(writer)
                 writer = self._open()
             self._step(writer)
-        writer.close()
+            # A small log is begun anew often: that is where a power cut is most dangerous.
+            if writer.log_bytes > LOG_BYTES:
+                self._checkpoint_beside(writer)
+        self._close(writer)
 
     def _open(self) -> SqliteWriter:
-        return SqliteWriter(self._path, block_bytes=BLOCK_BYTES, vfs=self._recorder.name)
+        writer = SqliteWriter(self._path, block_bytes=BLOCK_BYTES, vfs=self._recorder.name)
+        self._checkpointer = writer.checkpointer()
+        return writer
+
+    def _close(self, writer: SqliteWriter) -> None:
+        self._checkpointer.close()
+        writer.close()
+
+    def _checkpoint_beside(self, writer: SqliteWriter) -> None:
+        """The other thread's, in the middle of which the writer mostly commits, once or twice."""
+
+        def commit(_file: str) -> None:
+            if self._throw.random() < 0.1:
+                self._recorder.meanwhile = lambda _file: None
+                self._write(writer)
+                if self._throw.random() < 0.5:
+                    self._recorder.meanwhile = commit
+
+        if self._throw.random() < 0.7:
+            self._recorder.meanwhile = commit
+        self._checkpointer.run()
+        self._recorder.meanwhile = lambda _file: None
 
     def _step(self, writer: SqliteWriter) -> None:
         dice = self._throw.random()
@@ -260,9 +285,7 @@ def examine(
 
 
 @pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    # A small log is checkpointed often: that is where a power cut is most dangerous.
-    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 24)
+def folders(tmp_path: Path) -> tuple[Path, Path]:
     written, found = tmp_path / "written", tmp_path / "found"
     written.mkdir()
     found.mkdir()
@@ -280,6 +303,25 @@ def test_a_power_cut_costs_nothing_that_was_acknowledged(
     print(f"{seen} states")
     assert seen >= STATES // ROUNDS - 1
     assert not problems, "\n".join(problems[:20])
+
+
+def test_with_checkpoints_that_do_not_sync_the_same_examination_finds_losses(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the connection beside the writer alone; the writer's own syncs are all made."""
+    opened = sqlite.open_checkpointer
+
+    def careless(path: str, *, vfs: str | None = None) -> apsw.Connection:
+        connection = opened(path, vfs=vfs)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    monkeypatch.setattr(sqlite, "open_checkpointer", careless)
+    problems: list[str] = []
+    with recorded(folders[0], SEED) as recorder:
+        seen = examine(recorder, folders[1], SEED, 300, problems.append)
+    print(f"{len(problems)} problems in {seen} states")
+    assert problems
 
 
 @pytest.mark.parametrize("mode", ["OFF", "NORMAL"])

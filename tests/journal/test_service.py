@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
+import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from holdfast.governor.gate import WAIT_MAX_S
-from holdfast.journal import mailbox, service
+from holdfast.journal import checkpoints, mailbox, service, sqlite
 from holdfast.journal.conformance import Trial, cursor, known, many
 from holdfast.journal.footprint import UnindexedTexts, WaitingBatches
 from holdfast.journal.mailbox import JournalClosed
@@ -530,6 +535,112 @@ def test_many_threads_read_at_once(tmp_path: Path) -> None:
         thread.join(SOON_S)
     opened.close()
     assert failures == []
+
+
+# The write-ahead log, which a thread of its own moves into the database.
+
+WAL_MAX_BYTES: Final = 64 * sqlite.PAGE_BYTES
+NOISE_BYTES: Final = 4_000  # of a batch, as text of twice that length: some pages in one commit
+GROUPS: Final = 50
+
+
+class Steady:
+    """A service on SQLite that is never without something to write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "journal.db")
+        self.lengths: list[int] = []  # of the log, after each commit
+        self.service = JournalService(
+            self._open, lambda: SqliteReader(self.path), wal_max_bytes=WAL_MAX_BYTES
+        )
+        self.trial = Trial(MemorySubject(folder))
+        self._no = 0
+
+    def _open(self) -> JournalWriter:
+        steady = self
+
+        class Measured(SqliteWriter):
+            def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
+                super().write(batches, durable=durable)
+                steady.lengths.append(self.log_bytes)
+
+        return Measured(self.path)
+
+    def write(self, groups: int) -> int:
+        """Something always waits, so no commit comes after a moment of rest; the log's length."""
+        ahead: deque[Future[None]] = deque()
+        for _ in range(groups):
+            self._no += 1
+            batch = self.trial.batch(f"s{self._no}", os.urandom(NOISE_BYTES).hex())
+            ahead.append(self.service.submit(batch))
+            if len(ahead) > 4:
+                ahead.popleft().result(SOON_S)
+        for future in ahead:
+            future.result(SOON_S)
+        return self.lengths[-1]
+
+    @property
+    def commit_bytes(self) -> int:
+        """The longest one of those seen."""
+        pairs = itertools.pairwise(self.lengths)
+        return max(after - before for before, after in pairs)
+
+
+@pytest.fixture
+def steady(tmp_path: Path) -> Iterator[Steady]:
+    steady = Steady(tmp_path)
+    yield steady
+    steady.service.close()
+
+
+def test_the_log_stays_below_its_bound_under_writes_without_a_pause(
+    steady: Steady, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the machine: the statements of these readers always end within the wait."""
+    monkeypatch.setattr(checkpoints, "READERS_WAIT_MS", 1_000 * SOON_S)
+    stopping = threading.Event()
+
+    def read() -> None:
+        while not stopping.is_set():
+            with steady.service.reader() as reader:
+                reader.sessions()
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        until(lambda: steady.write(GROUPS) and begun_anew(steady.lengths) > 2, "the log began anew")
+    finally:
+        stopping.set()
+        for reader in readers:
+            reader.join(SOON_S)
+    # A reader that begins behind the wait costs another step.
+    assert max(steady.lengths) < 1.5 * WAL_MAX_BYTES + steady.commit_bytes
+    assert steady.service.log_problem == ""
+
+
+def begun_anew(lengths: list[int]) -> int:
+    return sum(after < before for before, after in itertools.pairwise(lengths))
+
+
+def test_a_reader_that_holds_an_old_state_is_told_and_the_log_is_emptied_behind_it(
+    steady: Steady, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "BLOCKED_RETRY_S", 0.01)
+    steady.write(1)
+    held = sqlite.open_reader(steady.path)
+    held.execute("BEGIN")
+    held.execute("SELECT count(*) FROM blocks").fetchall()
+    until(lambda: steady.write(10) and steady.service.log_problem, "it is told")
+    assert re.search(r"grown to \d+ MiB.*lsof", steady.service.log_problem)
+    grown = steady.lengths[-1]
+    assert grown > WAL_MAX_BYTES
+    steady.write(10)
+    assert steady.lengths[-1] > grown, "the writing went on"
+    held.execute("COMMIT")
+    held.close()
+    until(lambda: not steady.service.log_problem, "the reader has left")
+    until(lambda: steady.write(1) < WAL_MAX_BYTES, "the log begins anew")
 
 
 # Closing.

@@ -18,12 +18,13 @@ from holdfast.work.queue.line import Line
 from holdfast.work.queue.room import Room
 from tests.simulation.queue import scenario
 
-SEEDS = 350
+SEEDS, EACH = 350, 50
 SEEDS_MAX = 200  # within which each planted mistake must be found
 
 
-def test_nothing_acknowledged_is_lost_and_nothing_confirmed_comes_again() -> None:
-    check(scenario, range(SEEDS))
+@pytest.mark.parametrize("first", range(0, SEEDS, EACH))
+def test_nothing_acknowledged_is_lost_and_nothing_confirmed_comes_again(first: int) -> None:
+    check(scenario, range(first, first + EACH))
 
 
 def found(patched: pytest.MonkeyPatch) -> BaseException:
@@ -102,6 +103,11 @@ def test_finds_redelivery_that_goes_through_the_bound(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(WorkQueue, "release", through)
     assert isinstance(found(monkeypatch), (Deadlock, NeverEnds))
+
+
+def test_finds_counts_that_a_failing_disk_leaves_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WorkQueue, "_doubt", _nothing)
+    found(monkeypatch)
 
 
 def test_finds_workers_that_are_not_woken(monkeypatch: pytest.MonkeyPatch) -> None:

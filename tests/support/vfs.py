@@ -38,18 +38,23 @@ class Change(NamedTuple):
 
 
 class Recorder(apsw.VFS):
-    """A file system that does its work and keeps a log of it."""
+    """A file system that does its work and keeps a log of it.
+
+    `meanwhile` is called with the name of a file before it is written to or synced: there a test
+    does what another thread may do at that moment.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "")
         self.name = name
         self.log: list[Change] = []
+        self.meanwhile: Callable[[str], None] = lambda _file: None
 
     def mark(self, note: object) -> None:
         self.log.append(Change("mark", "", note=note))
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802  # SQLite's name
-        return _RecordedFile(self.log, name, flags)
+        return _RecordedFile(self, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802  # SQLite's name
         folder_too = _FOLDER_TOO if syncdir else None
@@ -59,16 +64,18 @@ class Recorder(apsw.VFS):
 
 class _RecordedFile(apsw.VFSFile):
     def __init__(
-        self, log: list[Change], name: str | apsw.URIFilename | None, flags: list[int]
+        self, recorder: Recorder, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> None:
         super().__init__("", name, flags)
-        self._log = log
+        self._recorder = recorder
+        self._log = recorder.log
         self._file = _short(name)
         # SQLite's own files do this unseen, at the first sync of a journal that they opened.
         self._folder_due = bool(flags[0] & _SYNCS_FOLDER)
-        log.append(Change("create", self._file))
+        self._log.append(Change("create", self._file))
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802  # SQLite's name
+        self._recorder.meanwhile(self._file)
         self._log.append(Change("write", self._file, offset, bytes(data)))
         super().xWrite(data, offset)
 
@@ -77,6 +84,7 @@ class _RecordedFile(apsw.VFSFile):
         super().xTruncate(newsize)
 
     def xSync(self, flags: int) -> None:  # noqa: N802  # SQLite's name
+        self._recorder.meanwhile(self._file)
         self._log.append(Change("sync", self._file))
         if self._folder_due:
             self._folder_due = False
@@ -190,6 +198,7 @@ class Faults(apsw.VFS):
         self.counts: dict[Kind, int] = {"read": 0, "write": 0, "sync": 0}
         self.failed = 0
         self._plan: tuple[Kind, int, float, Callable[[Kind], Exception]] | None = None
+        self._only = ""
 
     def fail(
         self,
@@ -198,8 +207,13 @@ class Faults(apsw.VFS):
         make_error: Callable[[Kind], Exception],
         *,
         times: float = 1,
+        only: str = "",
     ) -> None:
-        """From now on the `number`-th operation of its kind fails, and what follows it `times`."""
+        """From now on the `number`-th operation of its kind fails, and what follows it `times`.
+
+        `only` is the end of the name of the files whose operations count; else all do.
+        """
+        self._only = only
         self.counts = dict.fromkeys(self.counts, 0)
         self.failed = 0
         self._plan = (kind, number, times, make_error)
@@ -207,7 +221,9 @@ class Faults(apsw.VFS):
     def heal(self) -> None:
         self._plan = None
 
-    def check(self, kind: Kind) -> None:
+    def check(self, kind: Kind, file: str) -> None:
+        if not file.endswith(self._only):
+            return
         self.counts[kind] += 1
         if self._plan is None:
             return
@@ -226,6 +242,7 @@ class _FaultyFile(apsw.VFSFile):
     ) -> None:
         super().__init__("", name, flags)
         self._faults = faults
+        self._file = _short(name)
 
     def excepthook(
         self,
@@ -237,19 +254,19 @@ class _FaultyFile(apsw.VFSFile):
         return True
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802  # SQLite's name
-        self._faults.check("read")
+        self._faults.check("read", self._file)
         return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802  # SQLite's name
-        self._faults.check("write")
+        self._faults.check("write", self._file)
         super().xWrite(data, offset)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802  # SQLite's name
-        self._faults.check("write")
+        self._faults.check("write", self._file)
         super().xTruncate(newsize)
 
     def xSync(self, flags: int) -> None:  # noqa: N802  # SQLite's name
-        self._faults.check("sync")
+        self._faults.check("sync", self._file)
         super().xSync(flags)
 
 

@@ -12,13 +12,12 @@ from holdfast.blobstore import PARTIAL, BlobStore, DamagedBlob, MissingBlob
 from holdfast.checks import Check, Fact, counted, maker, size
 from holdfast.doctor.evidence import Evidence
 from holdfast.errors import HoldfastError
+from holdfast.journal.checkpoints import HELD_FACTOR
 from holdfast.journal.examine import examine
 from holdfast.journal.model import BlobFilter, BlobRow
 from holdfast.journal.reader import SqliteReader
-from holdfast.journal.sqlite import WAL_LIMIT_BYTES
 
 LAG_MANY: Final = 100_000
-WAL_MANY_BYTES: Final = 4 * WAL_LIMIT_BYTES
 SAMPLE: Final = 64  # payloads whose content is compared
 SAMPLE_BYTES: Final = 64 << 20
 UNREFERENCED_MANY_BYTES: Final = 64 << 20
@@ -49,7 +48,7 @@ def checks(evidence: Evidence) -> Iterator[Check]:
     try:
         yield _integrity(evidence)
         yield _index(evidence, reader)
-        yield _log(path)
+        yield _log(path, evidence.settings.journal.wal_max_bytes)
         yield _backups(path, evidence.now_s)
         yield from _payloads(evidence, reader.blobs(BlobFilter(dropped=True)))
     finally:
@@ -108,10 +107,10 @@ def _index(evidence: Evidence, reader: SqliteReader) -> Check:
     return _check("index", "warning", said, facts, "wait; it is fed when nothing else is stored")
 
 
-def _log(path: str) -> Check:
+def _log(path: str, limit_bytes: int) -> Check:
     found = _size(f"{path}-wal")
-    facts: dict[str, Fact] = {"wal_bytes": found, "limit_bytes": WAL_LIMIT_BYTES}
-    if found > WAL_MANY_BYTES:
+    facts: dict[str, Fact] = {"wal_bytes": found, "limit_bytes": limit_bytes}
+    if found > HELD_FACTOR * limit_bytes:
         return _check(
             "write-ahead-log",
             "warning",

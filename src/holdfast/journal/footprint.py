@@ -15,7 +15,7 @@ import apsw
 from holdfast.governor.protocol import Level, Usage
 from holdfast.journal.mailbox import GROUP_BYTES_MAX, WAITING_BYTES_MAX, WAITING_MAX
 from holdfast.journal.service import INDEX_EVERY_CHARS, JournalService
-from holdfast.journal.sqlite import READER_CACHE_KB, WRITER_CACHE_KB
+from holdfast.journal.sqlite import CHECKPOINTER_CACHE_KB, READER_CACHE_KB, WRITER_CACHE_KB
 
 # Beside its page caches: prepared statements, the index's hash table, lookaside memory.
 WORKING_KB: Final = 4_096
@@ -26,7 +26,7 @@ class JournalFootprint:
 
     def __init__(self, journal: JournalService, *, readers: int) -> None:
         self._journal = journal
-        caches_kb = WRITER_CACHE_KB + READER_CACHE_KB * readers + WORKING_KB
+        caches_kb = WRITER_CACHE_KB + READER_CACHE_KB * readers + CHECKPOINTER_CACHE_KB + WORKING_KB
         self._limit_bytes = caches_kb * 1024
 
     def usage(self) -> Usage:

@@ -132,6 +132,13 @@ class MemoryWriter:
     def next_position(self) -> int:
         return len(self._state.order) + 1
 
+    @property
+    def log_bytes(self) -> int:
+        return 0
+
+    def checkpointer(self) -> None:
+        return None
+
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:  # noqa: ARG002  # nothing here outlives the process
         """Whatever can fail fails before anything is changed."""
         with self._journal.lock:

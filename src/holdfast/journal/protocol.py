@@ -55,6 +55,23 @@ class Scrub(Protocol):
         ...
 
 
+class JournalCheckpointer(Protocol):
+    """Moves the write-ahead log into the database beside the writer, who must outlive it."""
+
+    def run(self) -> int:
+        """Move what no reader needs in the log; how many bytes of the log are in the database."""
+        ...
+
+    def finish(self, at_most_ms: int) -> bool:
+        """Move all of it while the writer stands still; False when readers take longer than that.
+
+        Then the next commit begins the log anew.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
 class JournalWriter(Protocol):
     """The only one that changes a journal. Used from one thread at a time."""
 
@@ -62,6 +79,14 @@ class JournalWriter(Protocol):
     def index_lag(self) -> int: ...
     @property
     def next_position(self) -> int: ...
+    @property
+    def log_bytes(self) -> int:
+        """How much was committed to the write-ahead log since it was begun anew."""
+        ...
+
+    def checkpointer(self) -> JournalCheckpointer | None:
+        """For another thread; None where there is no log."""
+        ...
 
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None: ...
     def transact(

@@ -24,6 +24,8 @@ from typing import Final, NamedTuple, TypeVar, cast
 import msgspec
 
 from holdfast.governor.gate import WAIT_MAX_S
+from holdfast.journal import checkpoints
+from holdfast.journal.checkpoints import Checkpoints
 from holdfast.journal.mailbox import Call, Durable, JournalClosed, Mailbox, Post, Work, Write
 from holdfast.journal.model import AuditRecord, Batch, Cursor, Run
 from holdfast.journal.protocol import JournalReader, JournalWriter
@@ -79,6 +81,7 @@ class JournalService:
         open_reader: Callable[[], JournalReader],
         *,
         readers: int = 2,
+        wal_max_bytes: int = checkpoints.MAX_BYTES,
         on_failure: Callable[[JournalError], None] = lambda _error: None,
         clock_s: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
@@ -96,8 +99,10 @@ class JournalService:
         self._readers_lock = threading.Lock()
         self._idle_readers: list[JournalReader] = []
         self._closed = False
+        self._wal_max_bytes = wal_max_bytes
         self._writer = open_writer()
         self._untold = self._writer.next_position  # of what comes next, nobody was told yet
+        self._checkpoints = self._beside(self._writer)
         self._broken = False
         self._unindexed_chars = 0
         self._fed_s = clock_s()
@@ -130,13 +135,26 @@ class JournalService:
 
     @property
     def connections_open(self) -> int:
-        """The writer's, and those that read."""
-        return 1 + len(self._idle_readers) + len(self._lends)
+        """The writer's, the one for checkpoints, and those that read."""
+        beside = self._checkpoints is not None
+        return 1 + beside + len(self._idle_readers) + len(self._lends)
 
     @property
     def unindexed_chars(self) -> int:
         """Texts that are kept for the index, about one byte each."""
         return self._unindexed_chars
+
+    @property
+    def log_problem(self) -> str:
+        """That the write-ahead log cannot be emptied, and what to do; mostly nothing."""
+        held_bytes = self._checkpoints.held_bytes if self._checkpoints is not None else 0
+        if not held_bytes:
+            return ""
+        return (
+            f"the journal's write-ahead log has grown to {held_bytes / (1 << 20):,.0f} MiB and "
+            "cannot be emptied, since something reads the journal and does not stop: end other "
+            "programs that have journal.db open (`lsof`), or wait for `holdfast doctor`"
+        )
 
     def pause_index(self) -> None:
         """Feed the index only when it would fall too far behind, or after `WAIT_MAX_S`."""
@@ -263,6 +281,8 @@ class JournalService:
         self._finish()
         for reader in idle:
             reader.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         self._writer.close()
 
     def _finish(self) -> None:
@@ -306,7 +326,10 @@ class JournalService:
             self._call(work)
         elif work:
             self._store(work)
-        return self._follow(idle=work == [])
+        quiet_s = self._follow(idle=work == [])
+        if self._checkpoints is not None:
+            self._checkpoints.committed(self._writer.log_bytes, idle=not self.waiting)
+        return quiet_s
 
     def _follow(self, *, idle: bool) -> float | None:
         """Feed the index when there is time, or when it would fall too far behind.
@@ -412,10 +435,13 @@ class JournalService:
         What a failed sync may have left in memory only is written once more by the checkpoint.
         """
         if self._broken:
+            if self._checkpoints is not None:
+                self._checkpoints.close()
             with suppress(JournalError):
                 self._writer.close()
             self._writer = self._open_writer()
             self._writer.checkpoint()
+            self._checkpoints = self._beside(self._writer)
             self._tell_found()
             self._broken = False
         return self._writer
@@ -425,6 +451,21 @@ class JournalService:
         with closing(self._open_reader()) as reader:
             while runs := reader.runs(self._untold):
                 self._tell([_found(run, self._untold) for run in runs])
+
+    def _beside(self, writer: JournalWriter) -> Checkpoints | None:
+        checkpointer = writer.checkpointer()
+        if checkpointer is None:
+            return None
+        return Checkpoints(
+            checkpointer, max_bytes=self._wal_max_bytes, on_failure=self._checkpoint_failed
+        )
+
+    def _checkpoint_failed(self, error: JournalError) -> None:
+        """On the thread of the checkpoints. The writer's thread opens all anew, at once."""
+        self._on_failure(error)
+        if isinstance(error, JournalBroken):
+            self._broken = True
+            self._wake()
 
     def _refuse_the_rest(self) -> None:
         self._mailbox.close()

@@ -1,8 +1,9 @@
 """Opening the SQLite file of the journal: settings that keep it safe, versions, and plain errors.
 
-WAL with one writer that also checkpoints; readers never block it. `synchronous` is NORMAL for what
-can be read again from a log and FULL for what somebody was told is stored (see writer.py). Memory
-mapping stays off: a mapped database turns an I/O error into a killed process.
+WAL with one writer, and checkpoints made beside it (see checkpoints.py); readers never block it.
+`synchronous` is NORMAL for what can be read again from a log and FULL for what somebody was told is
+stored (see writer.py). Memory mapping stays off: a mapped database turns an I/O error into a killed
+process.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ PAGE_BYTES: Final = 16_384
 WRITER_CACHE_KB: Final = 4_096
 READER_CACHE_KB: Final = 1_024
 BUSY_TIMEOUT_MS: Final = 5_000
-CHECKPOINT_PAGES: Final = 512  # 8 MB of write-ahead log
-WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
+CHECKPOINTER_CACHE_KB: Final = 64  # what it copies goes past the cache
+WAL_LIMIT_BYTES: Final = 32 * 1024 * 1024  # to which the file shrinks when the log begins anew
 BACKUP_STEP_PAGES: Final = 256
 
 
@@ -107,8 +108,20 @@ def open_writer(path: str, *, vfs: str | None = None) -> apsw.Connection:
             connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KB}")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             connection.execute("PRAGMA temp_store = MEMORY")
-            connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+            connection.wal_autocheckpoint(0)
             _migrate(connection, path)
+        return connection
+
+
+def open_checkpointer(path: str, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection to a journal that is open, for checkpoints alone."""
+    with plain_errors(path):
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+        with _closed_on_failure(connection):
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{CHECKPOINTER_CACHE_KB}")
+            connection.wal_autocheckpoint(0)
         return connection
 
 

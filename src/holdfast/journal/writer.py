@@ -12,6 +12,7 @@ to remember, `feed_index` reads again from the journal.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -21,6 +22,7 @@ from holdfast import blocks
 from holdfast.events import decode, decode_lines
 from holdfast.journal import index, sqlite
 from holdfast.journal.appending import Appending
+from holdfast.journal.checkpointer import SqliteCheckpointer
 from holdfast.journal.model import (
     LIVE_STATES,
     AuditRecord,
@@ -92,9 +94,13 @@ class SqliteWriter:
         vfs: str | None = None,
     ) -> None:
         self.path = path
+        self._vfs = vfs
         self._block_bytes = block_bytes
         self._audit_max_rows = audit_max_rows
         self._connection = sqlite.open_writer(path, vfs=vfs)
+        self._connection.set_wal_hook(self._log_grew)
+        self._log_bytes = 0
+        self._checkpoint_turn = threading.Lock()
         self._q = queries()
         self._durable = False
         with plain_errors(path):
@@ -124,6 +130,13 @@ class SqliteWriter:
     @property
     def next_position(self) -> int:
         return self._next_position
+
+    @property
+    def log_bytes(self) -> int:
+        return self._log_bytes
+
+    def checkpointer(self) -> SqliteCheckpointer:
+        return SqliteCheckpointer(self.path, self._checkpoint_turn, vfs=self._vfs)
 
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
         """Store all batches or none of them."""
@@ -331,7 +344,7 @@ class SqliteWriter:
                 execute("VACUUM")
             finally:
                 execute("PRAGMA temp_store = MEMORY")
-            if not sqlite.checkpoint(self._connection, wait_ms=PURGE_WAIT_MS):
+            if not self._checkpoint(wait_ms=PURGE_WAIT_MS):
                 raise JournalBusy(
                     "all is rewritten, but somebody reads the journal, so old pages are still in "
                     f"{self.path}-wal: run `holdfast redact` again when that is done"
@@ -340,7 +353,7 @@ class SqliteWriter:
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database and sync it, as far as readers let it."""
         with plain_errors(self.path):
-            sqlite.checkpoint(self._connection)
+            self._checkpoint()
 
     def release_memory(self) -> None:
         with plain_errors(self.path):
@@ -352,6 +365,18 @@ class SqliteWriter:
     def close(self) -> None:
         with plain_errors(self.path):
             self._connection.close()
+
+    def _log_grew(self, _connection: apsw.Connection, schema: str, pages: int) -> int:
+        if schema == "main":
+            self._log_bytes = pages * sqlite.PAGE_BYTES
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self, *, wait_ms: int = 0) -> bool:
+        with self._checkpoint_turn:
+            is_empty = sqlite.checkpoint(self._connection, wait_ms=wait_ms)
+        if is_empty:
+            self._log_bytes = 0
+        return is_empty
 
     def _transaction(self, store: Callable[[], object], *, durable: bool = False) -> None:
         with plain_errors(self.path):

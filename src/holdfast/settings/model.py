@@ -110,6 +110,16 @@ class Journal(Section, frozen=True):
         int,
         Meta(ge=1_000, description="How many audit records are kept; the oldest leave first."),
     ] = 100_000
+    wal_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=33_554_432,
+            le=1_073_741_824,
+            description="How long the write-ahead log may be before the writer waits for it to be "
+            "moved into the database. Only who reads an old state of the journal for long makes it "
+            "longer.",
+        ),
+    ] = 67_108_864
 
 
 class Ingest(Section, frozen=True):

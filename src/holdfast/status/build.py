@@ -134,6 +134,7 @@ class StatusBuilder:
             recordings = recordings_status(reader, daemon.recorder.problems())
             work = work_status(reader, live.work, daemon.settings.resources.work_queue_max)
         problems = [problem for problem in (daemon.journal_problem, *tail.problems) if problem]
+        problems += filter(None, [daemon.journal.log_problem])
         problems += daemon.warnings
         problems += daemon.allowance.warnings
         problems += filter(None, [daemon.telemetry_problem])
