@@ -18,7 +18,7 @@ from holdfast.work.queue.line import Line
 from holdfast.work.queue.room import Room
 from tests.simulation.queue import scenario
 
-SEEDS, EACH = 350, 50
+SEEDS, EACH = 500, 50
 SEEDS_MAX = 200  # within which each planted mistake must be found
 
 

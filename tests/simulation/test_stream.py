@@ -20,7 +20,7 @@ from holdfast.stream.frames import Frame
 from holdfast.stream.history import EventHistory
 from tests.simulation.stream import scenario
 
-SEEDS, EACH = 400, 50
+SEEDS, EACH = 500, 50
 SEEDS_MAX = 200  # within which each planted mistake must be found
 
 
