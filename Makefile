@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test check bench lock format clean
+.PHONY: up test check bench simulate lock format clean
 
 up: $(VENV)/ready
 	$(BIN)/holdfast up
@@ -19,6 +19,14 @@ check: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m bench $(ARGS)
+
+# Each scenario with so many seeds, or one of them step by step:
+# make simulate SCENARIOS=tests.simulation.stream ARGS="--seed 7"
+SEEDS ?= 10000
+SCENARIO_FILES := $(filter-out tests/simulation/test_% tests/simulation/asking.py,$(wildcard tests/simulation/*.py))
+SCENARIOS ?= $(subst /,.,$(basename $(SCENARIO_FILES)))
+simulate: $(VENV)/ready
+	$(BIN)/python -m holdfast.simulation $(SCENARIOS) --seeds $(SEEDS) $(ARGS)
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix-only .

@@ -14,7 +14,7 @@ from holdfast.journal.conformance import Trial
 from holdfast.journal.memory import MemoryJournal, MemoryReader, MemoryWriter
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import JournalService
-from holdfast.journal.sqlite import JournalError, JournalFull
+from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
 from holdfast.journal.streams import Append, Appended, Committed, NewEvent, WrongSequence
 from tests.journal.subjects import MemorySubject
 
@@ -37,6 +37,8 @@ class Counting(MemoryWriter):
         self.bench.transactions.append(len(works))
         failure = self.bench.failures.get(len(self.bench.transactions))
         if failure is not None:
+            if self.bench.keeps_what_fails:
+                super().transact(works)
             raise failure
         return super().transact(works)
 
@@ -49,6 +51,7 @@ class Bench:
         self.open.set()
         self.transactions: list[int] = []
         self.failures: dict[int, Exception] = {}  # of the first, second … transaction
+        self.keeps_what_fails = False
         self.told: list[Committed] = []
         self.noted: list[JournalError] = []
         self.service = JournalService(
@@ -120,6 +123,28 @@ def test_works_and_appends_share_a_transaction_in_their_order(bench: Bench) -> N
     assert bench.transactions == [1, 4]
     assert bench.texts("a") == ["first", "second"]
     assert bench.noted == []
+
+
+def test_what_a_failed_commit_left_in_the_journal_is_told_before_what_comes_next(
+    bench: Bench,
+) -> None:
+    stored(bench.service.append(said("a", "before")))
+    bench.keeps_what_fails = True
+    bench.failures[2] = JournalBroken("the sync failed")
+    failed = bench.service.append(said("a", "one", "two"))
+    assert isinstance(failed.exception(SOON_S), JournalBroken)
+    found = [(run.position, run.name, run.first_seq, run.count, run.lines) for run in bench.told]
+    assert found[1:] == [(2, "a", 1, 2, b"")]
+    assert list(stored(bench.service.append(said("b", "next"))).positions) == [4]
+    assert [run.position for run in bench.told] == [1, 2, 4]
+
+
+def test_nothing_is_told_when_a_failed_commit_left_nothing(bench: Bench) -> None:
+    bench.failures[1] = JournalBroken("the sync failed")
+    failed = bench.service.append(said("a", "one"))
+    assert isinstance(failed.exception(SOON_S), JournalBroken)
+    stored(bench.service.append(said("a", "two")))
+    assert [run.position for run in bench.told] == [1]
 
 
 def test_what_is_committed_is_told_before_anybody_hears_that_it_is(bench: Bench) -> None:

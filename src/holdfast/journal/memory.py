@@ -130,6 +130,10 @@ class MemoryWriter:
         return len(self._state.order) - self._state.indexed
 
     @property
+    def next_position(self) -> int:
+        return len(self._state.order) + 1
+
+    @property
     def log_bytes(self) -> int:
         return 0
 

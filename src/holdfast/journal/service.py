@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import groupby, islice
 from typing import Final, NamedTuple, TypeVar, cast
 
@@ -27,7 +27,7 @@ from holdfast.governor.gate import WAIT_MAX_S
 from holdfast.journal import checkpoints
 from holdfast.journal.checkpoints import Checkpoints
 from holdfast.journal.mailbox import Call, Durable, JournalClosed, Mailbox, Post, Work, Write
-from holdfast.journal.model import AuditRecord, Batch, Cursor
+from holdfast.journal.model import AuditRecord, Batch, Cursor, Run
 from holdfast.journal.protocol import JournalReader, JournalWriter
 from holdfast.journal.questions import Questions
 from holdfast.journal.sqlite import (
@@ -101,6 +101,7 @@ class JournalService:
         self._closed = False
         self._wal_max_bytes = wal_max_bytes
         self._writer = open_writer()
+        self._untold = self._writer.next_position  # of what comes next, nobody was told yet
         self._checkpoints = self._beside(self._writer)
         self._broken = False
         self._unindexed_chars = 0
@@ -108,6 +109,9 @@ class JournalService:
         self._index_paused_s: float | None = None  # since when
         self._lends: dict[int, Lend] = {}
         self._waiting_readers = 0
+        self._start()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -274,12 +278,16 @@ class JournalService:
             self._closed = True
             idle, self._idle_readers = self._idle_readers, []
         self._mailbox.close()
-        self._thread.join()
+        self._finish()
         for reader in idle:
             reader.close()
         if self._checkpoints is not None:
             self._checkpoints.close()
         self._writer.close()
+
+    def _finish(self) -> None:
+        """Wait until the thread has done all that came before the mailbox was closed."""
+        self._thread.join()
 
     def _lend(self) -> JournalReader:
         with self._readers_lock:
@@ -308,15 +316,20 @@ class JournalService:
         quiet_s: float | None = 0.0 if behind else None
         try:
             while (work := self._mailbox.take(wait=True, at_most_s=quiet_s)) is not None:
-                if isinstance(work, Call):
-                    self._call(work)
-                elif work:
-                    self._store(work)
-                quiet_s = self._follow(idle=work == [])
-                if self._checkpoints is not None:
-                    self._checkpoints.committed(self._writer.log_bytes, idle=not self.waiting)
+                quiet_s = self._work_off(work)
         finally:  # only an error of our own gets here before the mailbox is empty
             self._refuse_the_rest()
+
+    def _work_off(self, work: list[Write] | list[Durable] | Call) -> float | None:
+        """Do what was taken from the mailbox; after how much quiet the index is to be fed next."""
+        if isinstance(work, Call):
+            self._call(work)
+        elif work:
+            self._store(work)
+        quiet_s = self._follow(idle=work == [])
+        if self._checkpoints is not None:
+            self._checkpoints.committed(self._writer.log_bytes, idle=not self.waiting)
+        return quiet_s
 
     def _follow(self, *, idle: bool) -> float | None:
         """Feed the index when there is time, or when it would fall too far behind.
@@ -390,7 +403,11 @@ class JournalService:
     def _tell_committed(self) -> None:
         committed = self._writer.take_committed()
         if committed:
-            self._on_committed(committed)
+            self._tell(committed)
+
+    def _tell(self, committed: list[Committed]) -> None:
+        self._untold = committed[-1].position + committed[-1].count
+        self._on_committed(committed)
 
     def _call(self, call: Call) -> None:
         with suppress(JournalError):  # not every call needs the disk; one that does says so itself
@@ -425,8 +442,15 @@ class JournalService:
             self._writer = self._open_writer()
             self._writer.checkpoint()
             self._checkpoints = self._beside(self._writer)
+            self._tell_found()
             self._broken = False
         return self._writer
+
+    def _tell_found(self) -> None:
+        """What a commit that failed has left in the journal all the same: nobody was told of it."""
+        with closing(self._open_reader()) as reader:
+            while runs := reader.runs(self._untold):
+                self._tell([_found(run, self._untold) for run in runs])
 
     def _beside(self, writer: JournalWriter) -> Checkpoints | None:
         checkpointer = writer.checkpointer()
@@ -480,6 +504,20 @@ def _each(outcome: object, parts: list[Durable]) -> list[object]:
         return [outcome] * len(parts)
     outcomes = iter(outcome)
     return [list(islice(outcomes, len(part.appends))) for part in parts if isinstance(part, Post)]
+
+
+def _found(run: Run, first: int) -> Committed:
+    """A run from a position on; its lines are where it is."""
+    skipped = max(0, first - run.position)
+    return Committed(
+        position=run.position + skipped,
+        session=run.session,
+        agent=run.agent,
+        name=run.name,
+        first_seq=run.first_seq + skipped,
+        count=run.count - skipped,
+        lines=b"",
+    )
 
 
 def _feed_all(writer: JournalWriter) -> None:

@@ -197,6 +197,10 @@ class WorkTable(Protocol):
         """Delays and leases that ended, items that expired."""
         ...
 
+    def held(self) -> tuple[int, int]:
+        """How many items and how many dead letters there are, of all queues."""
+        ...
+
     def retry(self, queue: str, ids: Sequence[int] | None, now_ms: int) -> Moved:
         """Dead letters of a queue become pending again, all of them when none are named."""
         ...

@@ -244,6 +244,9 @@ class MemoryWork:
                 self._bury(kept, EXPIRED, now_ms)
         return self._done()
 
+    def held(self) -> tuple[int, int]:
+        return len(self._state.items), len(self._state.dead)
+
     def retry(self, queue: str, ids: Sequence[int] | None, now_ms: int) -> Moved:
         self._effects = Effects()
         moved: list[int] = []

@@ -207,6 +207,10 @@ class WorkRows:
         self._look_ahead()
         return _both(effects, self._effects())
 
+    def held(self) -> tuple[int, int]:
+        [(items, dead)] = sqlite.select(self._connection, self._q.held_work)
+        return items, dead
+
     def retry(self, queue: str, ids: Sequence[int] | None, now_ms: int) -> Moved:
         """Those that others died of take these with them."""
         moved: list[int] = []

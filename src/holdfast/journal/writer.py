@@ -129,6 +129,10 @@ class SqliteWriter:
         return self._next_position - self._indexed_position
 
     @property
+    def next_position(self) -> int:
+        return self._next_position
+
+    @property
     def log_bytes(self) -> int:
         return self._log_bytes
 

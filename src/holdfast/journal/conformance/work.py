@@ -376,6 +376,22 @@ def a_step_that_fails_leaves_nothing_of_what_it_did_to_queues(trial: Trial) -> N
 
 
 @require
+def what_a_step_sees_is_counted_with_what_it_changed(trial: Trial) -> None:
+    put(trial, "q", new("a"), new("b"), new("c"))
+    put(trial, "other", new("d"), attempts=1)
+    release(trial, *take(trial, "other"))
+
+    def changes(writer: JournalWriter) -> tuple[tuple[int, int], tuple[int, int]]:
+        before = writer.work.held()
+        claimed = writer.work.claim("q", 1, LEASE, NOW)
+        writer.work.confirm([item.claim for item in claimed.items], NOW)
+        return before, writer.work.held()
+
+    [outcome] = trial.writer.transact([changes])
+    same(outcome, ((3, 1), (2, 1)), "items and dead letters")
+
+
+@require
 def what_people_wrote_into_items_is_rewritten(trial: Trial) -> None:
     put(trial, "q", new("a walnut", key="walnut", subject="walnut"), new("b", key="b"))
     item, _other = take(trial, "q")

@@ -629,6 +629,10 @@ SELECT min(moment) FROM (
     SELECT min(expires_ms) FROM work_items WHERE expires_ms IS NOT NULL AND state <> 3
 );
 
+-- name: held_work
+-- How many items and dead letters there are.
+SELECT (SELECT count(*) FROM work_items), (SELECT count(*) FROM work_dead);
+
 -- name: work_turns
 -- Of each subject with ready items, its first and its last turn.
 SELECT queue, priority, subject, min(turn), max(turn) FROM work_items

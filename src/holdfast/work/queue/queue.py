@@ -24,7 +24,7 @@ from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.protocol import Level, Usage
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import JournalService
-from holdfast.journal.sqlite import JournalError
+from holdfast.journal.sqlite import JournalBroken, JournalError
 from holdfast.journal.streams import Append, NewEvent
 from holdfast.journal.work import (
     Claim,
@@ -72,6 +72,14 @@ T = TypeVar("T", bound=_Outcome)
 
 
 class _Advanced(NamedTuple):
+    effects: Effects
+
+
+class _Counted(NamedTuple):
+    """All that there is, and what looking after it changed."""
+
+    pending: int
+    dead: int
     effects: Effects
 
 
@@ -155,6 +163,8 @@ class WorkQueue:
         self._room = Room(limits.pending_max)
         self._line = Line()
         self._dead = 0
+        self._in_doubt = 0  # room of items of which nobody knows whether they are stored
+        self._counting = False
         self._steps = Steps(journal)
         self._stored_bytes = 0  # payloads that are on their way to the disk
         self._alarm = Alarm(self._ring, clock_s, timer)
@@ -224,9 +234,12 @@ class WorkQueue:
         await self._room.take(len(items), size, wait_secs)
         self._stored_bytes += size
 
-        def ended() -> None:  # whether or not somebody still waits: so it is counted once
+        def ended(error: BaseException | None) -> None:  # also when nobody waits: counted once
             self._stored_bytes -= size
-            self._room.give_back(len(items))
+            if isinstance(error, JournalBroken):
+                self._in_doubt += len(items)
+            else:
+                self._room.give_back(len(items))
 
         done = await self._step(work, size=size, ended=ended)
         return Enqueued(done.ids, done.repeated)
@@ -443,15 +456,49 @@ class WorkQueue:
         *,
         size: int = 0,
         unwanted: Callable[[T], None] = lambda _outcome: None,
-        ended: Callable[[], None] = lambda: None,
+        ended: Callable[[BaseException | None], None] = lambda _error: None,
     ) -> T:
+        def over(error: BaseException | None) -> None:
+            ended(error)
+            if isinstance(error, JournalBroken):
+                self._doubt()
+
         return await self._steps.run(
             work,
             applied=lambda outcome: self._apply(outcome.effects),
             size=size,
             unwanted=unwanted,
-            ended=ended,
+            ended=over,
         )
+
+    def _doubt(self) -> None:
+        """A commit failed, and nobody knows what of it is kept: all is counted again."""
+        if not self._counting:
+            self._counting = True
+            self._help(self._count())
+
+    async def _count(self) -> None:
+        def work(writer: JournalWriter) -> _Counted:
+            effects = writer.work.advance(self._now_ms())
+            self._note_died(writer, effects)
+            return _Counted(*writer.work.held(), effects)
+
+        while not self._closed:
+            with suppress(JournalError):
+                await self._steps.run(work, applied=self._take_counted)
+                return
+            await asyncio.sleep(RETRY_S)
+
+    def _take_counted(self, counted: _Counted) -> None:
+        """In the order of steps: what was in doubt is counted, what comes behind it is not yet."""
+        self._counting = False
+        effects = counted.effects
+        self._dead = counted.dead - effects.dead
+        self._room.changed(counted.pending - effects.pending - self._room.pending)
+        self._apply(effects)
+        in_doubt, self._in_doubt = self._in_doubt, 0
+        self._room.give_back(in_doubt)
+        self._line.wake_all()  # what became ready meanwhile was told to nobody
 
     def _apply(self, effects: Effects) -> None:
         self._dead += effects.dead

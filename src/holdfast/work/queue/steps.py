@@ -34,14 +34,14 @@ class Steps:
         applied: Callable[[T], None],
         size: int = 0,
         unwanted: Callable[[T], None] = lambda _outcome: None,
-        ended: Callable[[], None] = lambda: None,
+        ended: Callable[[BaseException | None], None] = lambda _error: None,
     ) -> T:
         """`applied` is told the outcome, `unwanted` too when nobody waits for it; `ended` comes
         last, and also when there is no outcome."""
         try:
             await self._slots.acquire()
-        except BaseException:
-            ended()
+        except BaseException as error:
+            ended(error)
             raise
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
@@ -51,7 +51,7 @@ class Steps:
             if error is None:
                 applied(done.result())
             self._end()
-            ended()
+            ended(error)
             if result.done():
                 if error is None:
                     unwanted(done.result())
@@ -63,9 +63,9 @@ class Steps:
         self._begin()
         try:
             running: Future[T] = self._journal.transact(work, size=size, wait=False)
-        except BaseException:
+        except BaseException as error:
             self._end()
-            ended()
+            ended(error)
             raise
         running.add_done_callback(lambda done: loop.call_soon_threadsafe(settle, done))
         try:
