@@ -20,6 +20,7 @@ from bench import (
     export,
     first_import,
     giants,
+    governor,
     idle,
     library,
     recording,
@@ -30,6 +31,7 @@ from bench import (
     status,
     streams,
     tail,
+    work,
 )
 from bench.kit import report
 from bench.kit.figures import Bench
@@ -44,6 +46,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "resident": resident,
     "export": export,
     "idle": idle,
+    "governor": governor,
     "tail": tail,
     "recording": recording,
     "status": status,
@@ -53,6 +56,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "database": database,
     "library": library,
     "streams": streams,
+    "work": work,
     "soak": soak,
 }
 LONG: Final = frozenset({"soak"})  # three quarters of an hour: only when it is named

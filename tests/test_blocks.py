@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from zlib import crc32
 
 import pytest
@@ -13,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast import blocks
-from holdfast.blocks import DamagedBlock, NewerBlock, cut, parse, seal, skip_lines, unseal
+from holdfast.blocks import (
+    DamagedBlock,
+    NewerBlock,
+    contexts,
+    cut,
+    parse,
+    seal,
+    skip_lines,
+    unseal,
+)
 
 line = st.binary(max_size=40).map(lambda content: content.replace(b"\n", b" ") + b"\n")
 runs = st.lists(line, max_size=12)
@@ -99,3 +110,15 @@ def test_a_range_of_lines_is_what_slicing_a_list_gives(
 
 def test_lines_are_counted_to_where_they_end() -> None:
     assert [skip_lines(b"a\nbb\n", count) for count in range(4)] == [0, 2, 5, 5]
+
+
+def test_what_zstd_keeps_is_told_for_each_thread_and_goes_with_it() -> None:
+    gc.collect()  # threads of other tests
+    with ThreadPoolExecutor(1) as pool:
+        before, _bytes = contexts()
+        pool.submit(seal, b'{"seq":0}\n' * 1_000, 0, 1_000).result()
+        threads, size = contexts()
+        assert threads == before + 1
+        assert size > 100_000, "zstd's tables"
+    gc.collect()
+    assert contexts()[0] == before

@@ -85,11 +85,13 @@ def test_what_goes_on_failing_is_told_once_and_its_end_too(daemon: Daemon) -> No
     daemon.breaks["disk"] = OSError("a disk is gone")
     for _beat in range(3):
         asyncio.run(heart.beat())
-    failing = [each for each in told(daemon, "heartbeat.failing") if each["part"] == "disk"]
-    assert failing == [{"part": "disk", "error": "a disk is gone"}]
+    failing = [each for each in told(daemon, "heartbeat.failing") if each["part"] == "the disk"]
+    assert failing == [{"part": "the disk", "error": "a disk is gone"}]
+    assert "cannot see to the disk with each heartbeat: a disk is gone" in heart.problems
     del daemon.breaks["disk"]
     asyncio.run(heart.beat())
-    assert told(daemon, "heartbeat.resumed") == [{"part": "disk"}]
+    assert not any("disk" in each for each in heart.problems)
+    assert told(daemon, "heartbeat.resumed") == [{"part": "the disk"}]
 
 
 def test_an_error_of_ours_is_not_hidden(daemon: Daemon) -> None:
@@ -102,7 +104,9 @@ def test_a_status_that_cannot_be_written_is_still_remembered(daemon: Daemon) -> 
     Path(daemon.paths.status_file).mkdir()
     heart = heart_of(daemon)
     asyncio.run(heart.refresh())
-    assert [each["part"] for each in told(daemon, "heartbeat.failing")] == ["status and history"]
+    assert [each["part"] for each in told(daemon, "heartbeat.failing")] == [
+        "the status and the history"
+    ]
     assert heart.history.points
 
 

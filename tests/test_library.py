@@ -13,12 +13,13 @@ import pytest
 
 from holdfast import library as library_module
 from holdfast.demo import lines
+from holdfast.errors import Exit
 from holdfast.events import Kind, encode
 from holdfast.journal.conformance import said
 from holdfast.journal.memory import MemoryJournal
-from holdfast.journal.model import Batch, Facts, SessionFilter, SessionRow, Span
+from holdfast.journal.model import Batch, Facts, SearchQuery, SessionFilter, SessionRow, Span
 from holdfast.journal.protocol import JournalReader
-from holdfast.library import Library
+from holdfast.library import HITS_MAX, Library, TooManyHits
 from holdfast.recording.view import EVERYTHING, View
 from tests.support.home import Home, moment, sid, talk
 
@@ -284,3 +285,12 @@ def test_last_words_of_a_fork_are_its_own_and_lines_are_cut_at_newlines_only() -
         for line in told(library.export("f", "jsonl", view)).split(b"\n")[:-1]
     ]
     assert shown == ["ask", "done", "and", "it is"]
+
+
+def test_there_is_an_end_to_how_many_hits_are_held_in_memory(library: Library, kept: Home) -> None:
+    assert library.search(SearchQuery(words="please", limit=HITS_MAX))
+    with pytest.raises(TooManyHits, match="at most 1,000 hits"):
+        library.search(SearchQuery(words="please", limit=HITS_MAX + 1))
+    refused = kept.run("search", "-n", "1001", "please")
+    assert refused.code == Exit.USAGE
+    assert "narrow it by project" in refused.err

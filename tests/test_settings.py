@@ -426,7 +426,7 @@ def test_every_setting_explains_itself() -> None:
 
 
 def test_numbers_carry_their_unit_or_are_counts() -> None:
-    units = ("_mb", "_ms", "_secs", "_days", "_bytes", "_pct")
+    units = ("_mb", "_ms", "_secs", "_minutes", "_hours", "_days", "_bytes", "_pct")
     counts = {
         "snapshots.max_events_per_session",
         "snapshots.max_sessions",
@@ -439,6 +439,10 @@ def test_numbers_carry_their_unit_or_are_counts() -> None:
         "stream.max_event_history",
         "stream.max_cache_size",
         "resources.event_capacity",
+        "tasks.max_unfinished",
+        "tasks.retries",
+        "checkpoints.max_pending",
+        "intents.max_active",
     }
     numbers = {doc.key for doc in BY_KEY.values() if doc.type == "whole number"}
     assert {key for key in numbers if not key.endswith(units)} == counts
@@ -620,6 +624,8 @@ def test_every_wrong_value_is_told_with_file_line_key_and_value(
 ) -> None:
     for key, value in wrong.items():
         assume(BY_KEY[key].fault(value) is not None)
+        # A wrong rule is told by its number; there is a test of its own below.
+        assume(all(fault.place is None for fault in BY_KEY[key].faults(value)))
     noise = st.sampled_from(["", "# daemon.max_memory_mb = 0", "  ", "\t#[daemon]"])
     lines: list[str] = []
     expected = []
@@ -731,3 +737,45 @@ def test_a_template_for_names_that_is_none_is_refused_with_what_may_stand_in_it(
     text = f"[recording]\nfilename_template = {write_value(template)}\n"
     with pytest.raises(ConfigError, match=r"recording\.filename_template = .*\{session\}"):
         load_text(config, text)
+
+
+INLINE_RULES = """[alerts]
+repeat_secs = 60
+rules = [
+  { name = "a", condition = "threads > 1" },
+  { name = "b", condition = "threads >" },
+  { name = "a", condition = "threads > 1", severity = "dire" },
+]
+"""
+TABLE_RULES = """[[alerts.rules]]
+name = "a"
+condition = "threads > 1"
+
+[[alerts.rules]]
+name = "b"
+condition = "threads >"
+
+[[alerts.rules]]
+name = "a"
+severity = "dire"
+condition = "threads > 1"
+"""
+
+
+@pytest.mark.parametrize(("text", "second", "third"), [(INLINE_RULES, 5, 6), (TABLE_RULES, 5, 9)])
+def test_every_wrong_alert_rule_is_told_with_its_own_line(
+    tmp_path: Path, text: str, second: int, third: int
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    told = [problem.removeprefix(f"{file}:") for problem in caught.value.problems]
+    assert [problem.partition(" has")[0].partition(" is")[0] for problem in told] == [
+        f"{second}: alerts.rules: rule 2",
+        f"{third}: alerts.rules: rule 3",
+        f"{third}: alerts.rules: rule 3",
+    ]
+    assert "lacks a number" in told[0]
+    assert any("dire" in problem or "severity" in problem for problem in told[1:])
+    assert any("name 'a' of one before it" in problem for problem in told[1:])

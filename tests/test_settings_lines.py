@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.settings.toml_lines import KeyPath, key_lines
+from holdfast.settings.toml_lines import KeyPath, item_lines, key_lines
 from holdfast.settings.toml_text import write_key, write_value
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -280,3 +280,25 @@ def test_anything_can_be_shown_on_one_line(text: str, number: int) -> None:
     """A variable may hold bytes that are not Unicode, and TOML numbers of any length."""
     for value in (text, "\udcff", number << 100_000):
         assert write_value(value).isprintable()
+
+
+def test_of_arrays_it_tells_where_each_item_begins() -> None:
+    text = """a = [1, 2,
+  3]
+[s]
+rules = [
+  { name = "x", deep = [
+    1 ] }, # not here
+  { name = "y" },
+]
+[[s.tables]]
+name = "x"
+
+[[s.tables]]
+"""
+    assert item_lines(text) == {
+        ("a",): [1, 1, 2],
+        ("s", "rules"): [5, 7],
+        ("s", "tables"): [9, 12],
+    }
+    assert ("s", "tables", "name") not in key_lines(text)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import weakref
 from typing import ClassVar, Final
 from zlib import crc32
 
@@ -72,6 +73,19 @@ class Block(msgspec.Struct, frozen=True, gc=False):
         return self.first_seq + self.count
 
 
+class _Held:
+    """What the contexts of one thread take, as they said when they were last used."""
+
+    __slots__ = ("__weakref__", "bytes")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+_all_held: Final[weakref.WeakSet[_Held]] = weakref.WeakSet()
+_all_held_lock: Final = threading.Lock()
+
+
 class _Contexts(threading.local):
     """zstd contexts are reused, and are not safe to share between threads."""
 
@@ -86,13 +100,28 @@ class _Contexts(threading.local):
         )
         self.compressor = zstandard.ZstdCompressor(compression_params=parameters)
         self.decompressor = zstandard.ZstdDecompressor()
+        self.held = _Held()  # ends with the thread
+        with _all_held_lock:
+            _all_held.add(self.held)
+
+    def weigh(self) -> None:
+        """On the thread itself: a context that is at work must not be looked into by another."""
+        self.held.bytes = self.compressor.memory_size() + self.decompressor.memory_size()
 
 
 _contexts: Final = _Contexts()
 
 
+def contexts() -> tuple[int, int]:
+    """How many threads have some, and the bytes that zstd keeps in them from block to block."""
+    with _all_held_lock:
+        sizes = [held.bytes for held in _all_held]
+    return len(sizes), sum(sizes)
+
+
 def seal(lines: bytes | bytearray | memoryview, first_seq: int, count: int) -> Block:
     frame = _contexts.compressor.compress(lines)
+    _contexts.weigh()
     raw_bytes = len(lines)
     crc = crc32(frame, crc32(struct.pack("<QII", first_seq, count, raw_bytes)))
     header = HEADER.pack(
@@ -124,6 +153,7 @@ def unseal(data: bytes) -> bytes:
     block = parse(data)
     try:
         lines = _contexts.decompressor.decompress(memoryview(data)[HEADER_BYTES:])
+        _contexts.weigh()
     except zstandard.ZstdError as error:
         raise DamagedBlock(f"the block of events {block.first_seq}.. does not unpack") from error
     if len(lines) != block.raw_bytes:

@@ -90,6 +90,10 @@ class Client:
     def post(self, path: str, /, **query: object) -> Any:
         return json.loads(b"".join(self.stream("POST", path, **query)))
 
+    def send(self, path: str, body: object, /) -> Any:
+        """A POST with a JSON body."""
+        return json.loads(b"".join(self.stream("POST", path, body=body)))
+
     def stream(
         self, method: str, path: str, /, *, body: object = None, **query: object
     ) -> Iterator[bytes]:

@@ -37,22 +37,29 @@ from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
 from holdfast.governor.admission import Admission
+from holdfast.governor.allocators import FreeMemory
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import BackgroundGate
 from holdfast.governor.governor import Change, Look, Snapshot, next_delay_s
 from holdfast.governor.limits import Needs, check_system
 from holdfast.governor.machine import Machine
+from holdfast.governor.measured import MappedFiles, OtherChildren
 from holdfast.heartbeat import Heartbeat
 from holdfast.ingest.children import ImportChildren
 from holdfast.ingest.importer import child_limit_bytes
 from holdfast.ingest.tail import Tail
-from holdfast.journal.footprint import JournalFootprint, UnindexedTexts, WaitingBatches
+from holdfast.journal.footprint import (
+    Compression,
+    JournalFootprint,
+    UnindexedTexts,
+    WaitingBatches,
+)
 from holdfast.journal.mailbox import JournalClosed
 from holdfast.journal.model import Batch, BlobFilter
 from holdfast.journal.notes import Notes
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import Connections
-from holdfast.journal.sqlite import JournalError
+from holdfast.journal.sqlite import JournalError, is_emptied
 from holdfast.library import Library
 from holdfast.lock import JournalLock
 from holdfast.metrics import Latest
@@ -64,7 +71,7 @@ from holdfast.payloads import Dropped, PayloadReport
 from holdfast.recording.listing import Listing, list_recordings
 from holdfast.redaction import Redactor, RedactProgress, RedactReport, RedactRequest
 from holdfast.server.app import make_app, make_loopback_app
-from holdfast.server.listen import Listener, LoopbackPlace, PortTaken, UnixPlace
+from holdfast.server.listen import Answers, Listener, LoopbackPlace, PortTaken, UnixPlace
 from holdfast.settings import Settings
 from holdfast.shutdown import run_steps
 from holdfast.snapshots import Eviction, OversizedSession
@@ -72,7 +79,8 @@ from holdfast.sources.registry import every_source
 from holdfast.status import HealthStatus, LastRun, Status
 from holdfast.status.build import StatusBuilder
 from holdfast.status.crash import CrashFile
-from holdfast.status.expiry import Announced, ExpiryStatus, expiry_by_agent
+from holdfast.status.expiry import ExpiryStatus
+from holdfast.status.expiry_watch import ExpiryWatch
 from holdfast.status.health import checks as health_checks
 from holdfast.status.lastrun import RunFile
 from holdfast.status.sources import SourceReport, source_reports
@@ -85,6 +93,7 @@ from holdfast.wiring import (
     make_store,
     make_streams,
     make_supervisor,
+    make_work,
     open_journal,
 )
 
@@ -92,9 +101,7 @@ MIB: Final = 1 << 20
 # An import of ordinary logs with one child peaks a little below it.
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
-TELEMETRY_SHARE: Final = 0.1  # of the way down: what came last may still be sent
-EXPIRY_INTERVAL_S: Final = 3_600.0  # agents delete logs by the day
-EXPIRY_FIRST_S: Final = 5.0
+TELEMETRY_SHARE: Final = 0.05  # of the way down, less than a step has
 
 
 class Daemon:
@@ -117,8 +124,6 @@ class Daemon:
         self._notifier = Notifier.from_env(environ)
         self.every_source = every_source(settings.source, environ)
         self.sources = {source.agent: source for source, enabled in self.every_source if enabled}
-        self.expiry: dict[str, ExpiryStatus] = {}
-        self._announced = Announced()
         logs = settings.logs
         self.logs = Logs(
             Path(paths.logs), level=logs.level, max_bytes=logs.max_bytes, keep_files=logs.keep_files
@@ -126,11 +131,11 @@ class Daemon:
         self.allowance = Allowance(self.machine, paths.data_dir, self.logs.operational)
         self._stop = asyncio.Event()
         self._look = asyncio.Event()  # the governor is to look before its time
-        self._expiry_due = asyncio.Event()  # what agents delete is to be looked up again
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
         self.notes = Notes()
         self._told_held = False
+        self._expiry: ExpiryWatch | None = None  # once there is a journal
         self._redacting = asyncio.Lock()
         self._redactor: Redactor | None = None
         self.store = make_store(settings, self._evicted)
@@ -183,8 +188,9 @@ class Daemon:
             self.exit = code
             self._stop.set()
             self._look.set()
-            self._expiry_due.set()
             self.gate.open()
+            if self._expiry is not None:
+                self._expiry.look_soon()
 
     def payloads(self, wanted: BlobFilter) -> PayloadReport:
         return payloads.report(self.journal.questions, BlobStore(self.paths.blobs), wanted)
@@ -211,6 +217,14 @@ class Daemon:
     @property
     def telemetry_problem(self) -> str:
         return self._supervisor.problem if self._supervisor is not None else ""
+
+    @property
+    def expiry(self) -> dict[str, ExpiryStatus]:
+        return self._expiry.found if self._expiry is not None else {}
+
+    @property
+    def heartbeat_problems(self) -> list[str]:
+        return self.heartbeat.problems
 
     def health(self) -> HealthStatus:
         tail, logs = self.tail.status(), (self.logs.operational, self.logs.audit)
@@ -260,6 +274,7 @@ class Daemon:
         loop.set_exception_handler(self._unhandled)
         loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="holdfast"))
         self._workers = self.settings.import_workers(os.cpu_count() or 1)
+        self._warn_about_an_emptied_journal()
         self.journal = open_journal(self.settings, self.paths, self._journal_failed)
         BlobStore(self.paths.blobs).sweep_partial()
         self.library = Library(self.journal.reader, self.residency)
@@ -286,13 +301,17 @@ class Daemon:
             gate=self.gate,
         )
         self.streams = make_streams(self.settings, self.journal, setup, self.logs.operational)
+        self.work = make_work(self.settings, self.journal, self.streams, self.logs.operational)
+        self._expiry = ExpiryWatch(
+            self.sources.values(),
+            self.journal.questions,
+            warn_days=self.settings.sources.warn_deletion_days,
+            gate=self.gate,
+            log=self.logs.operational,
+        )
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
         self._listeners = self._make_listeners()
-        gc.collect()
-        gc.freeze()  # what lives as long as the process need not be looked at again
-        libc.malloc_trim()
-        self.governor.mark_baseline()
         self._supervisor = make_supervisor(
             self.settings,
             self.paths,
@@ -303,8 +322,14 @@ class Daemon:
         self.heartbeat = Heartbeat(self, self._notifier)
         self.history = self.heartbeat.history
         self._register_components()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again
+        libc.malloc_trim()
+        self.governor.register(MappedFiles(self.governor.mark_baseline()))
+        self.governor.register(FreeMemory())
         self.recorder.start()
         self.streams.start()
+        await self.work.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -315,7 +340,7 @@ class Daemon:
         self._spawn(self._govern())
         self._spawn(self.heartbeat.run(self._stop))
         self._spawn(self.heartbeat.feed_watchdog(self._stop))
-        self._spawn(self._watch_expiry())
+        self._spawn(self._expiry.run(self._stop))
         self._notifier.ready()
 
     def _needs(self) -> Needs:
@@ -332,22 +357,28 @@ class Daemon:
     def _register_components(self) -> None:
         """Whatever has a limit: what is left over is what nobody accounts for."""
         self.footprint = JournalFootprint(self.journal, readers=self.settings.journal.readers)
+        children = ImportChildren(
+            self.tail.child_pids,
+            limit_bytes=self._workers * child_limit_bytes(self.settings),
+        )
+        claims = [each.claim for each in (children, self._supervisor) if each is not None]
         for component in (
             self.store,
             self.footprint,
             WaitingBatches(self.journal),
             UnindexedTexts(self.journal),
-            ImportChildren(
-                self.tail.child_pids,
-                limit_bytes=self._workers * child_limit_bytes(self.settings),
-            ),
+            children,
             self.tail,
             self.streams.history,
             self.streams.cache,
             self.streams.ring,
+            *self.work.components,
             self.notes,
             self.history,
             self._supervisor,
+            Answers(self._listeners),
+            Compression(),
+            OtherChildren(claims),
         ):
             if component is not None:
                 self.governor.register(component)
@@ -378,6 +409,17 @@ class Daemon:
 
     async def _close_listeners(self) -> None:
         await asyncio.gather(*(listener.close() for listener in self._listeners))
+
+    def _warn_about_an_emptied_journal(self) -> None:
+        """At the very first start there may be such a file too: of a start that was killed."""
+        if self.last_run is None or not is_emptied(self.paths.journal):
+            return
+        warning = (
+            f"the journal {self.paths.journal} was an empty file when holdfast started: a new one "
+            "is made of what the agents' logs still hold; what was in it before is in its backups"
+        )
+        self.warnings.append(warning)
+        self.logs.operational.warning("journal.emptied", warning=warning)
 
     def _warn_about_budget(self) -> None:
         budget_bytes = self.governor.budget_bytes
@@ -440,6 +482,7 @@ class Daemon:
                 self._redactor = None
         if not report.dry_run:
             self.recorder.begin_again()
+            await self.work.rebuild()
             self.streams.forget()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
@@ -522,48 +565,8 @@ class Daemon:
         self._look.set()
         if not self.tail.has_children and not self._stop.is_set():
             self._settle_memory()
-            self._expiry_due.set()
-
-    async def _watch_expiry(self) -> None:
-        """Which logs agents are about to delete; and again once an import may have saved some."""
-        with suppress(TimeoutError):  # what was missed while nobody watched is being read
-            await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_FIRST_S)
-        while not self._stop.is_set():
-            self._expiry_due.clear()  # before looking, as above
-            await self.gate.passed()
-            try:
-                self.expiry = await asyncio.to_thread(self._find_expiring)
-            except (HoldfastError, OSError) as error:
-                self.logs.operational.warning("sources.expiry_unknown", error=str(error))
-            self._log_expiry()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._expiry_due.wait(), EXPIRY_INTERVAL_S)
-
-    def _find_expiring(self) -> dict[str, ExpiryStatus]:
-        warn_days = self.settings.sources.warn_deletion_days
-        return expiry_by_agent(
-            self.sources.values(),
-            self.journal.questions,
-            now_s=time.time(),
-            warn_days=warn_days,
-        )
-
-    def _log_expiry(self) -> None:
-        """Once a day, and when it is about other logs than before."""
-        if not self._announced.is_new(instant()[:10], self.expiry):
-            return
-        log = self.logs.operational
-        for agent, expiry in self.expiry.items():
-            (log.warning if expiry.not_kept_files else log.info)(
-                "sources.expiring",
-                agent=agent,
-                files=expiry.files,
-                bytes=expiry.bytes,
-                kept_files=expiry.kept_files,
-                not_kept_files=expiry.not_kept_files,
-                earliest_at=expiry.earliest_at,
-                not_kept=[each.path for each in expiry.not_kept],
-            )
+            assert self._expiry is not None
+            self._expiry.look_soon()
 
     def _settle_memory(self) -> None:
         """After an import: give back what it needed and nobody needs now."""
@@ -631,6 +634,7 @@ class Daemon:
         late = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
+                *self.work.steps(),
                 ("streams", self.streams.close),
                 ("server", self._close_listeners),
                 ("tail", self.tail.close),
@@ -656,6 +660,7 @@ class Daemon:
 
     async def _end_background(self) -> None:
         self._pages.close()
+        self.alerts.close()
         if self._background:
             await asyncio.wait(set(self._background))
 

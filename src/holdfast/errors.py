@@ -23,6 +23,8 @@ class Exit(IntEnum):
     BUSY = 11  # the daemon is short of memory and takes no such work for now
     UNWELL = 12  # `holdfast doctor` found a problem
     CONFLICT = 13  # somebody else changed it first
+    REJECTED = 14  # a person said no
+    EXPIRED = 15  # nobody said anything in time
     RESTART_WANTED = 75  # stopped cleanly because memory stayed critical; restart me
     INTERRUPTED = 130  # Ctrl-C
 

@@ -73,6 +73,14 @@ class Heartbeat:
         if problem := self.history.load():
             self._log.warning("history.not_read", error=problem)
 
+    @property
+    def problems(self) -> list[str]:
+        """For the status: which parts failed the last time."""
+        return [
+            f"cannot see to {part} with each heartbeat: {why}"
+            for part, why in self._failing.items()
+        ]
+
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.beat()
@@ -90,17 +98,17 @@ class Heartbeat:
         for name, part in (
             ("idle sessions", self._sweep),
             ("audit records", self._hand_notes_over),
-            ("alerts", self._look_at_alerts),
-            ("status and history", self.record),
-            ("disk", self._look_at_disk),
-            ("run file", self._beat_run_file),
-            ("service manager", self._tell_manager),
+            ("the alerts", self._look_at_alerts),
+            ("the status and the history", self.record),
+            ("the disk", self._look_at_disk),
+            ("the run file", self._beat_run_file),
+            ("the service manager", self._tell_manager),
         ):
             await self._try(name, part)
 
     async def refresh(self) -> None:
         """What is written is to be of now and not of the last beat."""
-        await self._try("status and history", self.record)
+        await self._try("the status and the history", self.record)
 
     async def record(self) -> None:
         """What is so now: as the status on disk, and in the history."""

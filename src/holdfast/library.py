@@ -29,6 +29,7 @@ Format = Literal["markdown", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("markdown", "jsonl")
 CANDIDATES_SHOWN: Final = 10
 SESSIONS_PAGE: Final = 200
+HITS_MAX: Final = 1_000
 READ_AHEAD_EVENTS: Final = 256  # whose later versions are looked for together
 READ_AHEAD_BYTES: Final = 4 * 1024 * 1024  # of these; what is beyond is looked for by itself
 _SUPERSEDES: Final = b'"supersedes":'
@@ -43,6 +44,12 @@ class SessionNotFound(HoldfastError):
     """No session has that name."""
 
     exit: ClassVar[Exit] = Exit.NOT_FOUND
+
+
+class TooManyHits(HoldfastError):
+    """More than is held in memory at once."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
 
 
 class SessionAmbiguous(HoldfastError):
@@ -143,6 +150,12 @@ class Library:
         return self._entry(row)
 
     def search(self, query: SearchQuery) -> list[Hit]:
+        """All hits are in memory at once, so there is an end to how many may be asked for."""
+        if query.limit > HITS_MAX:
+            raise TooManyHits(
+                f"at most {HITS_MAX:,} hits are given at once, not {query.limit:,}: add words, "
+                "or narrow it by project, agent or time"
+            )
         with self._readers() as reader:
             return reader.search(query)
 

@@ -49,6 +49,14 @@ from holdfast.stream import Limits as StreamLimits
 from holdfast.stream import NewEvent, Streams
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
+from holdfast.work import (
+    CheckpointSettings,
+    IntentSettings,
+    TaskSettings,
+    Usual,
+    Workroom,
+    WorkSettings,
+)
 
 MIB: Final = 1 << 20
 PATTERN_KIND: Final = "pattern"  # of what a pattern on the command line finds
@@ -118,6 +126,39 @@ def make_streams(
         ),
         clean=lambda events: clean_events(door(), events),
         on_damage=damaged,
+    )
+
+
+def make_work(
+    settings: Settings, journal: JournalService, streams: Streams, log: EventLog
+) -> Workroom:
+    tasks, checkpoints, intents = settings.tasks, settings.checkpoints, settings.intents
+    return Workroom(
+        journal,
+        streams,
+        WorkSettings(
+            tasks=TaskSettings(
+                usual=Usual(
+                    timeout_s=tasks.timeout_secs,
+                    heartbeat_s=tasks.heartbeat_secs,
+                    retries=tasks.retries,
+                ),
+                max_unfinished=tasks.max_unfinished,
+                retain_s=tasks.retain_minutes * 60,
+                observe_min_s=float(tasks.observer_min_secs),
+                observe_max_s=float(tasks.observer_max_secs),
+            ),
+            checkpoints=CheckpointSettings(
+                max_pending=checkpoints.max_pending,
+                expiry_s=checkpoints.expiry_secs,
+                retain_s=checkpoints.retain_minutes * 60,
+            ),
+            intents=IntentSettings(
+                max_active=intents.max_active, retain_s=intents.retain_minutes * 60
+            ),
+            keys_s=settings.stream.key_retention_hours * 3_600,
+        ),
+        on_problem=lambda problem: log.warning("work.problem", problem=problem),
     )
 
 

@@ -189,3 +189,26 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_started(
     assert "did not end within 2 s and was killed" in said
     started = int(below.read_text())
     until(lambda: not is_alive(started), "what it started is gone")
+
+
+def test_a_command_does_not_outlive_the_daemon_that_started_it(tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    program = f"sleep 600 & echo $! > {below}.part; mv {below}.part {below}; wait"
+    pager = Pager("", ("/bin/sh", "-c", program), {"PATH": os.environ["PATH"]})
+    told: list[str] = []
+    sending = threading.Thread(target=lambda: told.append(problem(pager)), daemon=True)
+    sending.start()
+    until(below.exists, "the command runs")
+    pager.close()
+    sending.join(30)
+    assert told == ["alerts.command: the daemon stopped before it was done"]
+    started = int(below.read_text())
+    until(lambda: not is_alive(started), "what it started is gone")
+
+
+def test_once_the_daemon_stops_no_command_is_started(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    pager = Pager("", ("/bin/touch", str(made)), {})
+    pager.close()
+    assert problem(pager) == "alerts.command: the daemon is stopping"
+    assert not made.exists()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from holdfast.alerts.conditions import parse
-from holdfast.alerts.rules import DEFAULT_RULES, fault_of_alert_rule, fault_of_alert_rules
+from holdfast.alerts.rules import DEFAULT_RULES, fault_of_alert_rule, name_of_alert_rule
 
 
 def test_the_four_rules_that_are_there_by_default_are_right() -> None:
     names = [rule.name for rule in DEFAULT_RULES]
     assert names == ["memory-high", "memory-critical", "work-queue-full", "connection-leak"]
     assert [fault_of_alert_rule(rule) for rule in DEFAULT_RULES] == [None] * 4
-    assert fault_of_alert_rules(DEFAULT_RULES) is None
     assert all(parse(rule.condition).for_s for rule in DEFAULT_RULES)
 
 
@@ -43,6 +42,14 @@ def test_a_wrong_rule_is_explained(table: object, says: str) -> None:
     assert says in fault
 
 
-def test_two_rules_of_one_name_are_refused() -> None:
-    rule = {"name": "a", "condition": "threads > 1"}
-    assert fault_of_alert_rules([rule, rule]) == "has two rules of the name 'a'"
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ({"name": "a", "nonsense": 1}, "a"),
+        ({"name": 7}, None),
+        ("a", None),
+        (DEFAULT_RULES[0], "memory-high"),
+    ],
+)
+def test_a_rule_has_a_name_whatever_else_is_wrong_with_it(table: object, name: str | None) -> None:
+    assert name_of_alert_rule(table) == name

@@ -96,7 +96,7 @@ def test_a_wrong_rule_is_told_with_its_line(home: Home, rule: str, says: str) ->
     home.config(f"[alerts]\nrules = [{rule}]\n")
     answer = home.run("config", "validate")
     assert answer.code == Exit.CONFIG
-    assert "config.toml:2: alerts.rules = [" in answer.err
+    assert "config.toml:2: alerts.rules: rule 1 " in answer.err
     assert says in answer.err
 
 

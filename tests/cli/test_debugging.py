@@ -175,3 +175,9 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(home: Home
             assert file.read() == "hello"
         home.ok("debug", "memory", "--save", path, "--force")
         home.ok("debug", "memory", "--diff", path)
+
+
+def test_seconds_without_sites_are_refused(home: Home) -> None:
+    refused = home.run("debug", "memory", "--seconds", "3")
+    assert refused.code == Exit.USAGE
+    assert "--seconds goes with --sites" in refused.err

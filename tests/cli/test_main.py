@@ -37,7 +37,8 @@ def test_every_promised_command_is_there() -> None:
     wanted = (
         "init up start stop restart status demo import sources sessions show search export record "
         "capture recordings blobs config redact clean completion "
-        "health service debug metrics alerts doctor drill hooks stream"
+        "health service debug metrics alerts doctor drill hooks "
+        "stream tasks checkpoints intents"
     )
     assert {name[0] for name in COMMANDS} == set(wanted.split())
     actions = {name[1] for name in COMMANDS if name[0] == "config" and len(name) > 1}

@@ -94,6 +94,7 @@ def sample() -> Json:
             connections=Connections(2, 1, 0, 0, ()),
         ),
         health=None,
+        work=None,
         sources=[
             SourceStatus(
                 agent="claude",
@@ -142,7 +143,7 @@ def test_a_healthy_daemon_is_said_in_a_few_lines() -> None:
     assert render(sample()).splitlines()[:6] == [
         "holdfast 0.1.0  running, pid 4711, up 1 h 2 min",
         "Memory    ████████░░░░░░░░░░░░░░░░░░░░░░ 50.0 MiB of 200.0 MiB, normal, peak 80.0 MiB",
-        "  program 30.0 MiB, other 20.0 MiB",
+        "  program 30.0 MiB, unexplained 20.0 MiB",
         "Resident  0 of at most 200 sessions, 0 events, 0 B of 60.0 MiB",
         (
             "Source    claude: 3 files, 3.0 KiB seen = 2.0 KiB parsed + 1.0 KiB skipped + "
@@ -186,7 +187,7 @@ def test_an_unclean_last_run_is_told(ending: str, *, told: bool) -> None:
         ("journal.index_lag_events", 5_000, "5,000 events not searchable yet"),
         ("journal.blobs", 1, "1 payload beside it"),
         ("journal.blobs", 9, "9 payloads beside it"),
-        ("problems", ["the disk is full"], "Problem  the disk is full"),
+        ("problems", ["the disk is full"], "Problem   the disk is full"),
     ],
 )
 def test_what_is_not_as_usual_is_told(path: str, value: object, told: str) -> None:
@@ -264,8 +265,30 @@ def test_a_title_is_cut_to_its_columns_and_cannot_steer_the_terminal() -> None:
     assert width(long[long.index("会") :]) <= 60
 
 
+def test_problems_stand_first_and_no_number_of_them_hides_the_rest() -> None:
+    problems = [f"trouble {number}" for number in range(11)]
+    lines = render(put(sample(), "problems", problems)).splitlines()
+    assert lines[0].startswith("holdfast 0.1.0  running")
+    assert lines[1:9] == [f"Problem   trouble {number}" for number in range(8)]
+    assert lines[9] == "  and 3 more: holdfast doctor"
+    assert lines[10].startswith("Memory")
+
+
+def test_parts_are_named_when_they_weigh_something_and_add_up() -> None:
+    parts = [("snapshots", 12), ("journal", 1), ("tail", 0)]
+    status = sample()
+    put(status, "memory.unaccounted_bytes", 7 * MIB)
+    components = [ComponentMemory(name, size * MIB, 0, None, None, 0) for name, size in parts]
+    components += [ComponentMemory("small", 100 * 1024, 0, None, None, 0)] * 2
+    put(status, "memory.components", msgspec.to_builtins(components))
+    assert (
+        "program 30.0 MiB, snapshots 12.0 MiB, journal 1.0 MiB, small parts 200.0 KiB, "
+        "unexplained 7.0 MiB"
+    ) in render(status)
+
+
 def test_parts_that_weigh_more_than_the_whole_leave_nothing_unaccounted() -> None:
-    assert ", other 0 B" in render(put(sample(), "memory.unaccounted_bytes", -5_000))
+    assert ", unexplained 0 B" in render(put(sample(), "memory.unaccounted_bytes", -5_000))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from holdfast.demo import lines
@@ -9,6 +11,7 @@ from holdfast.lock import JournalLock
 from holdfast.status import LastRun
 from tests.support import doctors
 from tests.support.home import Home, talk
+from tests.support.waiting import until
 
 
 def test_a_daemon_that_holds_the_journal_and_does_not_answer_is_a_problem(home: Home) -> None:
@@ -75,3 +78,38 @@ def test_versions_are_evidence(home: Home) -> None:
     found = doctors.look(home)["versions"]
     assert found.verdict == "ok"
     assert {"holdfast", "python", "sqlite", "system"} <= set(found.evidence)
+
+
+def test_what_the_daemon_tells_of_is_told_here_once(home: Home) -> None:
+    """A port that is taken, an alert that fires; what another check says is not said again."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        home.config(
+            f"[server]\nloopback_port = {port}\n[daemon]\nheartbeat_ms = 200\n"
+            "[alerts]\n"
+            'rules = [{name = "busy", condition = "threads > 0", severity = "critical"}]\n'
+        )
+        with home.daemon() as daemon:
+            until(
+                lambda: daemon.status()["alerts"]["rules"][0]["state"] == "firing",
+                "the alert fires",
+            )
+            found = doctors.look(home)
+    assert found["alerts"].verdict == "problem"
+    assert found["alerts"].said == "1 alert of 1 firing"
+    assert "alert busy (critical)" in found["alerts"].particulars[0]
+    told = found["problems"]
+    assert told.verdict == "warning"
+    assert [str(port) in each for each in told.particulars if "127.0.0.1" in each] == [True]
+    assert not any(each.startswith("alert ") for each in told.particulars)
+    sentences = {check.sentence for check in found.values() if check.id != "problems"}
+    assert sentences.isdisjoint(told.particulars)
+
+
+def test_a_daemon_that_is_well_tells_of_nothing(home: Home) -> None:
+    with home.daemon():
+        found = doctors.look(home)
+    assert (found["alerts"].verdict, found["problems"].verdict) == ("ok", "ok")
+    assert "alerts" not in doctors.look(home), "nobody watches"

@@ -128,3 +128,14 @@ def test_copies_of_the_journal_are_counted_and_unfinished_ones_told(kept: Home) 
     assert (found.verdict, found.evidence["copies"], found.evidence["bytes"]) == ("ok", 1, 10)
     copy.rename(f"{copy}.partial")
     assert doctors.look(kept)["backups"].verdict == "warning"
+
+
+def test_a_journal_that_was_emptied_is_not_told_as_if_there_were_none(home: Home) -> None:
+    home.ok("import", "--quiet")
+    Path(home.paths.journal).write_bytes(b"")
+    found = doctors.look(home)["journal"]
+    assert (found.verdict, found.said) == ("problem", "the journal is an empty file")
+    status = home.ok("status", "--json").json
+    assert "is an empty file" in status["problems"][0]
+    refused = home.run("sessions")
+    assert "put a backup in its place" in refused.err

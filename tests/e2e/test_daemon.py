@@ -686,3 +686,14 @@ def is_read(home: Home, path: str, size: int) -> bool:
     with home.reader() as reader:
         cursor = reader.cursor("claude", path)
     return cursor is not None and cursor.offset == size
+
+
+def test_a_journal_that_was_emptied_is_made_anew_and_that_is_told(home: Home) -> None:
+    home.write_log("alpha", *talk(4))
+    with home.daemon() as daemon:
+        assert not any("empty file" in each for each in daemon.status()["problems"])
+    Path(home.paths.journal).write_bytes(b"")
+    with home.daemon() as daemon:
+        assert any("was an empty file" in each for each in daemon.status()["problems"])
+        until(lambda: daemon.status()["sessions"]["total"] == 1, "the log is read again")
+    assert "journal.emptied" in {record["event"] for record in log_records(home, LOGS[0])}

@@ -214,8 +214,16 @@ def test_figures_and_log_are_sent_by_a_child_that_counts_and_ends_with_the_daemo
         children = processes.children(daemon.pid)
         status = daemon.status()
         weights = {each["name"]: each["bytes"] for each in status["memory"]["components"]}
-        assert weights["telemetry"] > 0
-        assert {each["pid"] for each in status["memory"]["process"]["children"]} == set(children)
+        found = status["memory"]["process"]["children"]
+        assert {each["pid"] for each in found} == set(children)
+        # What the tree says of the child and what its line says is one reading.
+        assert weights["telemetry"] == sum(each["pss_bytes"] + each["swap_bytes"] for each in found)
+        assert weights["other children"] == 0
+        measured = {"mapped files", "free in allocators", "compression", "answers"}
+        assert measured <= weights.keys()
+        explained = status["memory"]["baseline_bytes"] + sum(weights.values())
+        left_over = status["memory"]["process"]["tree_bytes"] - explained
+        assert status["memory"]["unaccounted_bytes"] == left_over
         assert daemon.terminate() == 0
         assert not [pid for pid in children if processes.is_alive(pid)]
         assert "daemon.stopping" in collector.events()  # what came last was sent as well

@@ -180,12 +180,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     ("level", "own", "active", "delay_s"),
     [
         (NORMAL, NORMAL, False, 10.0),
-        (NORMAL, NORMAL, True, 0.25),
+        (NORMAL, NORMAL, True, 0.5),  # an import; our own growth is looked at sooner
+        (MODERATE, MODERATE, True, 0.25),
         (CRITICAL, NORMAL, False, 2.0),  # others fill the machine, and may for days
         (MODERATE, MODERATE, False, 1.0),
         (HIGH, HIGH, False, 0.25),
         (CRITICAL, CRITICAL, False, 0.25),
-        (CRITICAL, NORMAL, True, 0.25),
+        (CRITICAL, NORMAL, True, 0.5),
     ],
 )
 def test_it_looks_more_often_when_there_is_reason_to(
@@ -471,6 +472,43 @@ def test_the_snapshot_adds_up(bench: Bench) -> None:
     assert shot.tree.own.name == "holdfast"
     assert shot.last is not None
     assert shot.last.level is NORMAL
+
+
+def test_what_components_hold_when_the_baseline_is_taken_counts_once(bench: Bench) -> None:
+    bench.cache("journal", 4)
+    bench.machine.mb = 15
+    assert bench.governor.mark_baseline().footprint_bytes == 15 * MB
+    bench.machine.mb = 20
+    shot = bench.governor.snapshot()
+    assert (shot.baseline_bytes, shot.unaccounted_bytes) == (11 * MB, 5 * MB)
+
+
+class Measure(Cache):
+    """A component that is measured: what it says of a tree is not what it says a moment later."""
+
+    def usage_in(self, tree: TreeMemory) -> Usage:
+        return Usage(bytes=tree.footprint_bytes // 2, items=1, limit_bytes=None)
+
+
+def test_what_is_measured_is_of_the_moment_of_the_tree(bench: Bench) -> None:
+    bench.governor.register(Measure(bench.machine, "children", 1))
+    bench.machine.mb = 40
+    look = bench.governor.look_closely()
+    bench.machine.mb = 80  # it changed since
+    shot = bench.governor.snapshot(look)
+    assert [(each.name, each.bytes) for each in shot.components] == [("children", 20 * MB)]
+    assert shot.unaccounted_bytes == 20 * MB
+
+
+def test_a_measured_component_that_fails_does_not_blind_the_governor(bench: Bench) -> None:
+    class Lost(Measure):
+        def usage_in(self, tree: TreeMemory) -> Usage:
+            raise RuntimeError("nobody foresaw this")
+
+    bench.governor.register(Lost(bench.machine, "children", 1))
+    bench.step(40)
+    assert bench.governor.snapshot().footprint_bytes == 40 * MB
+    assert "governor.usage_failed" in bench.log.names()
 
 
 def test_high_water_marks_and_the_peak_stay(bench: Bench) -> None:

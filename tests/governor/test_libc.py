@@ -23,7 +23,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     for clear in cached:
         clear()
-    monkeypatch.setattr(libc, "_symbol", lambda name: None)
+    monkeypatch.setattr(libc, "symbol", lambda name: None)
     yield
     for clear in cached:
         clear()
@@ -59,7 +59,7 @@ def test_elsewhere_both_do_nothing_and_say_so(elsewhere: None) -> None:
 
 
 def test_a_call_that_the_library_lacks_is_none() -> None:
-    assert libc._symbol("holdfast_has_no_such_call") is None
+    assert libc.symbol("holdfast_has_no_such_call") is None
 
 
 def test_ctypes_is_loaded_at_the_first_call() -> None:

@@ -106,10 +106,12 @@ def test_the_level_is_told_by_its_name_and_as_a_number() -> None:
 
 
 def test_without_a_daemon_there_are_figures_of_what_is_kept_only() -> None:
-    status = full_status(memory=None, health=None)
+    status = full_status(memory=None, health=None, work=None)
     told = {figure.name for figure, points in read_all(status) if points}
     assert "holdfast_events" in told
-    assert not any(name.startswith(("holdfast_memory_", "holdfast_tasks")) for name in told)
+    assert not any(
+        name.startswith(("holdfast_memory_", "holdfast_tasks", "holdfast_work")) for name in told
+    )
 
 
 def test_what_a_platform_does_not_tell_is_left_out() -> None:

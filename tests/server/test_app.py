@@ -8,7 +8,11 @@ from typing import cast
 import pytest
 
 from holdfast.library import SessionEntry
-from holdfast.server.app import FROM_MEMORY_EVENTS_MAX, resident_lines
+from holdfast.server.app import (
+    FROM_MEMORY_BYTES_MAX,
+    FROM_MEMORY_EVENTS_MAX,
+    resident_lines,
+)
 from holdfast.snapshots import SessionStore, StoreLimits
 
 SESSION = "s"
@@ -58,3 +62,12 @@ def test_a_long_stretch_does_not_keep_the_event_loop() -> None:
     many = FROM_MEMORY_EVENTS_MAX + 1
     assert resident_lines(a_store(0, many), an_entry(many), 0, None) is None
     assert resident_lines(a_store(0, many), an_entry(many), 1, None) is not None
+
+
+def test_what_is_large_is_sent_a_piece_at_a_time_from_the_journal() -> None:
+    """A copy of it all would stand in memory until whoever asked has taken it."""
+    store = SessionStore(StoreLimits(budget_bytes=10_000_000))
+    line = b'{"seq":%d,"text":"' + b"x" * (FROM_MEMORY_BYTES_MAX // 2) + b'"}\n'
+    store.append(SESSION, 0, b"".join(line % seq for seq in range(2)), 2)
+    assert resident_lines(store, an_entry(2), 0, None) is None
+    assert resident_lines(store, an_entry(2), 1, None) == line % 1

@@ -8,9 +8,10 @@ import sys
 import threading
 
 from holdfast import daemon
+from holdfast.heartbeat import Heartbeat
 
 
-async def _fail(_self: daemon.Daemon) -> None:
+async def _fail(_heart: Heartbeat, _stop: asyncio.Event) -> None:
     raise ZeroDivisionError("nobody caught this")
 
 
@@ -18,11 +19,12 @@ def _fault() -> None:
     ctypes.string_at(0)
 
 
-async def _fault_beside(_self: daemon.Daemon) -> None:
+async def _fault_beside(_heart: Heartbeat, _stop: asyncio.Event) -> None:
     threading.Thread(target=_fault).start()
 
 
-async def _hoard(running: daemon.Daemon) -> None:
+async def _hoard(heart: Heartbeat, _stop: asyncio.Event) -> None:
+    running = heart._daemon
     running.run_file.beat(running.governor.footprint_bytes, running.machine.oom_kills())
     held = []
     while True:
@@ -32,5 +34,5 @@ async def _hoard(running: daemon.Daemon) -> None:
 
 if __name__ == "__main__":
     beat = {"task": _fail, "fault": _fault_beside, "memory": _hoard}[sys.argv[1]]
-    setattr(daemon.Daemon, "_beat", beat)  # noqa: B010  # mypy refuses to replace a method
+    setattr(Heartbeat, "run", beat)  # noqa: B010  # mypy refuses to replace a method
     sys.exit(daemon.main())

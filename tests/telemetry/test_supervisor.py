@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from holdfast.governor.protocol import Level
 from holdfast.observe import JsonLog, tail
 from holdfast.telemetry import Job
@@ -190,6 +192,34 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
             pid = scene.supervisor.pid
         assert pid is not None
         assert not processes.is_alive(pid)
+
+    run(test)
+
+
+def test_one_that_is_being_started_when_it_is_to_end_is_killed_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        start, going_on = asyncio.create_subprocess_exec, asyncio.Event()
+        started: list[asyncio.subprocess.Process] = []
+        asked = asyncio.Event()
+
+        async def slowly(*command: Any, **how: Any) -> asyncio.subprocess.Process:
+            asked.set()
+            await going_on.wait()
+            started.append(await start(*command, **how))
+            return started[0]
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
+        scene = Scene(tmp_path, DEAF)
+        scene.supervisor.start()
+        await asked.wait()
+        closing = asyncio.create_task(scene.supervisor.close(0.0))
+        await scene.until(lambda: scene.supervisor._over, "its time is over")
+        assert not closing.done()
+        going_on.set()
+        await asyncio.wait_for(closing, 30)
+        assert not processes.is_alive(started[0].pid)
 
     run(test)
 

@@ -8,7 +8,7 @@ from holdfast.alerts.rules import (
     DEFAULT_RULES,
     AlertRule,
     fault_of_alert_rule,
-    fault_of_alert_rules,
+    name_of_alert_rule,
 )
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "Pager",
     "Rooms",
     "fault_of_alert_rule",
-    "fault_of_alert_rules",
     "figures_of",
+    "name_of_alert_rule",
 ]
 
 TYPE_CHECKING = False  # type checkers know this name; `typing` itself costs 8 ms

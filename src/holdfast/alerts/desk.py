@@ -105,6 +105,10 @@ class AlertDesk:
             problem=self._problem,
         )
 
+    def close(self) -> None:
+        """Nobody is told any more; who is being told by a command is told no further."""
+        self._pager.close()
+
     def _known(self, name: str) -> None:
         if name not in self._alerts:
             raise NoSuchAlert(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final
@@ -78,6 +79,11 @@ class Pager:
         self.webhook_url: Final = webhook_url
         self.command: Final = tuple(command)
         self._environ: Final = dict(environ)
+        self._commands: Final = Commands()
+
+    def close(self) -> None:
+        """End a command that runs, and start none any more: it is not to outlive the daemon."""
+        self._commands.close()
 
     @property
     def reaches(self) -> list[str]:
@@ -104,7 +110,7 @@ class Pager:
         if way == "webhook":
             post(self.webhook_url, body)
         else:
-            run(self.command, body, self._environ)
+            self._commands.run(self.command, body, self._environ)
 
 
 _SETTING: Final = {"webhook": "webhook_url", "command": "command"}
@@ -134,27 +140,61 @@ def post(url: str, body: bytes) -> None:
         )
 
 
-def run(command: Sequence[str], body: bytes, environ: Mapping[str, str]) -> None:
-    """Without a shell; the message is on its standard input."""
-    with subprocess.Popen(  # the owner of the config file named it
-        command,
-        env=environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # so that what it starts ends with it
-    ) as process:
-        try:
-            _, errors = process.communicate(body, timeout=TIMEOUT_S)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode:
-        said = errors[:SAID_BYTES_MAX].decode(errors="replace").strip()
-        raise PageFailed(
-            f"{command[0]} ended with {process.returncode}: {said or 'without a word'}"
-        )
+class Commands:
+    """Runs commands, from any thread, and knows those that run."""
+
+    def __init__(self) -> None:
+        self._lock: Final = threading.Lock()
+        self._running: Final[set[subprocess.Popen[bytes]]] = set()  # each leads a process group
+        self._closed = False
+
+    def run(self, command: Sequence[str], body: bytes, environ: Mapping[str, str]) -> None:
+        """Without a shell; the message is on its standard input."""
+        with self._started(command, environ) as process:
+            try:
+                _, errors = process.communicate(body, timeout=TIMEOUT_S)
+            except BaseException:
+                _end(process.pid)
+                raise
+            finally:
+                with self._lock:
+                    self._running.discard(process)
+        if process.returncode:
+            if self._closed:
+                raise PageFailed("the daemon stopped before it was done")
+            said = errors[:SAID_BYTES_MAX].decode(errors="replace").strip()
+            raise PageFailed(
+                f"{command[0]} ended with {process.returncode}: {said or 'without a word'}"
+            )
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                if process.poll() is None:  # else its number may be somebody else's by now
+                    _end(process.pid)
+
+    def _started(
+        self, command: Sequence[str], environ: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:  # so that none is started behind the back of `close`
+            if self._closed:
+                raise PageFailed("the daemon is stopping")
+            process = subprocess.Popen(  # the owner of the config file named it
+                command,
+                env=environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # so that what it starts ends with it
+            )
+            self._running.add(process)
+            return process
+
+
+def _end(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -74,11 +73,12 @@ def fault_of_alert_rule(value: object) -> str | None:
     return None
 
 
-def fault_of_alert_rules(tables: Sequence[object]) -> str | None:
-    """Of tables that are right by themselves."""
-    names = [rule.name for rule in msgspec.convert(list(tables), list[AlertRule])]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    return None if twice is None else f"has two rules of the name {twice!r}"
+def name_of_alert_rule(value: object) -> str | None:
+    """None when it has none, whatever else may be wrong with it."""
+    if isinstance(value, AlertRule):
+        return value.name
+    name = value.get("name") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _in_words(error: str) -> str:

@@ -29,6 +29,12 @@ class ProfileExists(HoldfastError):
     exit: ClassVar[Exit] = Exit.REFUSED
 
 
+class SecondsOfNothing(HoldfastError):
+    """There is nothing that would take so long."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
+
+
 class BadProfile(HoldfastError):
     """The file is no profile."""
 
@@ -56,7 +62,6 @@ def add_commands(commands: Commands) -> None:
     memory.add_argument(
         "--seconds",
         type=_seconds,
-        default=WATCH_SECONDS,
         metavar="N",
         help=f"how long --sites traces (default {WATCH_SECONDS}, at most {WATCH_SECONDS_MAX})",
     )
@@ -83,8 +88,11 @@ def _seconds(text: str) -> int:
 
 
 def run_memory(context: Context, arguments: argparse.Namespace) -> int:
+    if arguments.seconds is not None and not arguments.sites:
+        raise SecondsOfNothing("--seconds goes with --sites: without it nothing is traced")
     before = _read(arguments.diff) if arguments.diff else None
-    profile = _traced(context, arguments.seconds) if arguments.sites else _profile(context)
+    seconds = arguments.seconds or WATCH_SECONDS
+    profile = _traced(context, seconds) if arguments.sites else _profile(context)
     if arguments.save:
         _save(arguments.save, profile, force=arguments.force)
         say(f"Kept in {arguments.save}.")

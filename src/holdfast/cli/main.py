@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     from holdfast.cli import (
         alerts,
         blobs,
+        checkpoints,
         configuring,
         debugging,
         doctor,
@@ -82,6 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
         health,
         hooks,
         importing,
+        intents,
         lifecycle,
         metrics,
         reading,
@@ -91,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         sources,
         status,
         streams,
+        tasks,
         tidying,
     )
 
@@ -117,6 +120,9 @@ def make_parser() -> argparse.ArgumentParser:
         exporting,
         recording,
         streams,
+        tasks,
+        checkpoints,
+        intents,
         blobs,
         configuring,
         doctor,

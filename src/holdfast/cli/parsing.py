@@ -104,3 +104,37 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def span_s(text: str) -> int:
+    """Seconds: `90s`, `30m`, `12h`, `7d`, `2w`; 0 stands for none."""
+    found = re.fullmatch(r"(\d+)([smhdw])", text)
+    if text != "0" and found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span: write 90s, 30m, 12h, 7d, 2w or 0")
+    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+    return int(found[1]) * units[found[2]] if found is not None else 0
+
+
+def entity(text: str) -> str:
+    """The id of a task, checkpoint or intent, or its beginning."""
+    if not text or not text.isprintable() or not text.isascii() or "/" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no id: type the beginning of one at least")
+    return text
+
+
+def add_entity(parser: argparse.ArgumentParser, noun: str) -> None:
+    parser.add_argument(
+        "name", metavar=noun.upper(), type=entity, help="its id, or the beginning of it"
+    )
+
+
+def add_by(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by", metavar="NAME", help="who does it (default: the name you are logged in by)"
+    )
+
+
+def by(context: Context, arguments: argparse.Namespace) -> str:
+    if arguments.by is not None:
+        return str(arguments.by)
+    return context.environ.get("USER", "")

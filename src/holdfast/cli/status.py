@@ -17,8 +17,10 @@ PATIENCE_S: Final = 15.0  # with a very large journal on a busy machine
 MISSING_SHOWN: Final = 2  # places of an agent that is there; `sources -v` shows all
 SESSIONS_SHOWN: Final = 10
 PROBLEMS_SHOWN: Final = 3
+PROBLEMS_FIRST: Final = 8
 WATCH_INTERVAL_S: Final = 1.0
 BAR_CHARS: Final = 30
+PART_SHARE: Final = 0.01  # of the memory in use; what weighs less is told together
 ACTIONS_SHOWN: Final = 4
 TITLE_COLUMNS: Final = 60
 
@@ -116,7 +118,7 @@ def _screen(context: Context, status: dict[str, Any]) -> str:
 
 def render(status: dict[str, Any]) -> str:
     """The status for people."""
-    parts = [_daemon(status["daemon"])]
+    parts = [_daemon(status["daemon"]), *_problems(status["problems"])]
     if status["memory"] is not None:
         parts.append(_memory(status["memory"]))
     if status["importing"]["running"]:
@@ -128,8 +130,15 @@ def render(status: dict[str, Any]) -> str:
         _privacy(status["privacy"]),
         _sessions(status["sessions"]),
     ]
-    parts += [f"{bold('Problem')}  {plain(problem)}" for problem in status["problems"]]
     return "\n".join(part for part in parts if part)
+
+
+def _problems(problems: list[str]) -> list[str]:
+    """Before all else: what follows is long, and scrolls."""
+    lines = [f"{bold('Problem')}   {plain(each)}" for each in problems[:PROBLEMS_FIRST]]
+    if len(problems) > PROBLEMS_FIRST:
+        lines.append(f"  and {len(problems) - PROBLEMS_FIRST} more: holdfast doctor")
+    return lines
 
 
 def _daemon(daemon: dict[str, Any]) -> str:
@@ -146,6 +155,21 @@ def _daemon(daemon: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _parts(memory: dict[str, Any]) -> str:
+    """What weighs something by name; the rest of what is known as one."""
+    worth_bytes = memory["process"]["tree_bytes"] * PART_SHARE
+    large = [each for each in memory["components"] if each["bytes"] >= worth_bytes]
+    small_bytes = sum(each["bytes"] for each in memory["components"]) - sum(
+        each["bytes"] for each in large
+    )
+    parts = [("program", memory["baseline_bytes"])]
+    parts += [(each["name"], each["bytes"]) for each in large if each["bytes"]]
+    parts += [("small parts", small_bytes)] if small_bytes else []
+    # Shared pages make the parts weigh a little more than the whole at times.
+    parts += [("unexplained", max(0, memory["unaccounted_bytes"]))]
+    return ", ".join(f"{name} {size(weight)}" for name, weight in parts)
+
+
 def _memory(memory: dict[str, Any]) -> str:
     process, snapshots = memory["process"], memory["snapshots"]
     tree, budget = process["tree_bytes"], memory["budget_bytes"]
@@ -154,14 +178,7 @@ def _memory(memory: dict[str, Any]) -> str:
             f"{bold('Memory')}    {_bar(tree / budget)} {size(tree)} of {size(budget)}, "
             f"{memory['level']}, peak {size(process['peak_tree_bytes'])}"
         ),
-        f"  program {size(memory['baseline_bytes'])}, "
-        + "".join(
-            f"{each['name']} {size(each['bytes'])}, "
-            for each in memory["components"]
-            if each["bytes"]
-        )
-        # Shared pages make the parts weigh a little more than the whole at times.
-        + f"other {size(max(0, memory['unaccounted_bytes']))}",
+        f"  {_parts(memory)}",
         *_pressure(memory["pressure"]),
         *_held_connections(memory["connections"]),
         (

@@ -38,8 +38,9 @@ def add_commands(commands: Commands) -> None:
         run_clean,
         "remove what is not needed any more",
         "Removes half-written files, the socket of a daemon that is gone, backups that migrations\n"
-        "made, and with --logs the rotated logs of holdfast itself. Conversations stay, unless\n"
-        "--all --yes says that everything is to go.",
+        "made, and with --logs the rotated logs of holdfast itself. A daemon that runs lets go of\n"
+        "tasks, checkpoints, intents and keys of events whose time is over, as it does by itself.\n"
+        "Conversations stay, unless --all --yes says that everything is to go.",
     )
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
     parser.add_argument("--logs", action="store_true", help="also rotated logs")
@@ -90,17 +91,52 @@ def run_clean(context: Context, arguments: argparse.Namespace) -> int:
     else:
         found = sorted(_leftovers(paths, running=running, logs=arguments.logs))
     freed = {path: _size(path) for path in found}
+    compacted = _compact(context, arguments) if running else None
     if not arguments.dry_run:
         for path in found:
             _remove(path)
     if arguments.json:
-        put_json({"removed": not arguments.dry_run, "bytes": sum(freed.values()), "paths": freed})
+        put_json(
+            {
+                "removed": not arguments.dry_run,
+                "bytes": sum(freed.values()),
+                "paths": freed,
+                "compacted": compacted,
+            }
+        )
         return Exit.OK
     for path, count in freed.items():
         put(f"{size(count):>10}  {path}")
     verb = "Would free" if arguments.dry_run else "Freed"
-    say(f"{verb} {size(sum(freed.values()))}." if freed else "Nothing to clean.")
+    gone = [counted(number, noun) for noun, number in _named(compacted) if number]
+    if freed or not gone:
+        say(f"{verb} {size(sum(freed.values()))}." if freed else "Nothing to clean.")
+    if gone:
+        verb = "Would let go of" if arguments.dry_run else "Let go of"
+        say(f"{verb} {', '.join(gone)}: the journal keeps all events.")
     return Exit.OK
+
+
+def _compact(context: Context, arguments: argparse.Namespace) -> dict[str, int] | None:
+    """What a running daemon knows and nobody needs any longer; it does so by itself too."""
+    from holdfast.client import NotRunning
+
+    dry_run = "true" if arguments.dry_run else "false"
+    try:
+        compacted: dict[str, int] = context.client.post("/v1/work/compact", dry_run=dry_run)
+    except NotRunning:  # an import holds the journal, or the daemon is on its way down
+        return None
+    return compacted
+
+
+def _named(compacted: dict[str, int] | None) -> Iterator[tuple[str, int]]:
+    for noun, name in (
+        ("finished task", "tasks"),
+        ("decided checkpoint", "checkpoints"),
+        ("ended intent", "intents"),
+        ("event's key", "keys"),
+    ):
+        yield noun, (compacted or {}).get(name, 0)
 
 
 def _clean_blobs(context: Context, arguments: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from holdfast import __version__
-from holdfast.checks import Check, Fact, maker
+from holdfast.alerts import AlertsStatus
+from holdfast.checks import Check, Fact, Verdict, counted, maker
 from holdfast.doctor.evidence import Evidence
 from holdfast.governor.limits import Needs, check_limits, check_system, read_limits
 from holdfast.governor.machine import Machine
@@ -28,6 +29,7 @@ def checks(evidence: Evidence) -> Iterator[Check]:
         yield _last_run(evidence)
     yield _versions()
     yield _clock(evidence)
+    yield from _told(evidence)
     if evidence.live is not None:
         yield from evidence.live
         return
@@ -134,6 +136,56 @@ def _last_run(evidence: Evidence) -> Check:
         facts,
         *([remedy] if remedy else []),
         particulars=(last.detail, *last.evidence),
+    )
+
+
+def _told(evidence: Evidence) -> Iterator[Check]:
+    """What the daemon says is wrong, as far as no other check here says it too."""
+    status = evidence.status
+    if status is None or not evidence.has_daemon:
+        return
+    alerts = () if status.alerts is None else tuple(status.alerts.problems())
+    if status.alerts is not None:
+        yield _alerts(status.alerts, alerts)
+    elsewhere = {*alerts, *status.recordings.last_problems}
+    elsewhere |= {check.sentence for check in evidence.live or ()}
+    others = tuple(each for each in status.problems if each not in elsewhere)
+    facts: dict[str, Fact] = {"problems": len(others)}
+    if others:
+        yield _check(
+            "problems",
+            "warning",
+            f"the daemon tells of {counted(len(others), 'problem')}",
+            facts,
+            "each says what to do; more is in docs/operations.md, “When things go wrong”",
+            particulars=others,
+        )
+    else:
+        yield _check("problems", "ok", "the daemon tells of nothing else that is wrong", facts)
+
+
+def _alerts(found: AlertsStatus, lines: tuple[str, ...]) -> Check:
+    firing = [each for each in found.rules if each.state == "firing"]
+    facts: dict[str, Fact] = {
+        "rules": len(found.rules),
+        "firing": len(firing),
+        "firing_critical": sum(each.severity == "critical" for each in firing),
+        "page_went_astray": bool(found.problem),
+    }
+    if not lines:
+        return _check("alerts", "ok", f"none of {counted(len(found.rules), 'alert')} fires", facts)
+    verdict: Verdict = "problem" if facts["firing_critical"] else "warning"
+    said = f"{counted(len(firing), 'alert')} of {len(found.rules):,} firing"
+    if found.problem:
+        said += ", and a page went astray"
+    return _check(
+        "alerts",
+        verdict,
+        said,
+        facts,
+        "`holdfast alerts` shows what each watches; `holdfast alerts test NAME` tries the way of a "
+        "page",
+        particulars=lines,
     )
 
 

@@ -16,6 +16,7 @@ from holdfast.journal.checkpoints import HELD_FACTOR
 from holdfast.journal.examine import examine
 from holdfast.journal.model import BlobFilter, BlobRow
 from holdfast.journal.reader import SqliteReader
+from holdfast.journal.sqlite import is_emptied
 
 LAG_MANY: Final = 100_000
 SAMPLE: Final = 64  # payloads whose content is compared
@@ -32,6 +33,16 @@ def checks(evidence: Evidence) -> Iterator[Check]:
     path = evidence.paths.journal
     if not os.path.exists(path):
         yield _check("journal", "ok", "there is no journal yet; `holdfast up` makes one")
+        return
+    if is_emptied(path):
+        yield _check(
+            "journal",
+            "problem",
+            "the journal is an empty file",
+            {"file_bytes": 0},
+            "put a backup in its place before the next start, which makes a new one of what the "
+            "agents' logs still hold; if it never held anything, start holdfast",
+        )
         return
     try:
         reader = SqliteReader(path)

@@ -5,6 +5,7 @@ one protocol and owns none of them.
 """
 
 from holdfast.governor.admission import Admission, Cost, PutOff, Requests, Throttled
+from holdfast.governor.allocators import FreeMemory
 from holdfast.governor.allowance import Allowance
 from holdfast.governor.gate import WAIT_MAX_S, BackgroundGate
 from holdfast.governor.governor import (
@@ -38,7 +39,8 @@ from holdfast.governor.limits import (
     read_limits,
 )
 from holdfast.governor.machine import Machine, MachineReading, oom_kills_of
-from holdfast.governor.protocol import Bounded, Level, Usage
+from holdfast.governor.measured import Claim, MappedFiles, OtherChildren
+from holdfast.governor.protocol import Bounded, Level, Measured, Usage
 from holdfast.governor.readings import (
     Allocations,
     ProcessMemory,
@@ -64,9 +66,11 @@ __all__ = [
     "BackgroundGate",
     "Bounded",
     "Change",
+    "Claim",
     "ComponentMemory",
     "Cost",
     "Effect",
+    "FreeMemory",
     "Governor",
     "Judgement",
     "Ladder",
@@ -77,8 +81,11 @@ __all__ = [
     "Look",
     "Machine",
     "MachineReading",
+    "MappedFiles",
+    "Measured",
     "Needs",
     "OnChange",
+    "OtherChildren",
     "OverLimit",
     "Pressure",
     "ProcessMemory",

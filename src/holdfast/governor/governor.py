@@ -12,7 +12,7 @@ level (`ladder.py`), how memory is taken back (`relief.py`), who holds what (`re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,7 +31,7 @@ from holdfast.governor.levels import (
     Thresholds,
 )
 from holdfast.governor.machine import Machine, MachineReading
-from holdfast.governor.protocol import Bounded, Level
+from holdfast.governor.protocol import Bounded, Level, Usage
 from holdfast.governor.readings import Allocations, Readings, TreeMemory
 from holdfast.governor.registry import Components
 from holdfast.governor.relief import Relief, Reliever
@@ -41,6 +41,7 @@ from holdfast.observe import EventLog
 IDLE_DELAY_S: Final = 10.0
 SMALL_DELAY_S: Final = 2.0  # others fill the machine: that lasts
 WATCHFUL_DELAY_S: Final = 1.0
+IMPORT_DELAY_S: Final = 0.5  # children have limits of their own, and our growth is seen at once
 BUSY_DELAY_S: Final = 0.25
 FAST_GROWTH_PCT: Final = 5.0  # of the budget
 SHRINK_CACHES: Final = "shrink caches"
@@ -124,8 +125,10 @@ def lines_of(
 
 def next_delay_s(level: Level, own: Level, *, active: bool) -> float:
     """How long the daemon may wait before the next step. `active`: an import is running."""
-    if active or own > Level.MODERATE:
+    if own > Level.MODERATE or (active and own > Level.NORMAL):
         return BUSY_DELAY_S
+    if active:
+        return IMPORT_DELAY_S
     if own > Level.NORMAL:
         return WATCHFUL_DELAY_S
     return SMALL_DELAY_S if level > Level.NORMAL else IDLE_DELAY_S
@@ -136,6 +139,7 @@ class Look(NamedTuple):
 
     tree: TreeMemory
     machine: MachineReading
+    measured: Mapping[str, Usage]  # components that are read and not counted
 
 
 class Governor:
@@ -211,9 +215,15 @@ class Governor:
     def components(self) -> tuple[Bounded, ...]:
         return self._components.all()
 
-    def mark_baseline(self) -> None:
-        """Call once all is imported and nothing loaded: what is used now is the program itself."""
-        self._baseline_bytes = self._readings.tree().footprint_bytes
+    def mark_baseline(self) -> TreeMemory:
+        """Call once all is imported and nothing loaded: what is used now is the program itself.
+
+        Without what components hold already: nothing counts twice.
+        """
+        tree = self._readings.tree()
+        held = self._components.look(self._components.measure(tree)).values()
+        self._baseline_bytes = tree.footprint_bytes - sum(usage.bytes for usage in held)
+        return tree
 
     def footprint_estimate(self) -> int:
         """For a step of the ladder, behind those that gave memory back: what the look found, and
@@ -239,18 +249,22 @@ class Governor:
         The kernel adds up a process page by page, and waits for one that is about to change what it
         maps: with import children that was a fifth of a second now and then.
         """
-        return Look(self._readings.tree(), self._machine.look())
+        return self._read(self._machine.look)
 
     def look_closely(self) -> Look:
         """What `snapshot` shows. For a thread too."""
-        return Look(self._readings.tree(), self._machine.read())
+        return self._read(self._machine.read)
+
+    def _read(self, machine: Callable[[], MachineReading]) -> Look:
+        tree = self._readings.tree()
+        return Look(tree, measured=self._components.measure(tree), machine=machine())
 
     def step(self, look: Look | None = None) -> Assessment:
         """Read what was not read before, decide, and do what the level asks for."""
         now_s = self._clock()
-        tree, machine = look or self.look()
+        tree, machine, measured = look or self.look()
         self._looked_bytes, self._rss_at_look_bytes = tree.footprint_bytes, self._readings.fast()
-        self._components.look()
+        self._components.look(measured)
         judgement = self._levels.take(self._pcts(tree, machine, now_s), now_s)
         previous, previous_own = self._level, self._own
         self._level, self._own = judgement.level, judgement.own
@@ -284,8 +298,8 @@ class Governor:
 
     def snapshot(self, look: Look | None = None) -> Snapshot:
         """Read afresh, so that the lines add up; decides nothing."""
-        tree, machine = look or self.look_closely()
-        self._components.look()
+        tree, machine, measured = look or self.look_closely()
+        self._components.look(measured)
         components = self.tracker.snapshot()
         accounted_bytes = self._baseline_bytes + sum(each.bytes for each in components)
         return Snapshot(

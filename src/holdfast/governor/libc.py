@@ -31,6 +31,7 @@ class Mallinfo(msgspec.Struct, frozen=True):
     """The figures of `mallinfo2` that mean something, under names that say what."""
 
     in_use_bytes: int  # handed out: from the arenas and as mappings of their own
+    in_heap_bytes: int  # the part of it in the arenas
     free_bytes: int  # kept in the arenas though nobody uses it
     trimmable_bytes: int  # the part of it at the top of the heap
 
@@ -52,12 +53,14 @@ def mallinfo2() -> Mallinfo | None:
     return Mallinfo(
         # uordblks leaves out blocks that malloc mapped on their own, which are the biggest ones.
         in_use_bytes=found.uordblks + found.hblkhd,
+        in_heap_bytes=found.uordblks,
         free_bytes=found.fordblks,
         trimmable_bytes=found.keepcost,
     )
 
 
-def _symbol(name: str) -> Any:
+def symbol(name: str) -> Any:
+    """A call of the C library as `ctypes` sees it, without types; None where it lacks it."""
     import ctypes
 
     try:
@@ -70,7 +73,7 @@ def _symbol(name: str) -> Any:
 def _malloc_trim() -> Callable[[int], int] | None:
     import ctypes
 
-    trim = _symbol("malloc_trim")
+    trim = symbol("malloc_trim")
     if trim is None:
         return None
     trim.restype, trim.argtypes = ctypes.c_int, (ctypes.c_size_t,)
@@ -84,7 +87,7 @@ def _mallinfo2() -> Callable[[], Any] | None:
     class Fields(ctypes.Structure):
         _fields_ = tuple((name, ctypes.c_size_t) for name in _MALLINFO2_FIELDS)
 
-    info = _symbol("mallinfo2")  # glibc 2.33; the older mallinfo wraps at 2 GB and is no use
+    info = symbol("mallinfo2")  # glibc 2.33; the older mallinfo wraps at 2 GB and is no use
     if info is None:
         return None
     info.restype, info.argtypes = Fields, ()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
+
+from holdfast.governor.readings import TreeMemory
 
 
 class Level(IntEnum):
@@ -38,3 +40,14 @@ class Bounded(Protocol):
 
     def relieve(self, level: Level, target_bytes: int) -> int:
         """Give back at least `target_bytes` if that is possible; return what was given back."""
+
+
+@runtime_checkable
+class Measured(Bounded, Protocol):
+    """A room whose bytes nobody counts: the kernel or an allocator tells them.
+
+    They are read together with the tree, on whatever thread that is. A moment later a child may
+    have ended or an answer been sent, and then the lines of the ledger would not add up.
+    """
+
+    def usage_in(self, tree: TreeMemory, /) -> Usage: ...

@@ -46,7 +46,7 @@ _PROC: Final = Path("/proc")
 _CHUNK_BYTES: Final = 65_536
 _STATM_MAX_BYTES: Final = 256
 UNBEGUN_MAX_S: Final = 0.5
-_ROLLUP: Final = re.compile(rb"^(Rss|Pss|Swap):\s+(\d+) kB", re.MULTILINE)
+_ROLLUP: Final = re.compile(rb"^(Rss|Pss|Pss_File|Swap):\s+(\d+) kB", re.MULTILINE)
 _STATUS: Final = re.compile(rb"^(Name|VmHWM|VmRSS|VmSwap):[ \t]*(.*?)(?: kB)?$", re.MULTILINE)
 
 
@@ -57,6 +57,12 @@ class ProcessMemory(msgspec.Struct, frozen=True):
     pss_bytes: int | None  # None where the platform or a permission keeps it from us
     swap_bytes: int
     peak_rss_bytes: int
+    file_bytes: int | None = None  # of the PSS: pages of programs, libraries and other files
+
+    @property
+    def footprint_bytes(self) -> int:
+        """RSS stands in for PSS, and is never less."""
+        return (self.rss_bytes if self.pss_bytes is None else self.pss_bytes) + self.swap_bytes
 
 
 class TreeMemory(msgspec.Struct, frozen=True):
@@ -169,6 +175,7 @@ class Readings:
             pss_bytes=_kb(rollup[b"Pss"]) if exact else None,
             swap_bytes=_kb(rollup[b"Swap"] if exact else status.get(b"VmSwap", b"0")),
             peak_rss_bytes=max(rss, _kb(status.get(b"VmHWM", b"0"))),
+            file_bytes=_kb(rollup[b"Pss_File"]) if b"Pss_File" in rollup else None,
         )
 
     def _begun_descendants(self) -> list[int]:

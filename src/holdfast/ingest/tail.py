@@ -196,7 +196,8 @@ class Tail:
         return bool(self._importers)
 
     def child_pids(self) -> list[int]:
-        return [pid for importer in self._importers for pid in importer.child_pids()]
+        """For any thread."""
+        return [pid for importer in tuple(self._importers) for pid in importer.child_pids()]
 
     def fewer_children(self) -> int:
         """End all children but one, or that one when it is alone; how many ended.

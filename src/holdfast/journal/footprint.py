@@ -12,7 +12,9 @@ from typing import Final
 
 import apsw
 
+from holdfast.blocks import contexts
 from holdfast.governor.protocol import Level, Usage
+from holdfast.governor.readings import TreeMemory
 from holdfast.journal.mailbox import GROUP_BYTES_MAX, WAITING_BYTES_MAX, WAITING_MAX
 from holdfast.journal.service import INDEX_EVERY_CHARS, JournalService
 from holdfast.journal.sqlite import CHECKPOINTER_CACHE_KB, READER_CACHE_KB, WRITER_CACHE_KB
@@ -22,12 +24,18 @@ WORKING_KB: Final = 4_096
 
 
 class JournalFootprint:
+    """A `Measured`."""
+
     name: Final = "journal"
 
     def __init__(self, journal: JournalService, *, readers: int) -> None:
         self._journal = journal
         caches_kb = WRITER_CACHE_KB + READER_CACHE_KB * readers + CHECKPOINTER_CACHE_KB + WORKING_KB
         self._limit_bytes = caches_kb * 1024
+
+    def usage_in(self, _tree: TreeMemory) -> Usage:
+        """SQLite's memory comes and goes with each question: it is read with the tree."""
+        return self.usage()
 
     def usage(self) -> Usage:
         return Usage(
@@ -45,6 +53,20 @@ class JournalFootprint:
     def release(self) -> None:
         if self._journal.waiting == 0:
             self._journal.offer(lambda writer: writer.release_memory())
+
+
+class Compression:
+    """What zstd keeps for the next block, for each thread that packs or unpacks some."""
+
+    name: Final = "compression"
+
+    def usage(self) -> Usage:
+        threads, size = contexts()
+        return Usage(bytes=size, items=threads, limit_bytes=None)
+
+    def relieve(self, _level: Level, _target_bytes: int) -> int:
+        """Nothing: it would be made anew with the next block."""
+        return 0
 
 
 class WaitingBatches:

@@ -249,6 +249,8 @@ class MemoryWriter:
 
     def rewrite_records(self, scrub: Scrub) -> int:
         with self._journal.lock:
+            kept = self._state.projections
+            self._state.projections = {name: (place, b"") for name, (place, _) in kept.items()}
             details = [bytes(each.detail) for each in self._state.audit]
             clean = [scrub.lines(detail + b"\n").removesuffix(b"\n") for detail in details]
             names = [each.type for each in self._state.unknown]

@@ -125,7 +125,10 @@ class JournalWriter(Protocol):
         ...
 
     def rewrite_records(self, scrub: Scrub) -> int:
-        """The same for what belongs to no session: audit records and names of unknown types."""
+        """The same for what belongs to no session: audit records and names of unknown types.
+
+        Projections lose their state: it is made anew of events that may be others now.
+        """
         ...
 
     def forget_blobs(self, digests: Sequence[str]) -> None: ...

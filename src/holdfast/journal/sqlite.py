@@ -148,7 +148,26 @@ def open_reader(path: str, *, vfs: str | None = None) -> apsw.Connection:
         return connection
 
 
+def is_emptied(path: str) -> bool:
+    """A file without content, which says nothing of what was in it. For a moment so is one that is
+    being made; whoever died in that moment left it so."""
+    try:
+        return os.path.getsize(path) == 0
+    except OSError:
+        return False
+
+
+def emptied(path: str) -> str:
+    """What to say of one, where it is not being made."""
+    return (
+        f"the journal {path} is an empty file: if it ever held anything, put a backup in its place "
+        "before the next start, which makes a new one of what the agents' logs still hold"
+    )
+
+
 def _missing(path: str) -> JournalMissing:
+    if is_emptied(path):
+        return JournalMissing(emptied(path))
     return JournalMissing(
         f"there is no journal at {path} yet: run `holdfast up` or `holdfast import` first"
     )

@@ -301,6 +301,7 @@ class SqliteWriter:
             nonlocal changed
             changed = self._rewrite_audit(scrub) + self._rewrite_unknown_types(scrub)
             changed += self._rewrite_commands(scrub) + self._rewrite_recordings(scrub)
+            self._connection.execute(self._q.empty_projections)
             self._connection.executemany(self._q.add_redactions, scrub.found().items())
 
         self._transaction(store, durable=True)

@@ -27,6 +27,7 @@ from holdfast.metrics.catalogue import (
     recordings,
     sessions,
     sources,
+    work,
 )
 from holdfast.metrics.figure import Figure, Kind, Point
 from holdfast.status.model import Status
@@ -44,6 +45,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     *recordings.FIGURES,
     *alerts.FIGURES,
     *health.FIGURES,
+    *work.FIGURES,
 )
 
 

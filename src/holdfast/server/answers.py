@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from holdfast.errors import Exit, HoldfastError
+
+T = TypeVar("T")
+
+BODY_BYTES_MAX: Final = 1_000_000
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -41,6 +46,24 @@ def number_in(request: Request, name: str) -> int | None:
     if not text.isdecimal():
         raise BadRequest(f"{name} must be a whole number, not {text!r}")
     return int(text)
+
+
+def words_in(request: Request, name: str, allowed: Sequence[str]) -> list[str]:
+    """Some of the words that there are, with commas between them."""
+    words = [word for word in request.query_params.get(name, "").split(",") if word]
+    for word in words:
+        if word not in allowed:
+            raise BadRequest(f"{name} {word!r} is not one of: {', '.join(allowed)}")
+    return words
+
+
+async def decoded(request: Request, what: type[T], bytes_max: int = BODY_BYTES_MAX) -> T:
+    """The body as what it must be; none at all is like an empty object."""
+    body = await body_of(request, bytes_max)
+    try:
+        return msgspec.json.decode(body or b"{}", type=what)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not as it must be: {error}") from error
 
 
 def streamed(pieces: Iterator[bytes], kind: str) -> Response:

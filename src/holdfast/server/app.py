@@ -33,12 +33,13 @@ from holdfast.recording.listing import Listing
 from holdfast.recording.recorder import OUTSIDE_COMMANDS, Answer, Recorder
 from holdfast.recording.view import EVERYTHING, View, canonical_time, checked_kinds
 from holdfast.redaction import RedactProgress, RedactReport, RedactRequest
-from holdfast.server import alerts, debug, streams
+from holdfast.server import alerts, checkpoints, debug, intents, streams, tasks
 from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
 from holdfast.stream import Streams
+from holdfast.work import Workroom
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ RECORDINGS: Final = "/v1/sessions/{name:path}/recordings"
 NDJSON: Final = "application/x-ndjson"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost")
 FROM_MEMORY_EVENTS_MAX: Final = 500  # more would keep the event loop from its work
+FROM_MEMORY_BYTES_MAX: Final = 1 << 20  # more is sent from the journal, a piece at a time
 _HTTP_STATUS: Final = {
     Exit.NOT_FOUND: 404,
     Exit.AMBIGUOUS: 409,
@@ -54,6 +56,7 @@ _HTTP_STATUS: Final = {
     Exit.REFUSED: 403,
     Exit.JOURNAL: 503,
     Exit.CONFLICT: 409,
+    Exit.BUSY: 429,
 }
 
 # What a request costs, by the path of its route; what is in neither is cheap.
@@ -68,6 +71,9 @@ _ALWAYS: Final = frozenset(
         "/v1/alerts",
         alerts.SILENCE,
         debug.MEMORY,
+        *tasks.ENDING,
+        *checkpoints.ENDING,
+        *intents.ENDING,
     }
 )
 _COSTLY: Final = frozenset(
@@ -105,6 +111,8 @@ class Served(Protocol):
     alerts: AlertDesk
     streams: Streams
 
+    @property
+    def work(self) -> Workroom: ...
     def payloads(self, wanted: BlobFilter) -> PayloadReport: ...
     def payload(self, digest: str) -> Iterator[bytes]: ...
     def drop_payloads(self, wanted: BlobFilter, *, dry_run: bool) -> Dropped: ...
@@ -314,6 +322,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         *debug.routes(daemon),
         *alerts.routes(daemon),
         *streams.routes(daemon),
+        *tasks.routes(daemon),
+        *checkpoints.routes(daemon),
+        *intents.routes(daemon),
     ]
 
 
@@ -360,7 +371,13 @@ def resident_lines(
         return None
     if stop - first > FROM_MEMORY_EVENTS_MAX:
         return None
-    return b"".join(store.read(entry.id, first, stop))
+    pieces, size = [], 0
+    for piece in store.read(entry.id, first, stop):
+        pieces.append(piece)
+        size += len(piece)
+        if size > FROM_MEMORY_BYTES_MAX:
+            return None
+    return b"".join(pieces)
 
 
 def _blob_filter(request: Request) -> BlobFilter:

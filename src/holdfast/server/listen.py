@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar, Final, Protocol
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config, Server
 
 from holdfast.errors import Exit, HoldfastError
+from holdfast.governor.protocol import Level, Usage
 
 
 class SocketTaken(HoldfastError):
@@ -55,8 +57,9 @@ class Listener:
 
     def __init__(self, app: ASGIApp, place: Place, *, stop_grace_s: float) -> None:
         self._place = place
+        self._outgoing: Final = _Outgoing(app)
         config = Config(
-            app,
+            self._outgoing,
             http="httptools",
             loop="none",
             ws="none",
@@ -90,9 +93,72 @@ class Listener:
     def connections(self) -> int:
         return len(self._server.server_state.connections)
 
+    @property
+    def answers(self) -> int:
+        """Which are being made or sent."""
+        return self._outgoing.answers
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Of answers: what is made, and what waits in buffers for somebody to take it."""
+        buffered_bytes = 0
+        for connection in self._server.server_state.connections:
+            transport = getattr(connection, "transport", None)  # of one that has just begun: None
+            if transport is not None:
+                buffered_bytes += transport.get_write_buffer_size()
+        return self._outgoing.bytes + buffered_bytes
+
     async def _serve(self) -> None:
         # Server.serve would take over the signals, which belong to the daemon.
         await self._server._serve([self._socket] if self._socket else None)  # noqa: SLF001
+
+
+class _Outgoing:
+    """Counts what an app hands over to be sent, for as long as it is held here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app: Final = app
+        self.bytes = 0
+        self.answers = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            size = len(message.get("body", b""))
+            self.bytes += size
+            try:
+                await send(message)
+            finally:
+                self.bytes -= size
+
+        self.answers += 1
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            self.answers -= 1
+
+
+class Answers:
+    """What is made and not yet taken by whoever asked, as a component of the governor.
+
+    Long answers are made a piece at a time and no faster than they are taken, so this is small
+    unless many take at once.
+    """
+
+    name: Final = "answers"
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners: Final = listeners
+
+    def usage(self) -> Usage:
+        return Usage(
+            bytes=sum(each.unsent_bytes for each in self._listeners),
+            items=sum(each.answers for each in self._listeners),
+            limit_bytes=None,
+        )
+
+    def relieve(self, _level: Level, _target_bytes: int) -> int:
+        """Nothing: what is begun is finished; new ones are put off (`admission`)."""
+        return 0
 
 
 class UnixPlace:

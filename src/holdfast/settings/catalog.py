@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final, get_args, get_type_hints
+from collections.abc import Sequence
+from typing import Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
 from msgspec import inspect as mi
 
-from holdfast.alerts import AlertRule, fault_of_alert_rule, fault_of_alert_rules
+from holdfast.alerts import AlertRule, fault_of_alert_rule, name_of_alert_rule
 from holdfast.settings.model import Settings
 from holdfast.settings.patterns import fault_of_glob, fault_of_pattern, fault_of_rule
 
@@ -31,6 +32,13 @@ _ITEMS: Final = {
 }
 TABLES: Final = "tables"  # a list of tables, each an alert rule
 _INT_MAX: Final = (1 << 63) - 1  # TOML's, JSON's and SQLite's
+
+
+class Fault(NamedTuple):
+    """What is wrong with a value, or with one item of it."""
+
+    place: int | None  # of the item, from 0 on
+    text: str
 
 
 class SettingDoc(Struct, frozen=True, kw_only=True):
@@ -112,6 +120,13 @@ class SettingDoc(Struct, frozen=True, kw_only=True):
                 return _fault_of_list(value, self.items)
             case mi.StrType(pattern=pattern):
                 return _fault_of_text(value, pattern)
+
+    def faults(self, value: object) -> list[Fault]:
+        """The same, of tables all at once: who mends one rule is to hear of the others too."""
+        if self.items == TABLES and isinstance(value, list | tuple):
+            return _faults_of_tables(value)
+        fault = self.fault(value)
+        return [] if fault is None else [Fault(None, fault)]
 
     def parse(self, text: str) -> object:
         """What the text of a variable stands for; the text itself, for `fault`, when nothing."""
@@ -218,11 +233,24 @@ def _fault_of_list(value: object, items: str) -> str | None:
 def _fault_of_tables(value: object) -> str | None:
     if not isinstance(value, list | tuple):
         return "is not a list of tables"
-    for place, table in enumerate(value, start=1):
-        fault = fault_of_alert_rule(table)
-        if fault is not None:
-            return f"rule {place} {fault}"
-    return fault_of_alert_rules(value)
+    faults = _faults_of_tables(value)
+    return faults[0].text if faults else None
+
+
+def _faults_of_tables(tables: Sequence[object]) -> list[Fault]:
+    faults = [
+        Fault(place, f"rule {place + 1} {fault}")
+        for place, table in enumerate(tables)
+        if (fault := fault_of_alert_rule(table)) is not None
+    ]
+    names: set[str] = set()
+    for place, table in enumerate(tables):
+        name = name_of_alert_rule(table)
+        if name in names:
+            faults.append(Fault(place, f"rule {place + 1} has the name {name!r} of one before it"))
+        if name is not None:
+            names.add(name)
+    return sorted(faults)
 
 
 def _fault_of_text(value: object, pattern: str | None) -> str | None:

@@ -103,6 +103,7 @@ class _Gathered:
         self.origins = dict.fromkeys(self.docs, Origin("default"))
         self.refused: set[str] = set()
         self.problems: list[_Problem] = []
+        self.item_lines: dict[str, list[int]] = {}  # of the file's arrays
 
     def add_file(self, file: str) -> None:
         text = self._read(file)
@@ -110,11 +111,12 @@ class _Gathered:
             return
         import tomllib
 
-        from holdfast.settings.toml_lines import key_lines
+        from holdfast.settings.toml_lines import item_lines, key_lines
 
         try:
             document = tomllib.loads(text)
             lines = key_lines(text)
+            self.item_lines = {write_key(path): found for path, found in item_lines(text).items()}
         except RecursionError:
             self._complain(Origin("file", file), "is nested too deeply; write it flat")
         except ValueError as error:  # a TOMLDecodeError, or a number that Python refuses to read
@@ -189,15 +191,28 @@ class _Gathered:
                 self._complain(origin, f"{_pair(key, value)}: unknown setting; {near}")
 
     def _add(self, doc: SettingDoc, value: object, origin: Origin) -> None:
-        fault = doc.fault(value)
-        if fault is None:
+        faults = doc.faults(value)
+        if not faults:
             self.values[doc.key] = value
             self.origins[doc.key] = origin
             return
         self.refused.add(doc.key)
-        if doc.needs_no_quotes(value):
-            fault = "is in quotes, which make it a string; leave them out"
-        self._complain(origin, f"{_pair(doc.key, value)}: {fault}; allowed: {doc.allowed}")
+        for fault in faults:
+            if fault.place is not None:
+                place = self._place_of(doc, fault.place, origin)
+                self._complain(place, f"{doc.key}: {fault.text}")
+                continue
+            text = fault.text
+            if doc.needs_no_quotes(value):
+                text = "is in quotes, which make it a string; leave them out"
+            self._complain(origin, f"{_pair(doc.key, value)}: {text}; allowed: {doc.allowed}")
+
+    def _place_of(self, doc: SettingDoc, item: int, origin: Origin) -> Origin:
+        """Of an item of a list: a rule may stand far below the name of its list."""
+        lines = self.item_lines.get(doc.key, [])
+        if origin.source != "file" or item >= len(lines):
+            return origin
+        return msgspec.structs.replace(origin, line=lines[item])
 
     def _check_order(self, rule: Below, settings: Settings) -> None:
         lower, upper = _get(settings, rule.lower), _get(settings, rule.upper)

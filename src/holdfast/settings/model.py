@@ -418,6 +418,95 @@ class Stream(Section, frozen=True):
             description="How large an event that is appended may be.",
         ),
     ] = 1_000_000
+    key_retention_hours: Annotated[
+        Count,
+        Meta(
+            description="How long the key of an appended event is remembered: the same event "
+            "again is not stored twice meanwhile."
+        ),
+    ] = 168
+
+
+class Tasks(Section, frozen=True):
+    max_unfinished: Annotated[
+        Count,
+        Meta(
+            description="How many tasks may be unfinished at the same time; so many finished ones "
+            "stay in memory at most."
+        ),
+    ] = 10_000
+    retain_minutes: Annotated[
+        Count,
+        Meta(
+            description="How long a finished task stays in memory, for whoever asks how it went. "
+            "The journal keeps it."
+        ),
+    ] = 60
+    timeout_secs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How long a task may take that says nothing else; 0: as long as it likes.",
+        ),
+    ] = 14_400
+    heartbeat_secs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="A running task that nothing is heard of for so long is stale, and after "
+            "twice as long it was tried in vain; 0: it need not be heard of.",
+        ),
+    ] = 300
+    retries: Annotated[
+        int, Meta(ge=0, le=100, description="How often a task is tried again that failed.")
+    ] = 2
+    observer_min_secs: Annotated[
+        int, Meta(ge=1, le=60, description="How far apart looks for stuck tasks are at least.")
+    ] = 1
+    observer_max_secs: Annotated[
+        int, Meta(ge=60, description="How far apart they are at most while tasks run.")
+    ] = 60
+
+
+class Checkpoints(Section, frozen=True):
+    max_pending: Annotated[
+        Count,
+        Meta(
+            description="How many checkpoints may wait for an answer; so many that ended stay in "
+            "memory at most."
+        ),
+    ] = 1_000
+    expiry_secs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="When a checkpoint expires that says nothing else; 0: never.",
+        ),
+    ] = 86_400
+    retain_minutes: Annotated[
+        Count,
+        Meta(
+            description="How long one that ended stays in memory, for whoever lost the answer. "
+            "The journal keeps it."
+        ),
+    ] = 1_440
+
+
+class Intents(Section, frozen=True):
+    max_active: Annotated[
+        Count,
+        Meta(
+            description="How many intents may be active at the same time; so many that ended stay "
+            "in memory at most."
+        ),
+    ] = 1_000
+    retain_minutes: Annotated[
+        Count,
+        Meta(
+            description="How long one that ended stays in memory; a failed one can be resumed "
+            "meanwhile. The journal keeps it."
+        ),
+    ] = 10_080
 
 
 class Server(Section, frozen=True):
@@ -527,6 +616,13 @@ class Settings(Section, frozen=True):
     stream: Annotated[
         Stream, Meta(description="Events that programs append, and following what happens.")
     ] = Stream()
+    tasks: Annotated[Tasks, Meta(description="Tasks that agents and programs work on.")] = Tasks()
+    checkpoints: Annotated[
+        Checkpoints, Meta(description="What agents ask people, and wait for.")
+    ] = Checkpoints()
+    intents: Annotated[Intents, Meta(description="Workflows that outlive whoever runs them.")] = (
+        Intents()
+    )
     server: Annotated[Server, Meta(description="Where the daemon listens.")] = Server()
     telemetry: Annotated[
         Telemetry, Meta(description="Sending what holdfast says of itself to a collector.")

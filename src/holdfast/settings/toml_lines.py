@@ -26,9 +26,18 @@ _SCALAR: Final = re.compile(
 
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Where each key and table is first named; what lies inside arrays is left out."""
+    return _walked(text).lines
+
+
+def item_lines(text: str) -> dict[KeyPath, list[int]]:
+    """Of each array, on which line each of its items begins; what lies inside items is left out."""
+    return _walked(text).items
+
+
+def _walked(text: str) -> _Walk:
     walk = _Walk(text.replace("\r\n", "\n"))
     walk.document()
-    return walk.lines
+    return walk
 
 
 class _Walk:
@@ -36,6 +45,7 @@ class _Walk:
         self.text = text
         self.at = 0
         self.lines: dict[KeyPath, int] = {}
+        self.items: dict[KeyPath, list[int]] = {}
         self._counted_to = 0
         self._line = 1
 
@@ -43,7 +53,10 @@ class _Walk:
         table: KeyPath | None = ()
         while self._next(_BLANK):
             if self.text.startswith("[[", self.at):
-                self._header("[[")
+                line = self._line_here()
+                array = self._header("[[")
+                assert array is not None
+                self.items.setdefault(array, []).append(line)
                 table = None
             elif self.text.startswith("[", self.at):
                 table = self._header("[")
@@ -86,6 +99,8 @@ class _Walk:
             elif opening == "{":
                 self._pair(path)
             else:
+                if path is not None:
+                    self.items.setdefault(path, []).append(self._line_here())
                 self._value(None)
         self.at += 1
 

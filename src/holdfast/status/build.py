@@ -19,6 +19,7 @@ from holdfast.ingest.tail import Tail, TailStatus
 from holdfast.journal.model import SessionFilter, Totals
 from holdfast.journal.protocol import JournalReader
 from holdfast.journal.service import Connections, JournalService
+from holdfast.journal.sqlite import emptied, is_emptied
 from holdfast.library import Residency
 from holdfast.paths import Paths
 from holdfast.recording.listing import RecordingsStatus, recordings_status
@@ -46,6 +47,7 @@ from holdfast.status.model import (
     SourceStatus,
     Status,
 )
+from holdfast.work import Workroom, WorkStatus
 
 NEWEST_SESSIONS: Final = 100
 ACTIONS_SHOWN: Final = 32
@@ -75,10 +77,18 @@ class Running(Protocol):
     tail: Tail
     recorder: Recorder
     alerts: AlertDesk
-    expiry: dict[str, ExpiryStatus]  # by agent, as of the last look
+
+    @property
+    def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
+
+    @property
+    def work(self) -> Workroom: ...
 
     @property
     def telemetry_problem(self) -> str: ...
+
+    @property
+    def heartbeat_problems(self) -> list[str]: ...
 
     def residency(self, session: str) -> int | None: ...
     def connections(self) -> Connections: ...
@@ -91,6 +101,7 @@ class Live(NamedTuple):
     alerts: AlertsStatus
     memory: MemoryStatus
     health: HealthStatus
+    work: WorkStatus
 
 
 class StatusBuilder:
@@ -103,7 +114,13 @@ class StatusBuilder:
         """What only the event loop may look at: everything that changes while it is read."""
         daemon = self._daemon
         memory = self._memory(daemon.store.status(), look)
-        return Live(daemon.tail.status(), daemon.alerts.status(), memory, daemon.health())
+        return Live(
+            daemon.tail.status(),
+            daemon.alerts.status(),
+            memory,
+            daemon.health(),
+            daemon.work.status(),
+        )
 
     def build(self, live: Live) -> Status:
         """The rest, which waits for the journal: on a thread."""
@@ -127,6 +144,7 @@ class StatusBuilder:
         problems += daemon.warnings
         problems += daemon.allowance.warnings
         problems += filter(None, [daemon.telemetry_problem])
+        problems += daemon.heartbeat_problems
         problems += live.alerts.problems()
         problems += filter(None, [daemon.recorder.failure, *daemon.recorder.problems().values()])
         return Status(
@@ -134,6 +152,7 @@ class StatusBuilder:
             daemon=self._about(),
             memory=live.memory,
             health=live.health,
+            work=live.work,
             sources=sources,
             sessions=sessions,
             journal=journal,
@@ -247,6 +266,7 @@ def offline_status(
         ),
         memory=None,
         health=None,
+        work=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),
         journal=journal_status(totals, journal_path, waiting=0, last_problem=""),
@@ -254,7 +274,7 @@ def offline_status(
         recordings=recordings_status(reader, {}) if reader else NO_RECORDINGS,
         alerts=None,
         privacy=privacy_status(privacy, reader),
-        problems=[],
+        problems=[emptied(journal_path)] if is_emptied(journal_path) else [],
     )
 
 

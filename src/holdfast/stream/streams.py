@@ -114,7 +114,7 @@ class Streams:
         on_damage: Callable[[str, DamagedBlock], None] = lambda _session, _error: None,
     ) -> None:
         self._journal = journal
-        self._clean = clean
+        self.clean = clean
         self._event_bytes = limits.event_bytes
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -186,7 +186,7 @@ class Streams:
         `own` is for holdfast's own streams.
         """
         self._check(stream, events, own=own)
-        wanted = Append(stream, self._clean(events), expected_seq)
+        wanted = Append(stream, self.clean(events), expected_seq)
         size = sum(len(each.text) + len(each.data) for each in events)
         while self._waiting_bytes > WAITING_BYTES_MAX:
             self._room.clear()

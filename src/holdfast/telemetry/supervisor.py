@@ -16,8 +16,9 @@ from typing import Final
 import msgspec
 
 from holdfast.errors import Exit
+from holdfast.governor.measured import Claim
 from holdfast.governor.protocol import Level, Usage
-from holdfast.governor.readings import resident_bytes
+from holdfast.governor.readings import TreeMemory, resident_bytes
 from holdfast.observe import EventLog
 from holdfast.telemetry.job import MEMORY_BYTES_MAX, Job, Said
 
@@ -56,10 +57,12 @@ class Supervisor:
         self._ending: Final = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._over = False
         self._was_shed = False
         self._is_well = True
         self.problem = ""  # what a person should know
         self.starts = 0
+        self.claim: Final = Claim(self._pids)
 
     @property
     def pid(self) -> int | None:
@@ -79,10 +82,20 @@ class Supervisor:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(self._task), grace_s)
             finally:
+                self._over = True  # one that is being started now is killed once it is there
                 self._kill()
             await self._task
 
-    # As a component.
+    # As a component, a `Measured` one.
+
+    def usage_in(self, tree: TreeMemory) -> Usage:
+        found = self.claim.found_in(tree)
+        size = sum(child.footprint_bytes for child in found)
+        return Usage(bytes=size, items=len(found), limit_bytes=MEMORY_BYTES_MAX)
+
+    def _pids(self) -> list[int]:
+        pid = self.pid
+        return [pid] if pid is not None else []
 
     def usage(self) -> Usage:
         pid = self.pid
@@ -134,6 +147,8 @@ class Supervisor:
         except OSError as error:
             return int(Exit.FAILURE), str(error)
         self._process = process
+        if self._over:
+            self._kill()
         self.starts += 1
         assert process.stdin is not None
         assert process.stdout is not None

@@ -23,6 +23,7 @@ from holdfast.journal.model import (
     TitleRank,
     UnknownType,
 )
+from holdfast.journal.streams import Projection
 
 
 def _told(trial: Trial) -> None:
@@ -114,6 +115,15 @@ def commands_and_recordings_are_rewritten(trial: Trial) -> None:
     told = {each.no: (each.text, each.outcome, each.key) for each in trial.reader.commands()}
     same(told[1], ("::capture [gone]", "no [gone]", given.key), "a command")
     same(trial.writer.rewrite_records(Erasing("secret")), 0, "how many change once more")
+
+
+@require
+def states_that_were_made_of_events_are_emptied_and_keep_their_place(trial: Trial) -> None:
+    trial.writer.transact(
+        [lambda writer: writer.save_projection("tasks", Projection(7, b"a secret"))]
+    )
+    trial.writer.rewrite_records(Erasing("secret"))
+    same(trial.reader.projection("tasks"), Projection(7, b""), "projection()")
 
 
 @require

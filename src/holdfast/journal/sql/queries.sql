@@ -61,6 +61,10 @@ DELETE FROM stream_keys WHERE stored_s < ?;
 INSERT INTO projections (name, position, state) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, state = excluded.state;
 
+-- name: empty_projections
+-- They may hold what is not to be kept any longer; where they stand is kept.
+UPDATE projections SET state = x'';
+
 -- name: get_projection
 -- The same.
 SELECT position, state FROM projections WHERE name = ?;
