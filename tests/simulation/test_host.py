@@ -189,7 +189,11 @@ def test_a_program_is_stopped_in_order_and_stays_away() -> None:
     async def scenario(world: Simulation) -> None:
         host = counter(world, [])
         program = await host.up()
-        await host.restart(lambda program: program.close())
+        restarting = world.spawn(host.restart(lambda program: program.close()))
+        await asyncio.sleep(0.005)
+        with pytest.raises(ConnectionLost):
+            await host.request(lambda program: program.add(1))
+        await restarting
         assert program.closed
         again = await host.up()
         assert again is not program
@@ -199,7 +203,7 @@ def test_a_program_is_stopped_in_order_and_stays_away() -> None:
         assert host.program is None
         assert host.starts == 2
 
-    well(scenario)
+    well(scenario, Faults(latency_s=0.000_01))
 
 
 def test_giving_up_cancels_what_was_asked_for_when_that_is_wanted() -> None:

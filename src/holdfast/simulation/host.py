@@ -158,7 +158,11 @@ class Host(Generic[P]):
             process.crash()
 
     async def _closed(self, process: Process, closing: Callable[[], Awaitable[object]]) -> None:
-        """As far as that goes: a program ends, whatever fails on the way down."""
+        """As far as that goes: a program ends, whatever fails on the way down.
+
+        Who asks meanwhile finds nobody; who asked before may still be answered.
+        """
+        self._program = None
         try:
             await self._in(process, closing)
         except HoldfastError as error:
