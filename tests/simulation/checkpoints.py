@@ -168,6 +168,7 @@ async def _agent(world: Simulation, host: Host[Program], told: Told, name: str) 
         while asked.is_open:
             wait_s = world.random.choice((0.2, 5, 60))
             asked = await again(world, host, lambda program: program.desk.wait(asked.id, wait_s))  # noqa: B023  # asked at once
+            await world.pause(0.01)
         told.ended(asked)
 
 
