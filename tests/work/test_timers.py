@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 
 from holdfast.work.timers import AGAIN_MS, Timers
+from tests.support.waiting import DEADLINE_S
 from tests.support.work import START_MS, Clock, until
 
 
@@ -150,5 +151,22 @@ def test_closed_it_leaves_no_task_behind() -> None:
         await bell.timers.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert not bell.rung
+
+    run(work())
+
+
+def test_closed_it_takes_no_more_and_ends_though_somebody_sets_one_meanwhile() -> None:
+    async def work() -> None:
+        bell = Bell()
+        bell.at("a", 10)
+        await asyncio.sleep(0)
+        bell.timers.look()  # it is woken and cancelled at once, which `wait_for` may take for one
+        closing = asyncio.create_task(bell.timers.close())
+        await asyncio.sleep(0)
+        bell.at("b", 20)
+        async with asyncio.timeout(DEADLINE_S):
+            await closing
+        assert len(bell.timers) == 0
+        assert not bell.timers.is_waiting
 
     run(work())

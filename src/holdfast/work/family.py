@@ -111,6 +111,8 @@ class Family:
         raise AssertionError("a command ends in its last try")
 
     def _apply(self, new: Sequence[NewEvent], appended: Appended, now_ms: int) -> list[Event]:
+        if appended.repeated:  # stored by a commit that seemed to fail: what it says is in the log
+            self._projector.catch_up()
         stored = []
         for each, seq, position in zip(new, appended.seqs, appended.positions, strict=True):
             event = Event(

@@ -40,6 +40,7 @@ class Timers:
         self._numbers = count()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self.rung = 0
         self.failed = 0
 
@@ -56,7 +57,12 @@ class Timers:
         return self._task is not None
 
     def at(self, key: Hashable, due_ms: int, ring: Ring) -> None:
-        """Ring at a time; the same key again is another time for the same thing."""
+        """Ring at a time; the same key again is another time for the same thing.
+
+        Once closed, it is for the next start.
+        """
+        if self._closed:
+            return
         known = self._rings.get(key)
         if known is not None and known[0] == due_ms:
             self._rings[key] = due_ms, ring, known[2]
@@ -81,6 +87,7 @@ class Timers:
 
     async def close(self) -> None:
         """What is due now is not rung any more; after the next start it is."""
+        self._closed = True  # `wait_for` may lose the cancellation: then an empty heap is the end
         self._rings.clear()
         task, self._task = self._task, None
         if task is not None:
