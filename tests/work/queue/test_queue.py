@@ -485,6 +485,24 @@ async def test_when_the_journal_fails_leases_end_as_soon_as_it_works_again() -> 
 
 
 @run
+async def test_a_start_on_a_full_disk_shows_what_is_there_and_goes_on_when_there_is_room() -> None:
+    async with house() as h:
+        await h.queue.add("q", 1)
+        await h.queue.claim("q", lease_secs=10)
+    again = House(journal=h.memory)
+    again.clock.move(20)
+    again.writer.full = True
+    await again.queue.start()
+    assert (await again.queue.counts("q")).pending == 1
+    again.writer.full = False
+    again.clock.move(1)
+    await again.settled()
+    assert [each.value for each in await again.queue.claim("q")._take()] == [1]
+    await again.queue.close()
+    again.journal.close()
+
+
+@run
 async def test_closing_ends_all_waiting() -> None:
     async with house() as h:
         await h.queue.enqueue("q", [new(number) for number in range(4)])

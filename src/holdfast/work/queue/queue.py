@@ -176,7 +176,7 @@ class WorkQueue:
         for each in await self._steps.read(lambda reader: reader.queues()):
             self._room.changed(each.pending)
             self._dead += each.dead
-        await self._step(self._advance)
+        await self._catch_up()  # on a full disk later: what is there can be looked at meanwhile
 
     def end_waits(self) -> None:
         """Nobody waits any longer, for work or for room: we are about to close."""
