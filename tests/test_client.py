@@ -112,3 +112,21 @@ def test_a_daemon_that_says_nothing_is_told_from_one_that_is_not_there(
         assert not asking.is_running()
         monkeypatch.setattr(client_module, "HEALTH_PATIENCE_S", 0.05)
         assert not Client(home.paths).is_running()  # which waits for all else as long as it takes
+
+
+@pytest.mark.parametrize("body", [b"", b'{"well"'])
+def test_an_answer_that_ends_too_early_is_a_daemon_that_stopped(
+    home: Home,
+    handler: type[Busy],
+    server: socketserver.UnixStreamServer,  # it answers
+    body: bytes,
+) -> None:
+    def dies(self: Busy) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "14")
+        self.end_headers()
+        self.wfile.write(body)
+
+    handler.do_GET = dies  # type: ignore[method-assign]  # for this test
+    with pytest.raises(NotRunning, match="in the middle of its answer"):
+        Client(home.paths).get("/v1/health")

@@ -132,9 +132,8 @@ class Client:
         try:
             if response.status >= http.client.BAD_REQUEST:
                 raise refused(response)
-            while chunk := response.read1(CHUNK_BYTES):
-                yield chunk
-        except http.client.IncompleteRead as error:
+            yield from _chunks(response)
+        except (http.client.IncompleteRead, ConnectionError) as error:
             raise NotRunning("holdfast stopped in the middle of its answer: try again") from error
         finally:
             connection.close()
@@ -148,6 +147,16 @@ class Client:
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
                 yield json.loads(line)
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """`read1` alone does not tell an answer that ends too early from one that is whole."""
+    left = response.length  # None where the answer itself says where it ends
+    while chunk := response.read1(CHUNK_BYTES):
+        left = None if left is None else left - len(chunk)
+        yield chunk
+    if left:
+        raise http.client.IncompleteRead(b"", left)
 
 
 def refused(response: http.client.HTTPResponse) -> Refused:

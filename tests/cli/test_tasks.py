@@ -36,6 +36,14 @@ def test_a_task_from_its_beginning_to_its_end(home: Home) -> None:
         assert states == {task: "completed", waits: "cancelled"}
 
 
+def test_how_a_task_came_about_is_shown_as_a_session_is(home: Home) -> None:
+    with home.daemon():
+        home.ok("tasks", "create", "Dig a pond")
+        assert "Dig a pond" in home.ok("show", "stream/holdfast/tasks", "--all").text
+        lines = home.ok("export", "stream/holdfast/tasks", "-f", "jsonl", "-o", "-").text
+        assert '"kind":"task.created"' in lines
+
+
 def test_limits_of_its_own_parts_and_sessions(home: Home) -> None:
     with home.daemon():
         whole = home.ok("tasks", "create", "Whole", "--session", "s").text.strip()
