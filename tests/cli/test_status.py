@@ -95,6 +95,7 @@ def sample() -> Json:
             connections=Connections(2, 1, 0, 0, ()),
         ),
         health=None,
+        streams=None,
         work=None,
         sources=[
             SourceStatus(

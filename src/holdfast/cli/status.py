@@ -128,6 +128,7 @@ def render(status: dict[str, Any]) -> str:
     parts += [
         _journal(status),
         _recordings(status["recordings"]),
+        _streams(status["streams"]),
         _queues(status["queues"]),
         _privacy(status["privacy"]),
         _sessions(status["sessions"]),
@@ -330,6 +331,16 @@ def _recordings(recordings: dict[str, Any]) -> str:
     lines = [f"{bold('Recorded')}  {', '.join(counts)}"]
     lines += [f"  {plain(problem)}" for problem in recordings["last_problems"][:PROBLEMS_SHOWN]]
     return "\n".join(lines)
+
+
+def _streams(streams: dict[str, Any] | None) -> str:
+    """Nothing at all where nobody follows or appends."""
+    if streams is None or not (streams["followers"] or streams["appended"]):
+        return ""
+    told = [counted(streams["followers"], "follower"), f"{streams['appended']:,} events appended"]
+    if streams["lagged"]:
+        told.append(f"{streams['lagged']:,} times too slow")
+    return f"{bold('Streams')}   {', '.join(told)}"
 
 
 def _queues(work: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from holdfast.metrics.catalogue import (
     recordings,
     sessions,
     sources,
+    streams,
     work,
 )
 from holdfast.metrics.figure import Figure, Kind, Point
@@ -44,6 +45,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     *kept.FIGURES,
     *sources.FIGURES,
     *recordings.FIGURES,
+    *streams.FIGURES,
     *queues.FIGURES,
     *alerts.FIGURES,
     *health.FIGURES,

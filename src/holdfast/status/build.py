@@ -48,6 +48,8 @@ from holdfast.status.model import (
     SourceStatus,
     Status,
 )
+from holdfast.stream import Figures as StreamFigures
+from holdfast.stream import Streams
 from holdfast.work import Workroom, WorkStatus
 from holdfast.work.queue import Figures, WorkQueue
 
@@ -80,6 +82,7 @@ class Running(Protocol):
     recorder: Recorder
     alerts: AlertDesk
     queue: WorkQueue
+    streams: Streams
 
     @property
     def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
@@ -106,6 +109,7 @@ class Live(NamedTuple):
     health: HealthStatus
     queues: Figures
     work: WorkStatus
+    streams: StreamFigures
 
 
 class StatusBuilder:
@@ -125,6 +129,7 @@ class StatusBuilder:
             daemon.health(),
             daemon.queue.figures(),
             daemon.work.status(),
+            daemon.streams.figures(),
         )
 
     def build(self, live: Live) -> Status:
@@ -158,6 +163,7 @@ class StatusBuilder:
             daemon=self._about(),
             memory=live.memory,
             health=live.health,
+            streams=live.streams,
             work=live.work,
             sources=sources,
             sessions=sessions,
@@ -274,6 +280,7 @@ def offline_status(
         ),
         memory=None,
         health=None,
+        streams=None,
         work=None,
         sources=source_statuses(known, reader, 0, expiry) if reader else [],
         sessions=sessions_status(reader, totals, lambda _session: None),

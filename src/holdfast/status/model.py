@@ -22,6 +22,7 @@ from holdfast.journal.service import Connections
 from holdfast.recording.listing import RecordingsStatus
 from holdfast.snapshots import StoreStatus
 from holdfast.status.expiry import ExpiryStatus
+from holdfast.stream import Figures as StreamFigures
 from holdfast.work import WorkStatus
 
 SCHEMA_VERSION: Final = 1
@@ -207,6 +208,7 @@ class Status(msgspec.Struct, frozen=True):
     daemon: DaemonStatus
     memory: MemoryStatus | None  # null when no daemon runs
     health: HealthStatus | None  # the same
+    streams: StreamFigures | None  # the same
     work: WorkStatus | None  # the same
     sources: list[SourceStatus]
     sessions: SessionsStatus

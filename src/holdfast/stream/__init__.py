@@ -3,7 +3,16 @@
 from holdfast.journal.streams import Appended, NewEvent, WrongSequence
 from holdfast.stream.frames import Frame, called
 from holdfast.stream.patterns import BadPattern
-from holdfast.stream.streams import BadAppend, Found, Limits, OwnStream, Query, Streams, id_of
+from holdfast.stream.streams import (
+    BadAppend,
+    Figures,
+    Found,
+    Limits,
+    OwnStream,
+    Query,
+    Streams,
+    id_of,
+)
 from holdfast.stream.subscription import ON_LAG, Lagged, OnLag, Subscription, subscribe
 
 __all__ = [
@@ -11,6 +20,7 @@ __all__ = [
     "Appended",
     "BadAppend",
     "BadPattern",
+    "Figures",
     "Found",
     "Frame",
     "Lagged",

@@ -94,6 +94,19 @@ class Found(msgspec.Struct, frozen=True):
     complete: bool  # nothing is behind these
 
 
+class Figures(msgspec.Struct, frozen=True):
+    """How many, now; `appended`, `lagged`, hits and misses since the start."""
+
+    followers: int
+    appended: int  # events, those that were there before not counted
+    lagged: int  # how often a follower had to be told that it was too slow
+    history_events: int  # the newest, in memory
+    cache_events: int  # older ones that were read back
+    cache_hits: int
+    cache_misses: int
+    ring_frames: int
+
+
 class Clean(Protocol):
     """Takes out of events what must not be kept."""
 
@@ -134,7 +147,7 @@ class Streams:
         self._room = asyncio.Event()
         self._storing: asyncio.Task[None] | None = None
         self._ticking: asyncio.TimerHandle | None = None
-        self.appended = 0
+        self.appended = self.lagged = 0
 
     def start(self) -> None:
         """On the event loop."""
@@ -160,6 +173,18 @@ class Streams:
         self.history.clear()
         self.cache.clear()
         self.ring.pass_over(self.end)
+
+    def figures(self) -> Figures:
+        return Figures(
+            followers=self.ring.listeners,
+            appended=self.appended,
+            lagged=self.lagged,
+            history_events=self.history.events,
+            cache_events=self.cache.usage().items,
+            cache_hits=self.cache.hits,
+            cache_misses=self.cache.misses,
+            ring_frames=self.ring.usage().items,
+        )
 
     @property
     def end(self) -> int:

@@ -69,6 +69,7 @@ class Subscription:
                 late = self.position < ring.kept_from
                 if self._live and late:
                     self._live = False
+                    self._log.lagged += 1
                     lagged = Lagged(self.position, ring.start - 1, self._on_lag)
                     if self._on_lag == "skip":
                         self.position = ring.start
