@@ -672,16 +672,16 @@ class Daemon:
         log = self.logs.operational
         log.info("daemon.stopping", reason=self._stop_reason)
         self.run_file.stopping(self._stop_reason)
-        late = await run_steps(
+        report = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
-                ("waiting for work", self._end_waits),
+                ("waiting for queues", self._end_waits),
                 *self.work.steps(),
                 ("learnings", self._close_learnings),
                 ("ledger", self._close_ledger),
                 ("streams", self.streams.close),
                 ("server", self._close_listeners),
-                ("work", self.queue.close),
+                ("queues", self.queue.close),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -692,9 +692,12 @@ class Daemon:
             deadline_s=self.settings.daemon.stop_deadline_ms / 1000,
         )
         self.store.close()
+        late = report.late
         detail = "; ".join([self._stop_reason, *late])
         self.run_file.end(detail, failed=bool(late) or self.exit != Exit.OK, code=int(self.exit))
-        (log.warning if late else log.info)("daemon.stopped", reason=self._stop_reason, late=late)
+        (log.warning if late else log.info)(
+            "daemon.stopped", reason=self._stop_reason, late=late, took_ms=report.took_ms
+        )
         return late
 
     async def _end_waits(self) -> None:

@@ -89,7 +89,7 @@ class LocalStreams:
 
     async def shutdown_all(self) -> list[str]:
         """Store what waits, tell whoever follows that it ends, close; what hung or failed."""
-        late = await run_steps(
+        report = await run_steps(
             [
                 ("work", self.queue.close),
                 ("streams", self._streams.close),
@@ -98,4 +98,4 @@ class LocalStreams:
             deadline_s=STOP_DEADLINE_S,
         )
         self._lock.release()
-        return late
+        return report.late

@@ -158,6 +158,19 @@ def test_a_part_that_hangs_is_named_and_does_not_keep_the_daemon_alive(home: Hom
         assert daemon.events("a") == 3
 
 
+def test_the_way_down_goes_in_its_order_and_says_how_long_each_step_took(home: Home) -> None:
+    with home.daemon() as daemon:
+        assert daemon.terminate() == 0
+    logged = log_records(home, "holdfast.log.jsonl")
+    [stopped] = [record for record in logged if record["event"] == "daemon.stopped"]
+    steps = list(stopped["took_ms"])
+    ordered = ["observer", "tasks", "checkpoints", "intents", "learnings", "ledger", "streams"]
+    assert [step for step in steps if step in ordered] == ordered
+    assert steps[-4:] == ["heartbeat", "journal", "status", "readers"]
+    assert steps.index("streams") < steps.index("server") < steps.index("queues")
+    assert stopped["late"] == []
+
+
 # Status.
 
 

@@ -55,7 +55,7 @@ class House:
 
     async def end(self) -> None:
         steps = [*self.work.steps(), ("streams", self.streams.close)]
-        self.late += await run_steps(steps, deadline_s=DEADLINE_S)
+        self.late += (await run_steps(steps, deadline_s=DEADLINE_S)).late
         await asyncio.to_thread(self.journal.close)
 
     async def restart(self) -> None:
