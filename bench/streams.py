@@ -259,7 +259,7 @@ class _Held:
 
 async def _crowd(home: Home, pid: int, setting: Setting) -> _Held:
     """Many who listen and read slowly, while more comes than the ring holds."""
-    held, crowd = _Held(), setting.count(CROWD, least=10)
+    held, crowd = _Held(), setting.count(CROWD, least=100)
     async with AsyncHoldfast(home.environ) as holdfast:
         before = tree_footprint_bytes(pid)
         connections = [await _listen(home) for _ in range(crowd)]

@@ -711,14 +711,16 @@ class Daemon:
             await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
 
     async def _close_learnings(self) -> None:
-        """What waits is looked at now, as far as there is time."""
+        """What waits is looked at now, as far as there is time: the next run goes on from there."""
         for task in self._working:
             task.cancel()
-        if self._working:
-            await asyncio.wait(self._working)
-        if self.learnings is not None:
-            within_ms = self.settings.daemon.stop_deadline_ms * LEARNINGS_SHARE_PCT // 100
-            await self.learnings.close(within_ms=within_ms)
+        within_ms = self.settings.daemon.stop_deadline_ms * LEARNINGS_SHARE_PCT // 100
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_ms / 1_000):
+                if self._working:
+                    await asyncio.wait(self._working)
+                if self.learnings is not None:
+                    await self.learnings.close(within_ms=within_ms)
 
     async def _close_ledger(self) -> None:
         if self.ledger_file is not None:

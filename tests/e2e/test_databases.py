@@ -15,7 +15,7 @@ import pytest
 
 from holdfast.demo.opencode import MODEL, OpenCode
 from holdfast.events import Event, decode_lines, session_id
-from tests.support.home import Home
+from tests.support.home import Home, RunningDaemon
 from tests.support.waiting import until
 
 A: Final = "ses_a"
@@ -175,6 +175,11 @@ def test_a_database_in_rollback_mode_is_followed(home: Home, store: str) -> None
     assert sorted(os.listdir(os.path.dirname(store))) == ["opencode.db"]
 
 
+def wrong(daemon: RunningDaemon) -> str:
+    status = daemon.status()
+    return json.dumps([status["problems"], status["sources"]])
+
+
 def test_a_database_that_is_locked_is_told_and_read_when_it_is_free(home: Home, store: str) -> None:
     with OpenCode(store, wal=False, now_ms=now_ms()) as opencode:
         opencode.session(A)
@@ -183,10 +188,10 @@ def test_a_database_that_is_locked_is_told_and_read_when_it_is_free(home: Home, 
             daemon.wait_for(A, 1)
             opencode.asks(A, "two")
             opencode.connection.execute("BEGIN EXCLUSIVE")
-            until(lambda: "locked" in json.dumps(daemon.status()), "the status says why")
+            until(lambda: "locked" in wrong(daemon), "the status says why")
             opencode.connection.execute("COMMIT")
             daemon.wait_for(A, 2)
-            until(lambda: "locked" not in json.dumps(daemon.status()), "nothing is wrong any more")
+            until(lambda: "locked" not in wrong(daemon), "nothing is wrong any more")
     assert texts(home) == ["one", "two"]
 
 

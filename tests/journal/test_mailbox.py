@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.journal import mailbox as module
 from holdfast.journal.conformance import known
-from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Write
+from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Post, Write
 from holdfast.journal.model import Batch, Text
 from tests.support.waiting import until
 
@@ -167,3 +167,34 @@ def test_what_is_offered_goes_in_only_where_there_is_room() -> None:
     mailbox.close()
     with pytest.raises(JournalClosed):
         mailbox.offer(call())
+
+
+def test_what_is_urgent_goes_first_and_then_in_turns() -> None:
+    mailbox = Mailbox()
+    for number in range(3):
+        mailbox.put(write(number))
+        mailbox.put(write(10 + number), urgent=True)
+    assert numbers(mailbox.take(wait=False)) == [10, 11, 12]
+    mailbox.put(write(13), urgent=True)
+    assert numbers(mailbox.take(wait=False)) == [0, 1, 2], "the others have their turn"
+    mailbox.put(write(3))
+    assert numbers(mailbox.take(wait=False)) == [13]
+    assert numbers(mailbox.take(wait=False)) == [3]
+    assert (len(mailbox), mailbox.bytes) == (0, 0)
+
+
+def test_a_call_waits_for_all_that_was_put_before_it_and_no_longer() -> None:
+    mailbox = Mailbox()
+    mailbox.put(write(0))
+    mailbox.put(write(10), urgent=True)
+    mailbox.put(Post([]), urgent=True)
+    call = Call(lambda _writer: None)
+    mailbox.put(call)
+    mailbox.put(write(11), urgent=True)
+    taken = [mailbox.take(wait=False) for _ in range(5)]
+    assert numbers(taken[0]) == [10]
+    assert numbers(taken[1]) == [0]
+    assert isinstance(taken[2], list)
+    assert isinstance(taken[2][0], Post)
+    assert taken[3] is call, "before what came after it"
+    assert numbers(taken[4]) == [11]

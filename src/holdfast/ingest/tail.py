@@ -507,7 +507,7 @@ class Tail:
             door=self._door,
         )
         for batch in reading.batches(fd):
-            await asyncio.wrap_future(self._journal.submit(batch))
+            await asyncio.wrap_future(self._journal.submit(batch, urgent=True))
             assert batch.cursor is not None
             hot.cursor = batch.cursor
             hot.next_seq += batch.count
@@ -569,7 +569,7 @@ class Tail:
         assert loop is not None
         try:
             for batch in reading.batches():
-                self._journal.submit(batch).result()
+                self._journal.submit(batch, urgent=True).result()
                 loop.call_soon_threadsafe(self._on_stored, batch)
         except Excluded as left_alone:
             self._journal.save_cursors([left_alone.cursor]).result()

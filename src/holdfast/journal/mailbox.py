@@ -1,4 +1,9 @@
-"""What waits for the writer's thread: in order, bounded by number and by bytes, taken in groups.
+"""What waits for the writer's thread: bounded, taken in groups, in two lanes.
+
+What somebody waits for - a line that was just written, an append, a claim - goes before what an
+import brings, which may be megabytes; after a group of the one, a group of the other has its turn.
+Each lane keeps its order. A call waits for all that was put before it, whatever its lane: who asks
+for everything to be stored means everything.
 
 `queue.Queue` was rejected: it bounds numbers only, a group means reaching into its insides, and
 when it is closed a caller that waits for room can still slip something in that nobody takes.
@@ -20,7 +25,7 @@ from holdfast.journal.streams import Append
 WAITING_MAX: Final = 256
 WAITING_BYTES_MAX: Final = 16_000_000
 GROUP_BATCHES_MAX: Final = 64
-GROUP_BYTES_MAX: Final = 4_000_000
+GROUP_BYTES_MAX: Final = 1_000_000  # more saves nothing, and whatever is urgent waits for it
 
 
 class JournalClosed(JournalError):
@@ -44,11 +49,12 @@ class Write:
 class Call:
     """Something to do on the writer's thread."""
 
-    __slots__ = ("done", "work")
+    __slots__ = ("behind", "done", "work")
     bytes: Final = 0
 
     def __init__(self, work: Callable[[JournalWriter], object]) -> None:
         self.work = work
+        self.behind = 0  # how much of what is urgent was put before it, ever
         self.done: Future[object] = Future()
         self.done.set_running_or_notify_cancel()
 
@@ -81,6 +87,7 @@ class Work:
 
 Durable = Post | Work
 Mail = Write | Call | Durable
+Lane = deque[Mail] | deque[Write | Durable]
 T = TypeVar("T", Write, Durable)
 
 
@@ -92,7 +99,10 @@ class Mailbox:
     ) -> None:
         self._waiting_max = waiting_max
         self._waiting_bytes_max = waiting_bytes_max
-        self._waiting: deque[Mail] = deque()
+        self._usual: deque[Mail] = deque()
+        self._urgent: deque[Write | Durable] = deque()
+        self._urgent_put = self._urgent_taken = 0
+        self._usual_is_next = False
         self._bytes = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -100,7 +110,7 @@ class Mailbox:
         self._room = threading.Condition(self._lock)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._usual) + len(self._urgent)
 
     @property
     def filled_pct(self) -> float:
@@ -111,7 +121,7 @@ class Mailbox:
     def bytes(self) -> int:
         return self._bytes
 
-    def put(self, item: Mail, *, wait: bool = True) -> None:
+    def put(self, item: Mail, *, wait: bool = True, urgent: bool = False) -> None:
         """Blocks while too much waits; something that is too large goes in when nothing does.
 
         Without `wait` it goes in at once: for whoever may not block and bounds itself.
@@ -121,7 +131,7 @@ class Mailbox:
                 self._room.wait_for(lambda: self._closed or self._has_room(item))
             if self._closed:
                 raise JournalClosed("the journal is closing: try again after the restart")
-            self._add(item)
+            self._add(item, urgent=urgent)
 
     def offer(self, item: Mail) -> bool:
         """Put it in if there is room; never waits for some."""
@@ -130,7 +140,7 @@ class Mailbox:
                 raise JournalClosed("the journal is closing: try again after the restart")
             if not self._has_room(item):
                 return False
-            self._add(item)
+            self._add(item, urgent=False)
             return True
 
     def take(
@@ -142,14 +152,15 @@ class Mailbox:
         """
         with self._lock:
             if wait:
-                self._mail.wait_for(lambda: self._closed or self._waiting, at_most_s)
-            if not self._waiting:
+                self._mail.wait_for(lambda: self._closed or len(self), at_most_s)
+            if not len(self):
                 return None if self._closed else []
-            first = self._pop()
+            lane = self._next_lane()
+            first = self._pop(lane)
             self._room.notify_all()
             if isinstance(first, Write):
-                return self._group(first, Write)
-            return first if isinstance(first, Call) else self._group(first, (Post, Work))
+                return self._group(lane, first, Write)
+            return first if isinstance(first, Call) else self._group(lane, first, (Post, Work))
 
     def close(self) -> None:
         """Nothing more comes in; what is in can still be taken."""
@@ -158,30 +169,49 @@ class Mailbox:
             self._mail.notify_all()
             self._room.notify_all()
 
-    def _add(self, item: Mail) -> None:
-        self._waiting.append(item)
+    def _add(self, item: Mail, *, urgent: bool) -> None:
+        if urgent and not isinstance(item, Call):
+            self._urgent.append(item)
+            self._urgent_put += 1
+        else:
+            self._usual.append(item)
+        if isinstance(item, Call):
+            item.behind = self._urgent_put
         self._bytes += item.bytes
         self._mail.notify()
 
     def _has_room(self, item: Mail) -> bool:
-        if not self._waiting:
+        if not len(self):
             return True
-        if len(self._waiting) >= self._waiting_max:
+        if len(self) >= self._waiting_max:
             return False
         return self._bytes + item.bytes <= self._waiting_bytes_max
 
-    def _group(self, first: T, like: type[T] | tuple[type[T], ...]) -> list[T]:
+    def _next_lane(self) -> Lane:
+        """In turns where both have something; no call before what was put before it."""
+        if not self._urgent:
+            return self._usual
+        head = self._usual[0] if self._usual else None
+        must_wait = isinstance(head, Call) and self._urgent_taken < head.behind
+        if head is None or must_wait or not self._usual_is_next:
+            self._usual_is_next = True
+            return self._urgent
+        self._usual_is_next = False
+        return self._usual
+
+    def _group(self, lane: Lane, first: T, like: type[T] | tuple[type[T], ...]) -> list[T]:
         group, size = [first], first.bytes
-        while len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX and self._waiting:
-            if not isinstance(self._waiting[0], like):
+        while len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX and lane:
+            if not isinstance(lane[0], like):
                 break
-            following = self._pop()
+            following = self._pop(lane)
             assert isinstance(following, like)
             group.append(following)
             size += following.bytes
         return group
 
-    def _pop(self) -> Mail:
-        item = self._waiting.popleft()
+    def _pop(self, lane: Lane) -> Mail:
+        item = lane.popleft()
         self._bytes -= item.bytes
+        self._urgent_taken += lane is self._urgent
         return item

@@ -190,10 +190,14 @@ class JournalService:
             held_too_long=tuple(sorted(held, key=lambda each: -each.for_s)),
         )
 
-    def submit(self, batch: Batch, *, durable: bool = False) -> Future[None]:
-        """Store a batch soon. Blocks while too much waits: that is the back-pressure of ingest."""
+    def submit(self, batch: Batch, *, durable: bool = False, urgent: bool = False) -> Future[None]:
+        """Store a batch soon. Blocks while too much waits: that is the back-pressure of ingest.
+
+        What is `urgent` goes before what is not. Who submits waits for each batch of a session
+        before the next, or marks all of them alike: only a lane keeps its order.
+        """
         write = Write(batch, durable=durable)
-        self._mailbox.put(write)
+        self._mailbox.put(write, urgent=urgent)
         return write.done
 
     def append(
@@ -201,7 +205,7 @@ class JournalService:
     ) -> Future[list[Appended | WrongSequence]]:
         """Store events in streams; what has a place is on disk when the future has its result."""
         post = Post(appends)
-        self._mailbox.put(post, wait=wait)
+        self._mailbox.put(post, wait=wait, urgent=True)
         return cast("Future[list[Appended | WrongSequence]]", post.done)
 
     def listen(self, on_committed: Callable[[list[Committed]], None]) -> None:
@@ -217,7 +221,7 @@ class JournalService:
         What it raises undoes what it did and nothing else. `size` is what it holds, in bytes.
         """
         asked = Work(work, size)
-        self._mailbox.put(asked, wait=wait)
+        self._mailbox.put(asked, wait=wait, urgent=True)
         return cast("Future[T]", asked.done)
 
     def call(self, work: Callable[[JournalWriter], object]) -> Future[object]:

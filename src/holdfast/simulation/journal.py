@@ -168,10 +168,10 @@ class _Mailbox(Mailbox):
         super().__init__()
         self._ring = ring
 
-    def put(self, item: Mail, *, wait: bool = True) -> None:
+    def put(self, item: Mail, *, wait: bool = True, urgent: bool = False) -> None:
         if wait and not self._has_room(item):
             raise NotSimulated(
                 "whoever put this into the journal's mailbox would wait for its thread"
             )
-        super().put(item, wait=False)
+        super().put(item, wait=False, urgent=urgent)
         self._ring()
