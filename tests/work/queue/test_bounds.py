@@ -53,13 +53,29 @@ def test_no_more_than_some_wait_for_work(monkeypatch: pytest.MonkeyPatch) -> Non
     assert line.waiting == 2
 
 
+def test_who_was_woken_keeps_its_place_until_it_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it could be refused when it finds nothing, and whom it should wake slept on."""
+    monkeypatch.setattr(lines, "CLAIMERS_MAX", 1)
+    line = Line()
+    claimer = line.join("a", 1)
+    line.wake("a", 1)
+    with pytest.raises(TooManyClaimers):
+        line.join("a", 1)
+    line.stand_again(claimer)
+    assert not claimer.woken.is_set()
+    line.wake("a", 1)
+    assert claimer.woken.is_set()
+    line.leave(claimer)
+    line.join("a", 1)
+
+
 def test_a_line_that_nobody_stands_in_is_no_line() -> None:
     line = Line()
     line.leave(line.join("a", 1))
     woken = line.join("b", 1)
     line.wake("b", 1)
     line.leave(woken)
-    assert (line.waiting, line._waiting) == (0, {})
+    assert (line.waiting, line._standing) == (0, {})
 
 
 def test_as_many_are_woken_as_there_are_items() -> None:
