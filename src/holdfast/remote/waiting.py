@@ -151,6 +151,7 @@ class AsyncHoldfast:
                 async with self._slots:
                     return await self._request_once(asked)
             except _LOST as error:
+                self.close()  # those that lie idle were left by the same daemon
                 if clock_s() + pause_s > until_s:
                     raise _away() from error
                 await asyncio.sleep(pause_s)

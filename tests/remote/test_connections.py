@@ -1,4 +1,4 @@
-"""Following over connections that break: nothing goes by meanwhile, whoever follows and however."""
+"""Connections that break: nothing goes by whoever follows, and whoever asks is answered soon."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from holdfast import AsyncHoldfast, Holdfast
 from holdfast.paths import Paths
 from holdfast.remote import Told
+from holdfast.remote.talk import Ask
 
 SUBSCRIBED = 'event: holdfast.subscribed\ndata: {"next_position": 5}\n\n'
 _ABOUT = '"session": "s", "seq": 0, "kind": "thing.happened", "at": "", "text": ""'
@@ -23,7 +24,7 @@ FIFTH = f"id: 5\nevent: thing.happened\ndata: {LINE}\n\n"
 
 
 class Script:
-    """What each connection is told before it breaks."""
+    """What each connection is told before it breaks; "" is a whole answer, and an empty one."""
 
     def __init__(self, *says: str) -> None:
         self.says = list(says)
@@ -44,7 +45,9 @@ def listening(script: Script, socket: str) -> Iterator[None]:
                 pass
             said = script.says.pop(0).encode()
             head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-            self.wfile.write(head + b"%x\r\n%s\r\n" % (len(said), said))
+            end = b"" if said else b"0\r\n\r\n"
+            chunk = b"%x\r\n%s\r\n" % (len(said), said) if said else b""
+            self.wfile.write(head + chunk + end)
             script.breaks()
 
     os.makedirs(os.path.dirname(socket), mode=0o700, exist_ok=True)
@@ -98,3 +101,28 @@ def test_patience_counts_from_the_last_connection_that_was_there(environ: dict[s
         Holdfast(environ, clock_s=script.clock_s) as holdfast,
     ):
         assert next(holdfast.follow()).position == 5
+
+
+def test_of_many_connections_that_were_closed_meanwhile_one_is_tried(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(*[""] * 5)
+    tries = 0
+    once = AsyncHoldfast._request_once
+
+    async def counted(self: AsyncHoldfast, asked: Ask) -> bytes:
+        nonlocal tries
+        tries += 1
+        return await once(self, asked)
+
+    monkeypatch.setattr(AsyncHoldfast, "_request_once", counted)
+
+    async def main() -> None:
+        async with AsyncHoldfast(environ) as holdfast:
+            await asyncio.gather(*(holdfast.query() for _ in range(4)))
+            assert tries == 4
+            assert await holdfast.query() == []
+            assert tries == 6
+
+    with listening(script, Paths.from_env(environ).socket):
+        asyncio.run(main())
