@@ -535,7 +535,8 @@ class WorkQueue:
         try:
             await self._step(self._advance)
         except JournalError:  # it tells of that itself
-            self._alarm.set(self._now_ms() + round(RETRY_S * 1_000))
+            if not self._closed:
+                self._alarm.set(self._now_ms() + round(RETRY_S * 1_000))
 
     def _help(self, work: Coroutine[Any, Any, object]) -> None:
         async def helped() -> None:
