@@ -525,6 +525,8 @@ class Daemon:
             self.recorder.begin_again()
             await self.work.rebuild()
             self.streams.forget()
+            if self.ledger_file is not None:
+                self.ledger_file.begin_again()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",

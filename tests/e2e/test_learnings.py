@@ -103,12 +103,16 @@ def read(path: str) -> str:
 
 @pytest.mark.parametrize("which", [["--all"], [sid("one")]])
 def test_what_is_redacted_is_redacted_in_learnings_too(home: Home, which: list[str]) -> None:
-    with home.daemon(SOON), Holdfast(home.env) as holdfast:
+    path = os.path.join(home.folder, "notes", "LEDGER.md")
+    with home.daemon({**SOON, "HOLDFAST_LEDGER__PATH": path}), Holdfast(home.env) as holdfast:
         said = lines.user_line("Always begin with zanzibar as the word.", session="one")
         home.write_log("one", said)
         until(lambda: texts(home), "the learning is found")
         holdfast.append("work", NewEvent(kind="task.created", text="Tell zanzibar of it"))
+        until(lambda: os.path.exists(path) and "Tell zanzibar" in read(path), "it is on the page")
+        assert "begin with zanzibar" in read(path)
         home.ok("redact", *which, "--pattern", "zanzibar")
+        until(lambda: "begin with zanzibar" not in read(path), "the page is made anew")
         (found,) = home.ok("learnings", "--json").json
         assert "zanzibar" not in json.dumps(found)
         assert found["text"].startswith("Always begin with")

@@ -131,7 +131,12 @@ def test_what_is_private_never_reaches_the_journal(home: Home) -> None:
 
 def test_a_pattern_or_number_that_says_nothing_is_refused(home: Home) -> None:
     with home.daemon():
-        for path in ("/v1/events?kind=,", "/v1/events?after=x", "/v1/events/live?on_lag=never"):
+        for path in (
+            "/v1/events?kind=,",
+            "/v1/events?after=x",
+            "/v1/events?after=99999999999999999999",
+            "/v1/events/live?on_lag=never",
+        ):
             route, _, query = path.partition("?")
             name, _, value = query.partition("=")
             with pytest.raises(Refused) as refused:

@@ -305,6 +305,31 @@ def test_a_follower_gets_what_it_wants_and_no_more(bench: Bench) -> None:
     bench.run(work)
 
 
+def test_who_goes_through_memory_leaves_turns_to_others(twin: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        for _ in range(10):
+            await streams.append("a", numbered(1_000))
+        others = 0
+
+        async def other() -> None:
+            nonlocal others
+            while True:
+                await asyncio.sleep(0)
+                others += 1
+
+        ticking = asyncio.create_task(other())
+        turns = 0
+        async with subscribe(streams, after=0, kinds="never") as events:
+            async for _batch in events.batches():
+                turns += 1
+                if events.position == streams.end:
+                    break
+        ticking.cancel()
+        assert 10 < turns <= others + 1
+
+    twin.run(work)
+
+
 def test_without_a_position_only_what_comes_is_told(twin: Bench) -> None:
     async def work(streams: Streams) -> None:
         await streams.append("a", [new("before")])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.events import stream_id
 from holdfast.governor.gate import BackgroundGate
+from holdfast.journal.conformance.kit import Erasing
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Append, NewEvent
@@ -100,6 +102,21 @@ def test_a_page_that_did_not_change_is_not_written_again(desk: Desk) -> None:
         desk.now_ms = DEBOUNCE_MS
         await file.step()
         assert not desk.path.exists()
+
+    run(test)
+
+
+def test_what_was_rewritten_is_shown_as_it_is_stored_now(desk: Desk) -> None:
+    async def test() -> None:
+        desk.append("a secret")
+        file = desk.file()
+        await file.step()
+        session = stream_id("work")
+        desk.service.call(lambda writer: writer.rewrite(session, Erasing("secret"))).result()
+        file.begin_again()
+        await file.step()
+        assert "secret" not in desk.shown()
+        assert "gone" in desk.shown()
 
     run(test)
 

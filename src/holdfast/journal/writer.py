@@ -499,7 +499,7 @@ class SqliteWriter:
                 continue
             block = blocks.seal(clean, after, count)
             self._connection.execute(self._q.rewrite_block, (block.data, position))
-            events = self._reindex(lines, clean, position, is_found=is_found)
+            events = self._reindex(number, lines, clean, is_found=is_found)
             change = change.plus(
                 _Change(events, len(clean) - len(lines), len(block.data) - len(data))
             )
@@ -514,23 +514,29 @@ class SqliteWriter:
             if clean is not lines:
                 self._connection.execute(self._q.rewrite_tail, (clean, position))
                 grown = len(clean) - len(lines)
-                events = self._reindex(lines, clean, position, is_found=is_found)
+                events = self._reindex(number, lines, clean, is_found=is_found)
                 change = change.plus(_Change(events, grown, grown, grown))
         return change
 
-    def _reindex(self, lines: bytes, clean: bytes, position: int, *, is_found: bool) -> int:
-        """What the index has of the events that changed; how many these are."""
+    def _reindex(self, number: int, lines: bytes, clean: bytes, *, is_found: bool) -> int:
+        """What the index has of the events that changed; how many these are.
+
+        Each is looked up by its own position: events of other sessions may stand between two of a
+        block.
+        """
         changed = 0
         before, after = lines.split(b"\n")[:-1], clean.split(b"\n")[:-1]
-        for place, (old, new) in enumerate(zip(before, after, strict=True), position):
+        for old, new in zip(before, after, strict=True):
             if old == new:
                 continue
             changed += 1
-            self._connection.execute(self._q.delete_words, (place,))
             event = decode(new)
+            rows = sqlite.select(self._connection, self._q.position_of, (number, event.seq))
+            place = rows[0][0]
+            self._connection.execute(self._q.delete_words, (place,))
             text = index.text_of(event) if is_found else None
-            rows = _word_rows([text], place - event.seq) if text is not None else []
-            self._connection.executemany(self._q.insert_words, rows)
+            words = _word_rows([text], place - event.seq) if text is not None else []
+            self._connection.executemany(self._q.insert_words, words)
         return changed
 
     def _rewrite_audit(self, scrub: Scrub) -> int:

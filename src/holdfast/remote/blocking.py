@@ -20,7 +20,7 @@ from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Asked, Followed, Placed, Told
+from holdfast.remote.talk import Ask, Asked, Followed, Heard, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -79,9 +79,10 @@ class Holdfast:
         began_s: float | None = None
         while True:
             try:
-                for told in self._follow_once(talk.follow(wanted, after)):
-                    after, began_s = told.position, None
-                    yield told
+                for heard in self._follow_once(talk.follow(wanted, after)):
+                    after, began_s = heard.after, None
+                    if heard.told is not None:
+                        yield heard.told
             except (OSError, http.client.HTTPException, NotRunning) as error:
                 began_s = self._clock_s() if began_s is None else began_s
                 if self._clock_s() - began_s > self._patience_s:
@@ -113,7 +114,7 @@ class Holdfast:
             raise problem
         return response.read()
 
-    def _follow_once(self, asked: Ask) -> Iterator[Told]:
+    def _follow_once(self, asked: Ask) -> Iterator[Heard]:
         connection = self._connect()
         try:
             connection.request(asked.method, asked.target)
@@ -123,9 +124,9 @@ class Holdfast:
             parser = EventParser()
             while chunk := response.read1(CHUNK_BYTES):
                 for event in parser.feed(chunk):
-                    told = talk.told(event)
-                    if told is not None:
-                        yield told
+                    heard = talk.heard(event)
+                    if heard is not None:
+                        yield heard
         finally:
             with suppress(OSError):
                 connection.close()

@@ -16,6 +16,7 @@ from holdfast.journal.streams import NewEvent
 from holdfast.remote.sse import ServerEvent
 
 LIVE: Final = "/v1/events/live"
+SUBSCRIBED: Final = "holdfast.subscribed"
 LAGGED: Final = "holdfast.lagged"
 _OWN: Final = "holdfast."
 
@@ -132,12 +133,21 @@ class _Positioned(msgspec.Struct):
     event: msgspec.Raw
 
 
-def told(event: ServerEvent) -> Told | None:
-    """An event of the journal; None for what the daemon says of itself."""
+class Heard(NamedTuple):
+    """What the daemon said: an event, or from where on it tells of them."""
+
+    after: int  # where to go on when the connection ends
+    told: Told | None = None
+
+
+def heard(event: ServerEvent) -> Heard | None:
+    """None for what changes nothing."""
     if event.event.startswith(_OWN) and not event.id:
-        if event.event == LAGGED:
-            about: dict[str, Any] = json.loads(event.data)
-            if about["policy"] != "catch_up":
-                raise Missed(about["first"], about["last"])
+        about: dict[str, Any] = json.loads(event.data)
+        if event.event == SUBSCRIBED:
+            return Heard(about["next_position"] - 1)
+        if event.event == LAGGED and about["policy"] != "catch_up":
+            raise Missed(about["first"], about["last"])
         return None
-    return Told(int(event.id), decode(event.data.encode()))
+    told = Told(int(event.id), decode(event.data.encode()))
+    return Heard(told.position, told)

@@ -19,7 +19,7 @@ from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Asked, Followed, Placed, Told
+from holdfast.remote.talk import Ask, Asked, Followed, Heard, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -132,9 +132,10 @@ class AsyncHoldfast:
         began_s: float | None = None
         while True:
             try:
-                async for told in self._follow_once(talk.follow(wanted, after)):
-                    after, began_s = told.position, None
-                    yield told
+                async for heard in self._follow_once(talk.follow(wanted, after)):
+                    after, began_s = heard.after, None
+                    if heard.told is not None:
+                        yield heard.told
             except _LOST as error:
                 began_s = clock_s() if began_s is None else began_s
                 if clock_s() - began_s > self._patience_s:
@@ -150,6 +151,7 @@ class AsyncHoldfast:
                 async with self._slots:
                     return await self._request_once(asked)
             except _LOST as error:
+                self.close()  # those that lie idle were left by the same daemon
                 if clock_s() + pause_s > until_s:
                     raise _away() from error
                 await asyncio.sleep(pause_s)
@@ -171,7 +173,7 @@ class AsyncHoldfast:
         _refuse(response, body)
         return body
 
-    async def _follow_once(self, asked: Ask) -> AsyncIterator[Told]:
+    async def _follow_once(self, asked: Ask) -> AsyncIterator[Heard]:
         connection = await _Connection.open(self._paths)
         try:
             await connection.send(asked)
@@ -181,9 +183,9 @@ class AsyncHoldfast:
             parser = EventParser()
             async for chunk in connection.body():
                 for event in parser.feed(chunk):
-                    told = talk.told(event)
-                    if told is not None:
-                        yield told
+                    heard = talk.heard(event)
+                    if heard is not None:
+                        yield heard
         finally:
             connection.close()
 

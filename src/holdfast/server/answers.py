@@ -15,6 +15,7 @@ from holdfast.errors import Exit, HoldfastError
 T = TypeVar("T")
 
 BODY_BYTES_MAX: Final = 1_000_000
+DIGITS_MAX: Final = 18  # what SQLite takes
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -43,9 +44,15 @@ def number_in(request: Request, name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:
         return None
-    if not text.isdecimal():
-        raise BadRequest(f"{name} must be a whole number, not {text!r}")
+    if not is_number(text):
+        raise BadRequest(
+            f"{name} must be a whole number of {DIGITS_MAX} digits at most, not {text[:100]!r}"
+        )
     return int(text)
+
+
+def is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= DIGITS_MAX
 
 
 def words_in(request: Request, name: str, allowed: Sequence[str]) -> list[str]:

@@ -13,7 +13,15 @@ from starlette.responses import Response, StreamingResponse
 from holdfast.events import STREAM_AGENT, stream_id
 from holdfast.journal.model import SessionFilter
 from holdfast.library import Library
-from holdfast.server.answers import BadRequest, Handler, answer, body_of, number_in, streamed
+from holdfast.server.answers import (
+    BadRequest,
+    Handler,
+    answer,
+    body_of,
+    is_number,
+    number_in,
+    streamed,
+)
 from holdfast.stream import (
     ON_LAG,
     Lagged,
@@ -163,7 +171,7 @@ def routes(daemon: Streaming) -> list[tuple[str, str, Handler]]:
         if on_lag not in ON_LAG:
             raise BadRequest(f"on_lag must be one of {', '.join(ON_LAG)}, not {on_lag!r}")
         last = request.headers.get("last-event-id", "")
-        after = int(last) if last.isdecimal() else number_in(request, "after")
+        after = int(last) if is_number(last) else number_in(request, "after")
         events = subscribe(
             daemon.streams,
             after=after,

@@ -77,6 +77,7 @@ class LedgerFile:
         self._log = log
         self._debounce_ms = debounce_ms
         self._clock_ms = clock_ms
+        self._anew = False  # whether what is known may not be what is stored
         self._ledger = Ledger()
         self._position = 1
         self._written = ""
@@ -89,6 +90,12 @@ class LedgerFile:
         if self._due_ms is None:
             self._due_ms = self._clock_ms() + self._debounce_ms
             self._woken.set()
+
+    def begin_again(self) -> None:
+        """What is stored was rewritten: the ledger is made anew of it, and shown at once."""
+        self._anew = True
+        self._due_ms = self._clock_ms()
+        self._woken.set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -113,6 +120,8 @@ class LedgerFile:
         await self._write()
 
     async def _write(self) -> None:
+        if self._anew:
+            self._ledger, self._position, self._anew = Ledger(), 1, False
         try:
             await asyncio.to_thread(self._write_now)
         except (HoldfastError, OSError) as error:

@@ -7,7 +7,7 @@ it waits for. Intents stay: they outlive whoever runs them.
 
 How far the log was read is kept, so an end that was stored just before a crash is acted on after
 it. Acting on one again changes nothing, unless the session went on meanwhile; so the position is
-kept right after each.
+kept right after each. While the journal fails, an end waits: it is tried again from there.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import Final
 
 import msgspec
 
+from holdfast.errors import HoldfastError
+from holdfast.journal.sqlite import JournalError
 from holdfast.journal.streams import Projection as Kept
 from holdfast.stream import Frame, Lagged, Streams, subscribe
 from holdfast.work.projection import Journal
 
 KINDS: Final = "session.end,session.deleted"
 KEEP_EVERY: Final = 50_000  # positions: so much is looked through again after a crash, at most
+RETRY_S: Final = 5.0
 _NAME: Final = "session ends"
 
 
@@ -57,9 +60,11 @@ class SessionEnds:
         on_end: Callable[[str], Awaitable[object]],
         *,
         on_problem: Callable[[str], None],
+        retry_s: float = RETRY_S,
     ) -> None:
         self._journal = journal
         self._streams = streams
+        self._retry_s = retry_s
         self._on_end = on_end
         self._on_problem = on_problem
         self._kept = 0
@@ -71,7 +76,7 @@ class SessionEnds:
             self._keep(self._streams.end - 1)
         else:
             self._kept = position
-        self._task = asyncio.get_running_loop().create_task(self._follow(self._kept))
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
         task, self._task = self._task, None
@@ -86,7 +91,18 @@ class SessionEnds:
             kept = reader.projection(_NAME)
         return kept.position if kept is not None else None
 
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow(self._kept)
+            except HoldfastError as error:
+                self._on_problem(f"sessions that end are not seen to for a while: {error}")
+                await asyncio.sleep(self._retry_s)
+            else:
+                return
+
     async def _follow(self, after: int) -> None:
+        """Until streams end. Fails as the journal does."""
         ends = subscribe(self._streams, after=after, kinds=KINDS, streams="@streams")
         async with ends:
             async for batch in ends.batches():
@@ -100,6 +116,8 @@ class SessionEnds:
         session = session_of(frame.name, frame.line)
         try:
             await self._on_end(session)
+        except JournalError:
+            raise  # it is acted on when the journal works
         except Exception as error:  # noqa: BLE001  # the next end must be acted on
             self._on_problem(f"what belonged to the session {session} stays: {error}")
         self._keep(frame.position)

@@ -6,6 +6,7 @@ import msgspec
 
 from holdfast.journal.conformance.kit import (
     AGENT,
+    BLOCK_BYTES,
     Erased,
     Erasing,
     Trial,
@@ -88,6 +89,23 @@ def texts_that_were_not_fed_are_rewritten_too(trial: Trial) -> None:
     trial.settle()
     same(trial.found("secret"), ["two/0"], "a word that was never indexed")
     same(trial.writer.rewrite(known("nobody").id, Erasing("secret")), 0, "nobody")
+
+
+@require
+def a_session_is_rewritten_that_was_written_in_turns_with_another(trial: Trial) -> None:
+    filler = "pad " * (BLOCK_BYTES // 40)
+    for number in range(20):
+        for name in ("one", "two"):
+            trial.say(name, f"number{number:02} secret{name}{number:02} {filler}")
+    trial.settle()
+    same(
+        trial.writer.rewrite(known("one").id, Erasing("secretone03")), 1, "how many events changed"
+    )
+    same(trial.found("secretone03"), [], "the word that went")
+    same(trial.found("gone"), ["one/3"], "what took its place")
+    for number in range(20):
+        both = {f"one/{number}", f"two/{number}"}
+        same(set(trial.found(f"number{number:02}")), both, "what stood beside it")
 
 
 @require

@@ -29,39 +29,47 @@ class Claimer:
 
 class Line:
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[Claimer]] = {}
+        self._standing: dict[str, deque[Claimer]] = {}  # those whom nobody woke
         self.waiting = 0
 
     def join(self, queue: str, count: int) -> Claimer:
         if self.waiting >= CLAIMERS_MAX:
             raise TooManyClaimers(f"{self.waiting:,} wait for work already: try again later")
         claimer = Claimer(queue, count)
-        self._waiting.setdefault(queue, deque()).append(claimer)
         self.waiting += 1
+        self._stand(claimer)
         return claimer
+
+    def stand_again(self, claimer: Claimer) -> None:
+        """One that was woken, before it looks: it waits all the time, and is not refused now."""
+        claimer.woken.clear()
+        self._stand(claimer)
 
     def leave(self, claimer: Claimer) -> None:
         """It looks no more."""
+        self.waiting -= 1
         if claimer.woken.is_set():
             self.wake(claimer.queue, claimer.count)
         else:
-            self._waiting[claimer.queue].remove(claimer)
-            self._gone(claimer.queue)
+            self._standing[claimer.queue].remove(claimer)
+            self._forget_empty(claimer.queue)
 
     def wake(self, queue: str, ready: int) -> None:
         """So many items can be claimed that could not before: those who want them look."""
-        line = self._waiting.get(queue)
+        line = self._standing.get(queue)
         while line and ready > 0:
             claimer = line.popleft()
             claimer.woken.set()
-            self._gone(queue)
             ready -= claimer.count
+        self._forget_empty(queue)
 
     def wake_all(self) -> None:
-        for queue, line in list(self._waiting.items()):
+        for queue, line in list(self._standing.items()):
             self.wake(queue, sum(claimer.count for claimer in line))
 
-    def _gone(self, queue: str) -> None:
-        self.waiting -= 1
-        if not self._waiting[queue]:
-            del self._waiting[queue]
+    def _stand(self, claimer: Claimer) -> None:
+        self._standing.setdefault(claimer.queue, deque()).append(claimer)
+
+    def _forget_empty(self, queue: str) -> None:
+        if not self._standing.get(queue, True):
+            del self._standing[queue]

@@ -308,17 +308,16 @@ class WorkQueue:
         return []
 
     async def _wait_for(self, queue: str, count: int, lease_ms: int) -> list[WorkItem]:
-        while not self._closed:
-            claimer = self._line.join(queue, count)
-            try:
+        claimer = self._line.join(queue, count)
+        try:
+            while not self._closed:
                 items = await self._look(queue, count, lease_ms)
                 if items:
-                    self._line.leave(claimer)
                     return items
                 await claimer.woken.wait()
-            except BaseException:
-                self._line.leave(claimer)
-                raise
+                self._line.stand_again(claimer)
+        finally:
+            self._line.leave(claimer)
         return []
 
     async def _look(self, queue: str, count: int, lease_ms: int) -> list[WorkItem]:
@@ -536,7 +535,8 @@ class WorkQueue:
         try:
             await self._step(self._advance)
         except JournalError:  # it tells of that itself
-            self._alarm.set(self._now_ms() + round(RETRY_S * 1_000))
+            if not self._closed:
+                self._alarm.set(self._now_ms() + round(RETRY_S * 1_000))
 
     def _help(self, work: Coroutine[Any, Any, object]) -> None:
         async def helped() -> None:

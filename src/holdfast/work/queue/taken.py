@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 import msgspec
 
 from holdfast.errors import Exit, HoldfastError
 from holdfast.journal.work import Claim, WorkItem
 
-if TYPE_CHECKING:
-    from holdfast.work.queue.queue import WorkQueue
-
-
 NAMED_MAX: Final = 5
+
+
+class Outcome(Protocol):
+    @property
+    def done(self) -> int: ...
+    @property
+    def stale(self) -> list[Claim]: ...
+
+
+class Giving(Protocol):
+    """Who gives items and is told what became of them; `WorkQueue` is one."""
+
+    async def take(
+        self, queue: str, *, count: int, lease_secs: float | None, wait_secs: float
+    ) -> list[WorkItem]: ...
+    async def confirm(self, claims: Sequence[Claim]) -> Outcome: ...
+    async def extend(self, claims: Sequence[Claim], lease_secs: float) -> Outcome: ...
+    async def release(
+        self,
+        claims: Sequence[Claim],
+        *,
+        delay_secs: float | None = None,
+        failed: bool = True,
+        error: str = "",
+    ) -> Outcome: ...
 
 
 class StaleClaim(HoldfastError):
@@ -38,7 +59,7 @@ class Taken:
 
     __slots__ = ("_queue", "item", "settled")
 
-    def __init__(self, queue: WorkQueue, item: WorkItem) -> None:
+    def __init__(self, queue: Giving, item: WorkItem) -> None:
         self._queue = queue
         self.item = item
         self.settled = False
@@ -101,7 +122,7 @@ class Taking:
     """What `claim` gives: to be awaited for a list, or entered for a block that settles all."""
 
     def __init__(
-        self, queue: WorkQueue, name: str, count: int, lease_secs: float | None, wait_secs: float
+        self, queue: Giving, name: str, count: int, lease_secs: float | None, wait_secs: float
     ) -> None:
         self._queue = queue
         self._asked = name, count, lease_secs, wait_secs

@@ -1,0 +1,128 @@
+"""Connections that break: nothing goes by whoever follows, and whoever asks is answered soon."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from holdfast import AsyncHoldfast, Holdfast
+from holdfast.paths import Paths
+from holdfast.remote import Told
+from holdfast.remote.talk import Ask
+
+SUBSCRIBED = 'event: holdfast.subscribed\ndata: {"next_position": 5}\n\n'
+_ABOUT = '"session": "s", "seq": 0, "kind": "thing.happened", "at": "", "text": ""'
+LINE = f'{{"id": "i", {_ABOUT}, "data": null, "source": null}}'
+FIFTH = f"id: 5\nevent: thing.happened\ndata: {LINE}\n\n"
+
+
+class Script:
+    """What each connection is told before it breaks; "" is a whole answer, and an empty one."""
+
+    def __init__(self, *says: str) -> None:
+        self.says = list(says)
+        self.asked: list[str] = []
+        self.now_s = 0.0
+        self.breaks: Callable[[], None] = lambda: None
+
+    def clock_s(self) -> float:
+        return self.now_s
+
+
+@contextmanager
+def listening(script: Script, socket: str) -> Iterator[None]:
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            script.asked.append(self.rfile.readline().split()[1].decode())
+            while self.rfile.readline().strip():
+                pass
+            said = script.says.pop(0).encode()
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            end = b"" if said else b"0\r\n\r\n"
+            chunk = b"%x\r\n%s\r\n" % (len(said), said) if said else b""
+            self.wfile.write(head + chunk + end)
+            script.breaks()
+
+    os.makedirs(os.path.dirname(socket), mode=0o700, exist_ok=True)
+    with socketserver.UnixStreamServer(socket, Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOLDFAST_HOME": str(tmp_path)}
+
+
+def _follow(environ: dict[str, str]) -> Told:
+    with Holdfast(environ) as holdfast:
+        return next(holdfast.follow())
+
+
+def _follow_async(environ: dict[str, str]) -> Told:
+    async def main() -> Told:
+        async with AsyncHoldfast(environ) as holdfast:
+            return await anext(holdfast.follow())
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("follow", [_follow, _follow_async], ids=["blocking", "asyncio"])
+def test_what_came_while_the_connection_was_broken_is_told_though_nothing_came_before(
+    follow: Callable[[dict[str, str]], Told], environ: dict[str, str]
+) -> None:
+    script = Script(SUBSCRIBED, SUBSCRIBED + FIFTH)
+    with listening(script, Paths.from_env(environ).socket):
+        assert follow(environ).position == 5
+    assert script.asked == ["/v1/events/live", "/v1/events/live?after=4"]
+
+
+def test_patience_counts_from_the_last_connection_that_was_there(environ: dict[str, str]) -> None:
+    script = Script(SUBSCRIBED, SUBSCRIBED, SUBSCRIBED + FIFTH)
+
+    def an_hour_later() -> None:
+        script.now_s += 3_600
+
+    script.breaks = an_hour_later
+    with (
+        listening(script, Paths.from_env(environ).socket),
+        Holdfast(environ, clock_s=script.clock_s) as holdfast,
+    ):
+        assert next(holdfast.follow()).position == 5
+
+
+def test_of_many_connections_that_were_closed_meanwhile_one_is_tried(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(*[""] * 5)
+    tries = 0
+    once = AsyncHoldfast._request_once
+
+    async def counted(self: AsyncHoldfast, asked: Ask) -> bytes:
+        nonlocal tries
+        tries += 1
+        return await once(self, asked)
+
+    monkeypatch.setattr(AsyncHoldfast, "_request_once", counted)
+
+    async def main() -> None:
+        async with AsyncHoldfast(environ) as holdfast:
+            await asyncio.gather(*(holdfast.query() for _ in range(4)))
+            assert tries == 4
+            assert await holdfast.query() == []
+            assert tries == 6
+
+    with listening(script, Paths.from_env(environ).socket):
+        asyncio.run(main())
