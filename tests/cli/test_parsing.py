@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast.cli.parsing import count, moment
+from holdfast.cli.context import Context
+from holdfast.cli.parsing import by, count, moment
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,11 @@ def test_a_count_is_a_whole_number(text: str) -> None:
 def test_what_counts_nothing_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="at least 1"):
         count(text)
+
+
+@pytest.mark.parametrize("environ", [{}, {"USER": ""}])
+def test_who_acts_is_known_without_a_variable_that_says_so(environ: dict[str, str]) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    assert by(Context(environ), argparse.Namespace(by=None)) == me
+    assert by(Context({"USER": "hana"}), argparse.Namespace(by=None)) == "hana"
+    assert by(Context(environ), argparse.Namespace(by="")) == ""

@@ -87,6 +87,14 @@ def test_without_a_daemon_the_way_to_one_is_told(home: Home) -> None:
     assert "holdfast start" in result.err
 
 
+def test_a_stream_that_is_not_there_goes_by_the_name_that_was_typed(home: Home) -> None:
+    with home.daemon():
+        asked = home.run("stream", "read", "ordres")
+    for missing in (asked, home.run("stream", "read", "ordres")):  # without a daemon too
+        assert missing.code == Exit.NOT_FOUND
+        assert "there is no stream 'ordres'" in missing.err
+
+
 def test_what_an_event_says_cannot_steer_the_terminal(home: Home) -> None:
     with home.daemon():
         home.ok(*PLACED, "--text", "a\x1b[2Jb\nc", "--actor", "x\x1b[0m")

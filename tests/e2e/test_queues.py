@@ -114,7 +114,10 @@ def test_dead_letters_are_looked_at_retried_and_dropped(home: Home) -> None:
         assert '"file": "b.py"' in home.ok("queue", "dead", "q", "2").text
         assert home.ok("queue", "retry", "q", "1").err == "1 item pending again.\n"
         assert home.run("queue", "retry", "q", "1").code == Exit.NOT_FOUND
-        assert home.run("queue", "retry", "q").code == Exit.USAGE
+        for left_open in ((), ("2", "--all")):
+            slip = home.run("queue", "drop", "q", *left_open)
+            assert slip.code == Exit.USAGE
+            assert "`holdfast queue drop q ID …`, or --all" in slip.err
         assert home.ok("queue", "drop", "q", "--all").err == "1 item dropped.\n"
         [listed] = home.ok("queue", "--json").json
         assert (listed["ready"], listed["dead"]) == (1, 0)
@@ -224,9 +227,10 @@ def queue_full(home: Home) -> object:
     return next(each["values"] for each in rules if each["name"] == "work-queue-full")
 
 
-def test_a_stop_does_not_wait_for_who_waits_for_work(home: Home) -> None:
+@pytest.mark.parametrize("wait", ["50s", "10m"])  # in one request, and in several
+def test_a_stop_does_not_wait_for_who_waits_for_work(home: Home, wait: str) -> None:
     daemon = home.start()
-    claiming = home.spawn("queue", "claim", "q", "--wait", "10m")
+    claiming = home.spawn("queue", "claim", "q", "--wait", wait)
     try:
         until(lambda: waiting(home) == 1, "it waits")
         assert daemon.terminate() == 0
@@ -274,6 +278,10 @@ def test_a_slip_is_explained(home: Home) -> None:
             assert refused.value.code == Exit.USAGE, path
         with pytest.raises(Refused, match="no name of a queue"):
             post(home, "a b/items", {"payload": 1})
+        for name in ("a/b", "", "a b"):
+            slip = home.run("queue", "add", name, "1")
+            assert slip.code == Exit.USAGE
+            assert "no name of a queue" in slip.err
 
 
 def test_without_a_daemon_the_status_tells_of_queues_all_the_same(home: Home) -> None:

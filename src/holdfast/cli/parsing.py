@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -137,4 +139,12 @@ def add_by(parser: argparse.ArgumentParser) -> None:
 def by(context: Context, arguments: argparse.Namespace) -> str:
     if arguments.by is not None:
         return str(arguments.by)
-    return context.environ.get("USER", "")
+    return context.environ.get("USER") or _login_name()
+
+
+def _login_name() -> str:
+    """Services, cron and containers set no USER; who decided is to be known all the same."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a uid without a name
+        return str(os.getuid())

@@ -13,7 +13,7 @@ from typing import Any, Final
 from holdfast.cli.context import Context
 from holdfast.cli.output import counted, plain, put, put_json, say, size, span, table
 from holdfast.cli.parsing import Commands, add_command, add_json, count
-from holdfast.errors import Exit
+from holdfast.errors import Exit, HoldfastError
 
 BATCH: Final = 100
 SHOWN: Final = 20
@@ -28,6 +28,12 @@ An item is a JSON value in a named queue; a queue is there as long as it has ite
     holdfast queue release index 1.1    it comes again, later each time
 What is neither confirmed nor released comes again when its lease ends. What failed too
 often goes to dead letters: `holdfast queue dead index`. docs/queues.md has all of it."""
+
+
+class NoneNamed(HoldfastError):
+    """Dead letters are retried or dropped by their ids, or all of them; neither is no answer."""
+
+    exit = Exit.USAGE
 
 
 def add_commands(commands: Commands) -> None:
@@ -52,7 +58,7 @@ def _add_add(actions: Commands) -> None:
         "put items into a queue; they are on disk when this ends",
         "A PAYLOAD that is no JSON is taken as a text. `-` reads payloads from stdin, one a line.",
     )
-    add.add_argument("queue", metavar="QUEUE")
+    add.add_argument("queue", metavar="QUEUE", type=queue_name)
     add.add_argument("payloads", metavar="PAYLOAD", nargs="+")
     add.add_argument("--key", default="", help="add it once, however often this is run")
     add.add_argument("--priority", type=int, default=0, help="higher ones come first (default 0)")
@@ -81,7 +87,7 @@ def _add_claim(actions: Commands) -> None:
         "take the next items; they are yours until the lease ends",
         "Each line is the claim, which attempt it is, and the payload. Without items: exit code 4.",
     )
-    claim.add_argument("queue", metavar="QUEUE")
+    claim.add_argument("queue", metavar="QUEUE", type=queue_name)
     claim.add_argument("-n", "--limit", type=count, default=1, help="at most so many (default 1)")
     claim.add_argument("--lease", type=spell, metavar="SPAN", help="30s, 5m (work.lease_secs)")
     claim.add_argument(
@@ -100,7 +106,7 @@ def _add_settling(actions: Commands) -> None:
         "They come again after a while, longer each time, until their attempts are used up.",
     )
     for parser in (confirm, release):
-        parser.add_argument("queue", metavar="QUEUE")
+        parser.add_argument("queue", metavar="QUEUE", type=queue_name)
         parser.add_argument("claims", metavar="CLAIM", nargs="+", help="as `claim` gave it: 12.1")
     release.add_argument("--delay", type=spell, metavar="SPAN", help="after that and no sooner")
     release.add_argument("--error", default="", help="what went wrong, for who looks at it later")
@@ -119,7 +125,7 @@ def _add_dead(actions: Commands) -> None:
         "what is not tried again by itself, and why",
         "With an ID all of that item, payload included.",
     )
-    dead.add_argument("queue", metavar="QUEUE")
+    dead.add_argument("queue", metavar="QUEUE", type=queue_name)
     dead.add_argument("id", metavar="ID", type=count, nargs="?")
     dead.add_argument("--after", metavar="ID", type=count, help="those behind this one")
     dead.add_argument(
@@ -129,10 +135,19 @@ def _add_dead(actions: Commands) -> None:
     retry = add_command(actions, "retry", run_retry, "dead letters are pending again")
     drop = add_command(actions, "drop", run_drop, "dead letters leave for good")
     for parser in (retry, drop):
-        parser.add_argument("queue", metavar="QUEUE")
+        parser.add_argument("queue", metavar="QUEUE", type=queue_name)
         parser.add_argument("ids", metavar="ID", type=count, nargs="*")
         parser.add_argument("--all", action="store_true", help="all dead letters of the queue")
         add_json(parser)
+
+
+def queue_name(text: str) -> str:
+    """What would be another address on the daemon's socket; the daemon says all else."""
+    if not text or "/" in text:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name of a queue: use letters, digits and _ . : -"
+        )
+    return text
 
 
 def spell(text: str) -> int:
@@ -207,15 +222,19 @@ def run_claim(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def _claimed(context: Context, arguments: argparse.Namespace) -> Any:
-    """The daemon lets wait for a minute; whoever waits longer asks again."""
-    asked = {"count": arguments.limit}
+    """The daemon lets wait for a minute, and answers early when it stops: then it is asked again.
+
+    So whoever waits hears that nothing came only when the time is over.
+    """
+    asked: dict[str, float] = {"count": arguments.limit}
     if arguments.lease is not None:
         asked["lease_secs"] = arguments.lease
-    left_s = arguments.wait
+    ends_s = time.monotonic() + arguments.wait
+    left_s = float(arguments.wait)
     while True:
         asked["wait_secs"] = min(left_s, WAIT_S)
         items = _post(context, f"/v1/queues/{arguments.queue}/claim", asked)["items"]
-        left_s -= WAIT_S
+        left_s = ends_s - time.monotonic()
         if items or left_s <= 0:
             return items
 
@@ -277,6 +296,11 @@ def run_drop(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def _move(context: Context, arguments: argparse.Namespace, action: str, done: str) -> int:
+    if bool(arguments.ids) == arguments.all:
+        raise NoneNamed(
+            f"say which dead letters: `holdfast queue {action} {arguments.queue} ID …`, or --all; "
+            f"`holdfast queue dead {arguments.queue}` lists them"
+        )
     asked = {"all": True} if arguments.all else {"ids": arguments.ids}
     moved = _post(context, f"/v1/queues/{arguments.queue}/dead/{action}", asked)
     if arguments.json:

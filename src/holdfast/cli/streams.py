@@ -27,6 +27,12 @@ class BadLine(HoldfastError):
     exit = Exit.USAGE
 
 
+class NoStream(HoldfastError):
+    """Nothing was ever appended to a stream of that name."""
+
+    exit = Exit.NOT_FOUND
+
+
 def add_commands(commands: Commands) -> None:
     stream = add_command(
         commands,
@@ -54,7 +60,7 @@ def add_commands(commands: Commands) -> None:
     append.add_argument("--data", metavar="JSON", type=as_json, help="for programs")
     append.add_argument("--actor", metavar="NAME", default="", help="who did it")
     append.add_argument(
-        "--key", metavar="KEY", default="", help="your own id of it: stored once, ever"
+        "--key", metavar="KEY", default="", help="your own id of it: the same one again is the same"
     )
     append.add_argument("--causation", metavar="ID", default="", help="the event that led to it")
     append.add_argument("--correlation", metavar="ID", default="", help="what it belongs to")
@@ -208,7 +214,14 @@ def run_read(context: Context, arguments: argparse.Namespace) -> int:
     from holdfast.events import stream_id
 
     answers = context.answers
-    entry = answers.session(stream_id(arguments.name))
+    try:
+        entry = answers.session(stream_id(arguments.name))
+    except HoldfastError as error:  # the daemon's errors bring their code along
+        if getattr(error, "code", error.exit) != Exit.NOT_FOUND:
+            raise
+        raise NoStream(
+            f"there is no stream {arguments.name!r}: `holdfast stream` lists them"
+        ) from error
     put_bytes(answers.lines(entry["id"], arguments.first or 0, arguments.last))
     return Exit.OK
 
