@@ -506,3 +506,25 @@ def test_what_others_store_is_told_too(twin: Bench) -> None:
         ] * 2
 
     twin.run(work)
+
+
+def test_one_in_the_background_gets_its_own_and_makes_no_frames_of_the_rest(bench: Bench) -> None:
+    async def work(streams: Streams) -> None:
+        seen: list[str] = []
+
+        async def listen() -> None:
+            async with subscribe(streams, streams="wanted", after=0, background=True) as events:
+                async for frame in events:
+                    seen.extend(texts([frame]))
+                    if len(seen) == 3:
+                        return
+
+        listening = asyncio.ensure_future(listen())
+        for number in range(3):
+            await streams.append("others", numbered(20))
+            await streams.append("wanted", [new(str(number))])
+        await listening
+        assert seen == ["0", "1", "2"]
+        assert (streams.ring.published, streams.ring.listeners) == (0, 0)
+
+    bench.run(work, Limits(history_events=25))

@@ -450,14 +450,14 @@ class Stream(Section, frozen=True):
     ] = 100_000
     max_history_bytes: Annotated[
         int, Meta(ge=65_536, description="How many bytes these may take.")
-    ] = 16_000_000
+    ] = 4_000_000
     max_cache_size: Annotated[
         Count,
         Meta(description="How many older events that were read back for followers stay in memory."),
     ] = 50_000
     max_cache_bytes: Annotated[
         int, Meta(ge=65_536, description="How many bytes these may take.")
-    ] = 8_000_000
+    ] = 4_000_000
     max_event_bytes: Annotated[
         int,
         Meta(

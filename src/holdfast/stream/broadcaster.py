@@ -17,7 +17,7 @@ from typing import Final
 from holdfast.governor import Level, Usage
 from holdfast.stream.frames import Frame
 
-RING_BYTES_MAX: Final = 4_000_000
+RING_BYTES_MAX: Final = 2_000_000
 
 
 class Broadcaster:

@@ -62,9 +62,9 @@ class OwnStream(HoldfastError):
 
 class Limits(msgspec.Struct, frozen=True):
     history_events: int = 100_000
-    history_bytes: int = 16_000_000
+    history_bytes: int = 4_000_000
     cache_events: int = 50_000
-    cache_bytes: int = 8_000_000
+    cache_bytes: int = 4_000_000
     ring_events: int = 1_000
     ring_ttl_s: float = 60.0
     event_bytes: int = 1_000_000
@@ -320,11 +320,16 @@ class Streams:
 
         From memory when they are there, else from the journal, on a thread.
         """
+        held = self.history.run_at(position)
+        if held is not None and not wanted.takes_stream(held.agent, held.name):
+            return [], held.position + held.count  # of which the journal need not be asked
         runs = self.history.runs(position, TURN_BYTES)
         if runs:  # nothing is waited for, and whoever wants few of these takes turn after turn
             await asyncio.sleep(0)
         else:
-            runs = await asyncio.to_thread(self._read_back, position, TURN_BYTES)
+            runs = await asyncio.to_thread(
+                self._read_back, position, TURN_BYTES, wanted.takes_stream
+            )
         frames: list[Frame] = []
         for run in runs:
             if run.lines and wanted.takes_stream(run.agent, run.name):
@@ -332,11 +337,17 @@ class Streams:
             position = run.position + run.count
         return frames, position if runs else max(position, self.end)
 
-    def _read_back(self, position: int, bytes_max: int) -> list[Committed]:
-        """Runs from the journal, up to the end of the first that is over `bytes_max`."""
+    def _read_back(
+        self,
+        position: int,
+        bytes_max: int,
+        wanted: Callable[[str, str], bool] = lambda _agent, _name: True,
+    ) -> list[Committed]:
+        """Runs from the journal, up to the end of the first that is over `bytes_max`; those that
+        are not wanted are empty."""
         runs, size = [], 0
         with self._journal.reader() as reader:
-            for run in self._pieces.read(reader, position):
+            for run in self._pieces.read(reader, position, wanted=wanted):
                 held = run.upto(bytes_max)
                 runs.append(held)
                 size += len(held.lines)

@@ -37,13 +37,22 @@ class Lagged(msgspec.Struct, frozen=True):
 class Subscription:
     """`async with subscribe(log, …) as events: async for frame in events: …`."""
 
-    def __init__(self, log: Streams, wanted: Wanted, position: int, on_lag: OnLag) -> None:
+    def __init__(
+        self,
+        log: Streams,
+        wanted: Wanted,
+        position: int,
+        on_lag: OnLag,
+        *,
+        background: bool,
+    ) -> None:
+        self._background = background
         self._log, self._wanted, self._on_lag = log, wanted, on_lag
         self.position = position  # of the next event
         self._live = False  # whether the ring had what came next
 
     async def __aenter__(self) -> Self:
-        self._log.ring.listeners += 1
+        self._log.ring.listeners += not self._background
         return self
 
     async def __aexit__(
@@ -52,7 +61,7 @@ class Subscription:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._log.ring.listeners -= 1
+        self._log.ring.listeners -= not self._background
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
         async for batch in self.batches():
@@ -109,8 +118,13 @@ def subscribe(  # what one may want
     actor: str = "",
     correlation: str = "",
     on_lag: OnLag = "catch_up",
+    background: bool = False,
 ) -> Subscription:
-    """Events behind a position; without one, those that come from now on."""
+    """Events behind a position; without one, those that come from now on.
+
+    One in the `background` wants few of many: for its sake no frames are made of all that comes,
+    as for those who listen; it reads what it wants.
+    """
     position = log.end if after is None else min(after + 1, log.end)
     wanted = Wanted(pattern(kinds), pattern(streams), actor, correlation)
-    return Subscription(log, wanted, position, on_lag)
+    return Subscription(log, wanted, position, on_lag, background=background)

@@ -103,7 +103,9 @@ class SessionEnds:
 
     async def _follow(self, after: int) -> None:
         """Until streams end. Fails as the journal does."""
-        ends = subscribe(self._streams, after=after, kinds=KINDS, streams="@streams")
+        ends = subscribe(
+            self._streams, after=after, kinds=KINDS, streams="@streams", background=True
+        )
         async with ends:
             async for batch in ends.batches():
                 if not isinstance(batch, Lagged):
