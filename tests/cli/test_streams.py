@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
+import time
 
 import pytest
 
+from holdfast.cli.context import Context
+from holdfast.cli.streams import run_follow
+from holdfast.client import NotRunning
 from holdfast.errors import Exit
 from tests.support.home import HOLDFAST, Home
 
@@ -85,6 +90,15 @@ def test_without_a_daemon_the_way_to_one_is_told(home: Home) -> None:
     result = home.run(*PLACED)
     assert result.code == Exit.NOT_RUNNING
     assert "holdfast start" in result.err
+
+
+def test_who_follows_a_daemon_that_is_not_there_does_not_wait_for_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = argparse.Namespace(kind="*", stream="*", actor="", after=None, count=None, json=False)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
+    with pytest.raises(NotRunning, match="holdfast start"):
+        run_follow(Context(home.env), asked)
 
 
 def test_a_stream_that_is_not_there_goes_by_the_name_that_was_typed(home: Home) -> None:

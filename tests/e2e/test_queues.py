@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import threading
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from holdfast import Holdfast
-from holdfast.client import Client, Refused, UnixConnection
+from holdfast.cli.context import Context
+from holdfast.cli.queues import run_add
+from holdfast.client import Client, PutOff, Refused, UnixConnection
 from holdfast.errors import Exit
 from holdfast.remote import Queue, VoidClaim
 from tests.support.home import HOLDFAST, Home
@@ -207,6 +210,9 @@ def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
         with pytest.raises(Refused, match="2 pending items") as refused:
             list(impatient.stream("POST", "/v1/queues/q/items", body={"payload": 3}))
         assert refused.value.code == Exit.BUSY
+        full = home.run("queue", "add", "q", "3", "--wait", "0s")
+        assert full.code == Exit.BUSY
+        assert "2 pending items" in full.err
         alerts = home.client.get("/v1/status")["queues"]
         assert (alerts["pending"], alerts["pending_max"]) == (2, 2)
         until(lambda: queue_full(home) == {"work_queue_pct": 100}, "the alert knows")
@@ -219,6 +225,22 @@ def test_a_full_queue_says_so_and_takes_in_again(home: Home) -> None:
         finally:
             adding.kill()
             adding.communicate()
+
+
+def test_who_will_not_wait_for_room_is_not_made_to(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = argparse.Namespace(
+        queue="q", payloads=["2"], key="", priority=0, subject="", after=[], delay=0, attempts=0
+    )
+    asked.ttl, asked.wait, asked.json = None, 0, False
+    home.config("[resources]\nwork_queue_max = 1\n")
+    with home.daemon():
+        home.ok("queue", "add", "q", "1")
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
+            with pytest.raises(PutOff, match="1 pending item"):
+                run_add(Context(home.env), asked)
 
 
 def queue_full(home: Home) -> object:

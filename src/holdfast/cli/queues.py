@@ -196,7 +196,7 @@ def run_add(context: Context, arguments: argparse.Namespace) -> int:
     for payloads in _batches(_payloads(arguments.payloads)):
         items = [{"payload": payload, **fields} for payload in payloads]
         path = f"/v1/queues/{arguments.queue}/items"
-        done = _post(context, path, {"items": items}, wait_secs=min(arguments.wait, WAIT_S))
+        done = _enqueued(context, path, items, arguments.wait)
         ids += done["ids"]
         repeated += done["repeated"]
     if arguments.json:
@@ -207,6 +207,26 @@ def run_add(context: Context, arguments: argparse.Namespace) -> int:
     known = f", {repeated:,} known already" if repeated else ""
     say(f"{counted(len(ids), 'item')} in {arguments.queue}{known}.")
     return Exit.OK
+
+
+def _enqueued(context: Context, path: str, items: list[dict[str, Any]], wait_s: int) -> Any:
+    """Comes again when it is put off, until the time is over that was given for it."""
+    from holdfast.client import Client, PutOff
+
+    client = Client(context.paths, put_off_max_s=0)
+    ends_s = time.monotonic() + wait_s
+    left_s = float(wait_s)
+    while True:
+        asked = {"wait_secs": min(round(left_s), WAIT_S)}
+        try:
+            answer = client.stream("POST", path, body={"items": items}, **asked)
+            return json.loads(b"".join(answer))
+        except PutOff as put_off:
+            left_s = ends_s - time.monotonic()
+            if left_s <= 0:
+                raise
+            time.sleep(min(put_off.retry_after_s, left_s))
+            left_s = max(0.0, ends_s - time.monotonic())
 
 
 def run_claim(context: Context, arguments: argparse.Namespace) -> int:
@@ -372,5 +392,5 @@ def _batches(payloads: Iterable[object]) -> Iterator[list[object]]:
         yield batch
 
 
-def _post(context: Context, path: str, body: object, **query: object) -> Any:
-    return json.loads(b"".join(context.client.stream("POST", path, body=body, **query)))
+def _post(context: Context, path: str, body: object) -> Any:
+    return context.client.send(path, body)

@@ -249,6 +249,7 @@ def run_query(context: Context, arguments: argparse.Namespace) -> int:
 def run_follow(context: Context, arguments: argparse.Namespace) -> int:
     from holdfast.remote import Holdfast
 
+    context.client.get("/v1/health")  # one that goes away is waited for, one that is not there told
     with Holdfast(context.environ, patience_s=60) as holdfast:
         followed = holdfast.follow(
             kinds=arguments.kind,
