@@ -519,14 +519,14 @@ class Daemon:
                 report = await asyncio.to_thread(
                     redactor.run, asked.sessions, dry_run=asked.dry_run
                 )
-            finally:
+            finally:  # however far it came: what is in memory of it must not stay
                 self._redactor = None
-        if not report.dry_run:
-            self.recorder.begin_again()
-            await self.work.rebuild()
-            self.streams.forget()
-            if self.ledger_file is not None:
-                self.ledger_file.begin_again()
+                if not asked.dry_run:
+                    self.recorder.begin_again()
+                    self.streams.forget()
+                    if self.ledger_file is not None:
+                        self.ledger_file.begin_again()
+                    await self.work.rebuild()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",

@@ -268,6 +268,20 @@ def test_a_title_is_cut_to_its_columns_and_cannot_steer_the_terminal() -> None:
     assert width(long[long.index("会") :]) <= 60
 
 
+def test_what_waits_for_a_person_is_told_and_nothing_where_nothing_does() -> None:
+    states = dict.fromkeys(("pending", "running", "blocked", "stale", "completed"), 0)
+    work: Json = {
+        "tasks": {"states": states},
+        "checkpoints": {"pending": 0},
+        "intents": {"active": 0},
+    }
+    assert "Waiting" not in render(put(sample(), "work", work))
+    work["checkpoints"]["pending"] = 2
+    states["stale"] = 1
+    text = render(put(sample(), "work", work))
+    assert "2 checkpoints for an answer (holdfast checkpoints); tasks: 1 stale" in text
+
+
 def test_problems_stand_first_and_no_number_of_them_hides_the_rest() -> None:
     problems = [f"trouble {number}" for number in range(11)]
     lines = render(put(sample(), "problems", problems)).splitlines()

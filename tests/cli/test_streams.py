@@ -64,6 +64,9 @@ def test_lines_are_stored_and_one_that_is_none_stops_behind_those_before(home: H
         bad = piped(home, '{"kind": "n"}\n{"kin": 1}\n', "stream", "append", "many", "--lines")
         assert bad.returncode == Exit.USAGE
         assert "line 2 of standard input is no event" in bad.stderr
+        slip = piped(home, '{"kind": "n", "txt": "lost"}\n', "stream", "append", "many", "--lines")
+        assert slip.returncode == Exit.USAGE
+        assert "unknown field `txt`" in slip.stderr
         [listed] = home.ok("stream", "--json").json
         assert listed["events"] == 206
         more = home.ok("stream", "query", "--stream", "many", "--limit", "5")

@@ -142,3 +142,10 @@ def test_a_pattern_or_number_that_says_nothing_is_refused(home: Home) -> None:
             with pytest.raises(Refused) as refused:
                 home.client.get(route, **{name: value})
             assert refused.value.code == Exit.USAGE
+
+
+def test_a_field_that_is_spelt_wrong_is_refused_and_not_dropped(home: Home) -> None:
+    with home.daemon():
+        for body in ({"kind": "a", "txt": "lost"}, {"events": [{"kind": "a", "txt": "lost"}]}):
+            with pytest.raises(Refused, match="unknown field `txt`"):
+                list(home.client.stream("POST", "/v1/streams/a/events", body=body))

@@ -128,6 +128,7 @@ def render(status: dict[str, Any]) -> str:
     parts += [
         _journal(status),
         _recordings(status["recordings"]),
+        _work(status["work"]),
         _streams(status["streams"]),
         _queues(status["queues"]),
         _privacy(status["privacy"]),
@@ -331,6 +332,23 @@ def _recordings(recordings: dict[str, Any]) -> str:
     lines = [f"{bold('Recorded')}  {', '.join(counts)}"]
     lines += [f"  {plain(problem)}" for problem in recordings["last_problems"][:PROBLEMS_SHOWN]]
     return "\n".join(lines)
+
+
+def _work(work: dict[str, Any] | None) -> str:
+    """What waits for a person first; nothing at all where nothing is open."""
+    if work is None:
+        return ""
+    told = []
+    if asked := work["checkpoints"]["pending"]:
+        told.append(f"{counted(asked, 'checkpoint')} for an answer (holdfast checkpoints)")
+    states = work["tasks"]["states"]
+    open_tasks = {name: states[name] for name in ("pending", "running", "blocked", "stale")}
+    if any(open_tasks.values()):
+        counts = [f"{count:,} {name}" for name, count in open_tasks.items() if count]
+        told.append(f"tasks: {', '.join(counts)}")
+    if active := work["intents"]["active"]:
+        told.append(counted(active, "intent"))
+    return f"{bold('Waiting')}   {'; '.join(told)}" if told else ""
 
 
 def _streams(streams: dict[str, Any] | None) -> str:

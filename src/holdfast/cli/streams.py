@@ -173,7 +173,7 @@ def run_append(context: Context, arguments: argparse.Namespace) -> int:
 def _given(arguments: argparse.Namespace) -> Iterator[list[NewEvent]]:
     import msgspec
 
-    from holdfast.journal.streams import NewEvent
+    from holdfast.journal.streams import GivenEvent, NewEvent
 
     if arguments.lines:
         batch: list[NewEvent] = []
@@ -181,7 +181,7 @@ def _given(arguments: argparse.Namespace) -> Iterator[list[NewEvent]]:
             if not line.strip():
                 continue
             try:
-                batch.append(msgspec.json.decode(line, type=NewEvent))
+                batch.append(msgspec.json.decode(line, type=GivenEvent))
             except msgspec.DecodeError as error:
                 if batch:
                     yield batch

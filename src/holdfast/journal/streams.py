@@ -43,6 +43,10 @@ class NewEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     correlation: str = ""
 
 
+class GivenEvent(NewEvent, forbid_unknown_fields=True):
+    """The same as a person or a program writes it: what is spelt wrong must not vanish."""
+
+
 class Append(msgspec.Struct, gc=False):
     """Events for one stream: all of them or none."""
 

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from holdfast.events import STREAM_AGENT, stream_id
 from holdfast.journal.model import SessionFilter
+from holdfast.journal.streams import GivenEvent
 from holdfast.library import Library
 from holdfast.server.answers import (
     BadRequest,
@@ -25,7 +26,6 @@ from holdfast.server.answers import (
 from holdfast.stream import (
     ON_LAG,
     Lagged,
-    NewEvent,
     Query,
     Streams,
     Subscription,
@@ -48,7 +48,7 @@ class Streaming(Protocol):
 class Several(msgspec.Struct, forbid_unknown_fields=True):
     """The body of an append of more than one event."""
 
-    events: list[NewEvent]
+    events: list[GivenEvent]
     expected_seq: int | None = None
 
 
@@ -89,7 +89,7 @@ class _Kind(msgspec.Struct):
 
 
 _several: Final = msgspec.json.Decoder(Several)
-_one: Final = msgspec.json.Decoder(NewEvent)
+_one: Final = msgspec.json.Decoder(GivenEvent)
 _kind: Final = msgspec.json.Decoder(_Kind)
 
 
