@@ -42,7 +42,7 @@ BARS: Final = {
     "library": [Bar(64.0), WITHIN_5_PERCENT],
     "queue": [Bar(10.0), Bar(20.0)],
     "streams": [
-        *(Bar(1.55, "ratio"), Bar(10.0), Bar(10.0), Bar(6.2, "ratio")),
+        *(Bar(50.0), Bar(10.0), Bar(10.0), Bar(200.0)),
         *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0)),
     ],
     "work": [Bar(1_000.0), Bar(50.0)],

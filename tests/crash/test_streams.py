@@ -128,17 +128,10 @@ def test_without_keys_the_same_loop_would_find_repeats(
         placed = holdfast.append("a", NewEvent(kind="k", text="keyed"))
         assert placed.repeated == 1
         lost.clear()
-        monkeypatch.setattr("holdfast.remote.talk.uuid", _Keyless)
+        monkeypatch.setattr("holdfast.remote.talk.new_key", lambda: "")
         assert holdfast.append("a", NewEvent(kind="k", text="keyless")).repeated == 0
         texts = [each.event.text for each in holdfast.query(stream="a")]
     assert texts == ["keyed", "keyless", "keyless"]
-
-
-class _Keyless:
-    """In place of the module that makes keys."""
-
-    class uuid4:  # noqa: N801  # as it is called
-        hex = ""
 
 
 def test_a_client_that_is_not_answered_says_so(home: Home) -> None:

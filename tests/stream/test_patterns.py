@@ -44,6 +44,12 @@ def test_a_single_name_is_known_to_be_one() -> None:
         assert Pattern(several).exact == ""
 
 
+def test_names_without_stars_are_all_that_it_matches() -> None:
+    assert Pattern("a.b, c.d").names == ("a.b", "c.d")
+    for more in ("a.b,c.*", "*", f"a.b,{CONVERSATIONS}"):
+        assert Pattern(more).names == ()
+
+
 def test_nothing_asked_for_is_everything() -> None:
     assert pattern("").everything
 

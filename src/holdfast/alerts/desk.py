@@ -66,6 +66,7 @@ class AlertDesk:
         self._instant: Final = instant
         self._write: Final = write
         self._problem = ""
+        self._throttling: list[str] = []
         self._load()
 
     @property
@@ -74,11 +75,13 @@ class AlertDesk:
 
     @property
     def throttling(self) -> list[str]:
-        """The rules that fire and want costly work to be put off."""
-        return self._alerts.firing("throttle")
+        """The rules that fire and want costly work to be put off; every request asks."""
+        return self._throttling
 
     def step(self, figures: Figures) -> None:
-        for notice in self._alerts.step(figures, self._clock_s(), self._wall_s()):
+        notices = self._alerts.step(figures, self._clock_s(), self._wall_s())
+        self._throttling = self._alerts.firing("throttle")
+        for notice in notices:
             self._tell(notice)
 
     def silence(self, name: str, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """The same for asyncio: a few connections that are kept open, each for one request at a time.
 
-HTTP is h11's, over asyncio's own streams; a client library would weigh more than the daemon.
+Answers are read by httptools, over asyncio's own streams: a client library would weigh more than
+the daemon, and a parser in Python would take longer than the append that it asks for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Final, Self, Unpack
 
-import h11
+import httptools
 
 from holdfast.client import NotRunning, problem_of
 from holdfast.errors import Exit
@@ -26,7 +27,32 @@ RETRY_MAX_S: Final = 0.5
 CHUNK_BYTES: Final = 65_536
 CONNECTIONS_MAX: Final = 16
 BAD_REQUEST: Final = 400
-_LOST: Final = (OSError, EOFError, h11.ProtocolError)
+_LOST: Final = (OSError, EOFError, httptools.HttpParserError)
+
+
+class _Answer:
+    """What `httptools` calls while it reads an answer."""
+
+    def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.status, self.keeps_open = 0, False
+        self.headers: dict[bytes, bytes] = {}
+        self.parts: list[bytes] = []
+        self.begun = self.ended = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:  # the parser forgets both at the end of the message
+        self.status = self.parser.get_status_code()
+        self.keeps_open = self.parser.should_keep_alive()
+        self.begun = True
+
+    def on_body(self, body: bytes) -> None:
+        self.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        self.ended = True
 
 
 class _Connection:
@@ -34,7 +60,7 @@ class _Connection:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._http = h11.Connection(h11.CLIENT)
+        self._answer = _Answer()
 
     @classmethod
     async def open(cls, paths: Paths) -> Self:
@@ -45,46 +71,40 @@ class _Connection:
         self._writer.close()
 
     async def send(self, asked: Ask) -> None:
+        self._answer = _Answer()
         body = asked.body or b""
-        headers = [("Host", "localhost"), ("Content-Length", str(len(body)))]
-        self._say(h11.Request(method=asked.method, target=asked.target, headers=headers))
-        if body:
-            self._say(h11.Data(data=body))
-        self._say(h11.EndOfMessage())
+        head = f"{asked.method} {asked.target} HTTP/1.1\r\nHost: localhost\r\n"
+        self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await self._writer.drain()
 
-    async def begin(self) -> h11.Response:
-        event = await self._next()
-        if isinstance(event, h11.Response):
-            return event
-        raise EOFError
+    async def begin(self) -> int:
+        """The status of the answer."""
+        while not self._answer.begun:
+            await self._more()
+        return self._answer.status
+
+    def header(self, name: bytes) -> str:
+        return self._answer.headers.get(name, b"").decode("latin-1")
 
     async def body(self) -> AsyncIterator[bytes]:
-        while isinstance(event := await self._next(), h11.Data):
-            yield bytes(event.data)
-        if isinstance(event, h11.EndOfMessage):
-            return
-        raise EOFError
+        while True:
+            parts, self._answer.parts = self._answer.parts, []
+            for part in parts:
+                yield part
+            if self._answer.ended and not self._answer.parts:
+                return
+            if not self._answer.parts:
+                await self._more()
 
     def again(self) -> bool:
         """Whether it can be used for another request."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return True
+        return self._answer.ended and self._answer.keeps_open
 
-    def _say(self, event: h11.Event) -> None:
-        said = self._http.send(event)
-        if said:
-            self._writer.write(said)
-
-    async def _next(self) -> object:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            chunk = await self._reader.read(CHUNK_BYTES)
-            self._http.receive_data(chunk)
-            if not chunk and self._http.their_state in (h11.IDLE, h11.ERROR):
-                raise EOFError
-        return event
+    async def _more(self) -> None:
+        chunk = await self._reader.read(CHUNK_BYTES)
+        if not chunk:
+            raise EOFError
+        self._answer.parser.feed_data(chunk)
 
 
 class AsyncHoldfast:
@@ -162,7 +182,7 @@ class AsyncHoldfast:
         usable = False
         try:
             await connection.send(asked)
-            response = await connection.begin()
+            status = await connection.begin()
             body = b"".join([part async for part in connection.body()])
             usable = connection.again()
         finally:
@@ -170,16 +190,16 @@ class AsyncHoldfast:
                 self._idle.append(connection)
             else:
                 connection.close()
-        _refuse(response, body)
+        _refuse(connection, status, body)
         return body
 
     async def _follow_once(self, asked: Ask) -> AsyncIterator[Heard]:
         connection = await _Connection.open(self._paths)
         try:
             await connection.send(asked)
-            response = await connection.begin()
-            if response.status_code >= BAD_REQUEST:
-                _refuse(response, b"".join([part async for part in connection.body()]))
+            status = await connection.begin()
+            if status >= BAD_REQUEST:
+                _refuse(connection, status, b"".join([part async for part in connection.body()]))
             parser = EventParser()
             async for chunk in connection.body():
                 for event in parser.feed(chunk):
@@ -190,11 +210,10 @@ class AsyncHoldfast:
             connection.close()
 
 
-def _refuse(response: h11.Response, body: bytes) -> None:
-    if response.status_code < BAD_REQUEST:
+def _refuse(connection: _Connection, status: int, body: bytes) -> None:
+    if status < BAD_REQUEST:
         return
-    later = next((value for name, value in response.headers if name == b"retry-after"), b"")
-    problem = problem_of(body, response.status_code, later.decode())
+    problem = problem_of(body, status, connection.header(b"retry-after"))
     if problem.code == Exit.CONFLICT:
         raise WrongSequence(str(problem))
     raise problem

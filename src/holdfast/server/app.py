@@ -317,7 +317,9 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
     async def imports(_request: Request) -> Response:
         return StreamingResponse(_import(daemon), media_type=NDJSON)
 
-    return [
+    return [  # routes are tried in turn: those that are asked for thousands of times a second first
+        *streams.routes(daemon),
+        *queues.routes(daemon),
         *_figure_routes(daemon),
         ("GET", "/v1/status", status),
         ("GET", "/v1/doctor", doctor),
@@ -338,8 +340,6 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         ("POST", "/v1/redact", redact),
         *debug.routes(daemon),
         *alerts.routes(daemon),
-        *streams.routes(daemon),
-        *queues.routes(daemon),
         *ledger.routes(daemon),
         *tasks.routes(daemon),
         *checkpoints.routes(daemon),

@@ -11,9 +11,12 @@ from typing import ClassVar, Final, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.protocol import Level, Usage
+
+WRITE_BUFFER_BYTES: Final = 8_192  # of what a client has not taken; then its answer waits
 
 
 class SocketTaken(HoldfastError):
@@ -35,6 +38,14 @@ class Place(Protocol):
 
     def leave(self) -> None:
         """After the last connection."""
+
+
+class FrugalProtocol(HttpToolsProtocol):
+    """Holds little of what a client does not take: a thousand that are slow are no rare sight."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
 
 class QuietServer(Server):
@@ -60,12 +71,13 @@ class Listener:
         self._outgoing: Final = _Outgoing(app)
         config = Config(
             self._outgoing,
-            http="httptools",
+            http=FrugalProtocol,
             loop="none",
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=max(1, int(stop_grace_s)),

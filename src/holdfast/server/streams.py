@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from holdfast.server.answers import (
 )
 from holdfast.stream import (
     ON_LAG,
+    Frame,
     Lagged,
     Query,
     Streams,
@@ -37,6 +38,7 @@ APPEND: Final = "/v1/streams/{name:path}/events"
 LIVE: Final = "/v1/events/live"
 NDJSON: Final = "application/x-ndjson"
 BODY_BYTES_MAX: Final = 8_000_000
+CHUNK_BYTES: Final = 8_192
 KEEP_ALIVE: Final = b": still here\n\n"
 
 
@@ -204,9 +206,22 @@ async def server_sent(events: Subscription) -> AsyncIterator[bytes]:
             if isinstance(batch, Lagged):
                 yield told("holdfast.lagged", batch)
             elif batch:
-                yield b"".join([frame.sse() for frame in batch])
+                for chunk in chunks(batch):
+                    yield chunk
             else:
                 yield KEEP_ALIVE
+
+
+def chunks(frames: list[Frame]) -> Iterator[bytes]:
+    """A little at a time: what a client does not take stays in the ring, not with each of them."""
+    chunk = bytearray()
+    for frame in frames:
+        chunk += frame.sse()
+        if len(chunk) >= CHUNK_BYTES:
+            yield bytes(chunk)
+            chunk.clear()
+    if chunk:
+        yield bytes(chunk)
 
 
 def told(event: str, about: object) -> bytes:

@@ -24,19 +24,16 @@ END_BYTES: Final = 4
 class Block:
     """Consecutive lines of a session, and where each ends."""
 
-    __slots__ = ("_ends", "_lines", "first_seq")
+    __slots__ = ("_ends", "_lines", "end_seq", "first_seq")
 
     def __init__(self, first_seq: int, lines: bytes) -> None:
         self.first_seq, self._lines = first_seq, lines
         self._ends = array("I", accumulate(map(len, lines.splitlines(keepends=True)), initial=0))
+        self.end_seq = first_seq + self.count
 
     @property
     def count(self) -> int:
         return len(self._ends) - 1
-
-    @property
-    def end_seq(self) -> int:
-        return self.first_seq + self.count
 
     @property
     def size(self) -> int:

@@ -78,6 +78,13 @@ class Wanted(msgspec.Struct, frozen=True):
     def takes_stream(self, agent: str, name: str) -> bool:
         return self.streams.matches(called(agent, name), is_stream=agent == STREAM_AGENT)
 
+    def may_be_in(self, run: Committed) -> bool:
+        """Whether any of a run may be wanted, without looking at each line."""
+        if not run.lines or not self.takes_stream(run.agent, run.name):
+            return False
+        names = self.kinds.names
+        return not names or any(b'"kind":"%s"' % name.encode() in run.lines for name in names)
+
     def takes(self, frame: Frame) -> bool:
         return (
             self.kinds.matches(frame.kind)

@@ -23,7 +23,7 @@ class BadPattern(HoldfastError):
 class Pattern:
     """Matches any of its parts; `*` stands for any run of characters."""
 
-    __slots__ = ("_matches", "everything", "exact", "groups", "text")
+    __slots__ = ("_matches", "everything", "exact", "groups", "names", "text")
 
     def __init__(self, text: str) -> None:
         parts = [part.strip() for part in text.split(",")]
@@ -36,6 +36,7 @@ class Pattern:
         self.groups = {_GROUPS[part] for part in parts if part in _GROUPS}
         names = [part for part in parts if part not in _GROUPS]
         self.everything = "*" in names or len(self.groups) == len(_GROUPS)
+        self.names = () if "*" in text or self.groups else tuple(names)  # all that it matches
         one = len(parts) == 1 and "*" not in text and not self.groups
         self.exact = text.strip() if one else ""  # the only name that it matches
         wanted = "|".join(".*".join(map(re.escape, name.split("*"))) for name in names)

@@ -12,6 +12,7 @@ from holdfast.journal.streams import Committed
 from holdfast.stream.cache import Block, BlockCache
 
 RUNS_PAGE: Final = 256
+BLOCKS_AT_HAND: Final = 32
 
 OnDamage = Callable[[str, DamagedBlock], None]
 
@@ -34,20 +35,28 @@ class Pieces:
 
         A damaged block costs itself: its place is there, without lines.
         """
+        blocks: dict[str, Block] = {}  # of this reading: what is at hand is not looked up
         while runs := reader.runs(position, limit=RUNS_PAGE, session=session):
             for run in runs:
                 shift = run.position - run.first_seq
                 seq, end = max(position - shift, run.first_seq), run.first_seq + run.count
                 if wanted(run.agent, run.name):
                     while seq < end:
-                        stop, lines = self._lines(reader, run, seq, end)
+                        block = blocks.get(run.session)
+                        if block is not None and block.first_seq <= seq < block.end_seq:
+                            stop = min(end, block.end_seq)
+                            lines = block.cut(seq, stop)
+                        else:
+                            stop, lines = self._lines(reader, run, seq, end, blocks)
                         yield _committed(run, seq, stop, lines)
                         seq = stop
                 elif seq < end:
                     yield _committed(run, seq, end, b"")
                 position = end + shift
 
-    def _lines(self, reader: JournalReader, run: Run, seq: int, end: int) -> tuple[int, bytes]:
+    def _lines(
+        self, reader: JournalReader, run: Run, seq: int, end: int, blocks: dict[str, Block]
+    ) -> tuple[int, bytes]:
         """Lines from a number on, and the number behind them."""
         block = self._cache.find(run.session, seq)
         if block is None:
@@ -63,6 +72,9 @@ class Pieces:
                 return (min(damaged[0], end) if damaged else end), b""
             block = Block(seq, lines)
             self._cache.put(run.session, block)
+        if len(blocks) == BLOCKS_AT_HAND:
+            blocks.clear()
+        blocks[run.session] = block
         stop = min(end, block.end_seq)
         return stop, block.cut(seq, stop)
 

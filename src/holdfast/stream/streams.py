@@ -332,7 +332,7 @@ class Streams:
             )
         frames: list[Frame] = []
         for run in runs:
-            if run.lines and wanted.takes_stream(run.agent, run.name):
+            if wanted.may_be_in(run):
                 frames += filter(wanted.takes, frames_of(run, after=position - 1))
             position = run.position + run.count
         return frames, position if runs else max(position, self.end)

@@ -38,6 +38,7 @@ JOB: Final = "looking for learnings"
 
 RUNS_PAGE: Final = 256
 CONTEXT_EVENTS: Final = 64  # before a stretch: what it answers
+LOOK_EVERY_S: Final = 0.25  # what comes thousands of times a second is looked at together
 PAUSE_S: Final = 5.0  # after a failure of the journal
 SAVE_EVERY_MS: Final = 30_000  # a position costs a commit, and is worth as much as is read again
 SAVE_EVERY_EVENTS: Final = 10_000
@@ -122,6 +123,7 @@ class LearningExtractor:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._woken.wait()
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def step(self) -> bool:
         """One piece of work; whether there is more to be done at once."""
