@@ -29,19 +29,19 @@ def test_a_block_gives_any_run_of_its_lines() -> None:
 
 def test_a_block_is_found_by_any_number_that_it_holds() -> None:
     held = cache()
-    held.put("s", block(5, 3))
-    held.put("s", block(8, 2))
-    held.put("t", block(0))
+    held.put("s", block(5, 3), held.version)
+    held.put("s", block(8, 2), held.version)
+    held.put("t", block(0), held.version)
     assert here(held, 4, 5, 7, 8, 9, 10) == [False, True, True, True, True, False]
     assert here(held, 0, 5, session="t") == [True, False]
 
 
 def test_the_least_used_leaves_first() -> None:
     held = cache(max_events=2)
-    held.put("s", block(1))
-    held.put("s", block(2))
+    held.put("s", block(1), held.version)
+    held.put("s", block(2), held.version)
     assert here(held, 1) == [True]
-    held.put("s", block(3))
+    held.put("s", block(3), held.version)
     assert here(held, 1, 2, 3) == [True, False, True]
     assert (held.hits, held.misses) == (3, 1)
 
@@ -50,23 +50,23 @@ def test_bytes_are_bounded_too() -> None:
     one = BLOCK_BYTES + 100 + 2 * END_BYTES
     held = cache(max_bytes=2 * one)
     for seq in (1, 2, 3):
-        held.put("s", block(seq, size=100))
+        held.put("s", block(seq, size=100), held.version)
     assert here(held, 1, 2, 3) == [False, True, True]
     assert held.usage().bytes == 2 * one
 
 
 def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> None:
     held = cache(max_events=5, max_bytes=2_000)
-    held.put("s", block(1))
-    held.put("s", block(2, 6))
-    held.put("s", block(10, size=3_000))
+    held.put("s", block(1), held.version)
+    held.put("s", block(2, 6), held.version)
+    held.put("s", block(10, size=3_000), held.version)
     assert here(held, 1, 2, 10) == [True, False, False]
 
 
 def test_a_block_that_grew_takes_the_place_of_what_it_was() -> None:
     held = cache()
-    held.put("s", block(1, 2))
-    held.put("s", block(1, 4))
+    held.put("s", block(1, 2), held.version)
+    held.put("s", block(1, 4), held.version)
     assert held.usage().items == 4
     assert here(held, 4) == [True]
 
@@ -74,10 +74,20 @@ def test_a_block_that_grew_takes_the_place_of_what_it_was() -> None:
 def test_relief_and_clearing_give_back() -> None:
     held = cache()
     for seq in range(1, 11):
-        held.put("s", block(seq, size=100))
+        held.put("s", block(seq, size=100), held.version)
     one = BLOCK_BYTES + 100 + 2 * END_BYTES
     assert held.relieve(Level.HIGH, one + 1) == 2 * one
     assert here(held, 1, 2, 3) == [False, False, True]
     held.clear()
     assert held.usage().bytes == held.usage().items == 0
     assert here(held, 5) == [False]
+
+
+def test_what_was_read_before_it_was_rewritten_is_not_kept() -> None:
+    held = cache()
+    before = held.version
+    held.clear()
+    held.put("s", block(1), before)
+    assert here(held, 1) == [False]
+    held.put("s", block(1), held.version)
+    assert here(held, 1) == [True]

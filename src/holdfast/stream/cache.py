@@ -56,6 +56,7 @@ class BlockCache:
         self._of_session: dict[str, list[Block]] = {}
         self._events = self._bytes = 0
         self.hits = self.misses = 0
+        self.version = 0  # of what is stored: what was read of an older one is not kept
 
     def find(self, session: str, seq: int) -> Block | None:
         """The block that holds a number of a session, if one is here."""
@@ -68,11 +69,14 @@ class BlockCache:
             self.misses += 1
             return None
 
-    def put(self, session: str, block: Block) -> None:
-        """One that is larger than all there is room for is not kept."""
+    def put(self, session: str, block: Block, version: int) -> None:
+        """`version` as it was before the block was read. One that is larger than all there is room
+        for is not kept."""
         if block.count > self._max_events or block.size > self._max_bytes:
             return
         with self._lock:
+            if version != self.version:
+                return
             self._drop((session, block.first_seq))
             self._blocks[session, block.first_seq] = block
             self._of_session.setdefault(session, []).append(block)
@@ -83,6 +87,7 @@ class BlockCache:
     def clear(self) -> None:
         """What is stored was rewritten."""
         with self._lock:
+            self.version += 1
             self._blocks.clear()
             self._of_session.clear()
             self._events = self._bytes = 0

@@ -60,6 +60,7 @@ class Pieces:
         """Lines from a number on, and the number behind them."""
         block = self._cache.find(run.session, seq)
         if block is None:
+            version = self._cache.version
             damaged: list[int] = []
 
             def told(first: int, count: int, error: DamagedBlock) -> bytes:
@@ -71,7 +72,7 @@ class Pieces:
             if not lines:
                 return (min(damaged[0], end) if damaged else end), b""
             block = Block(seq, lines)
-            self._cache.put(run.session, block)
+            self._cache.put(run.session, block, version)
         if len(blocks) == BLOCKS_AT_HAND:
             blocks.clear()
         blocks[run.session] = block
