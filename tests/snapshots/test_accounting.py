@@ -125,10 +125,11 @@ def test_what_is_accounted_is_what_the_process_grew_by(kind: str, tmp_path: Path
 
 def test_evicting_many_small_sessions_gives_their_pages_back(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(encode(event(0, "hello")) + b"\n")
-    # To the page: in one of three, the process itself has touched none meanwhile.
-    measured = [measure(tmp_path / "lines", 2_000, 1, 1, 10) for _ in range(3)]
-    given_back = [found["real"] - found["left"] for found in measured]
-    assert max(given_back) >= 2_000 * 4_096, measured
+    found = measure(tmp_path / "lines", 2_000, 1, 1, 10)
+    # What is read are whole pages, and of its own the process may touch one while it evicts: where
+    # the heap happens to end decides that, so it is the same in each run of one machine.
+    own_bytes = 4_096
+    assert found["real"] - found["left"] + own_bytes >= 2_000 * 4_096, found
 
 
 def test_sealed_history_is_as_small_as_zstd_makes_it(tmp_path: Path) -> None:
