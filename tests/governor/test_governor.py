@@ -500,6 +500,38 @@ def test_what_is_measured_is_of_the_moment_of_the_tree(bench: Bench) -> None:
     assert shot.unaccounted_bytes == 20 * MB
 
 
+class Passing(Measure):
+    """A component that empties while the tree is read, and knows what it held."""
+
+    def reading_begins(self) -> None:
+        self.most_mb, self.mb = self.mb, 0
+
+    def usage_in(self, _tree: TreeMemory) -> Usage:
+        return Usage(bytes=int(self.most_mb * MB), items=1, limit_bytes=None)
+
+
+def test_what_comes_and_goes_is_told_when_the_reading_begins(bench: Bench) -> None:
+    passing = Passing(bench.machine, "journal", 4)
+    bench.governor.register(passing)
+    bench.machine.mb = 15
+    bench.governor.mark_baseline()
+    passing.mb, bench.machine.mb = 30, 44
+    shot = bench.governor.snapshot()
+    assert [(each.name, each.bytes) for each in shot.components] == [("journal", 30 * MB)]
+    assert (shot.baseline_bytes, shot.unaccounted_bytes) == (11 * MB, 3 * MB)
+
+
+def test_one_that_cannot_be_told_of_a_reading_does_not_blind_the_governor(bench: Bench) -> None:
+    class Deaf(Measure):
+        def reading_begins(self) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+    bench.governor.register(Deaf(bench.machine, "journal", 1))
+    bench.step(40)
+    assert bench.governor.snapshot().footprint_bytes == 40 * MB
+    assert "governor.usage_failed" in bench.log.names()
+
+
 def test_a_measured_component_that_fails_does_not_blind_the_governor(bench: Bench) -> None:
     class Lost(Measure):
         def usage_in(self, tree: TreeMemory) -> Usage:

@@ -220,8 +220,8 @@ class Governor:
 
         Without what components hold already: nothing counts twice.
         """
-        tree = self._readings.tree()
-        held = self._components.look(self._components.measure(tree)).values()
+        tree, measured = self._read_tree()
+        held = self._components.look(measured).values()
         self._baseline_bytes = tree.footprint_bytes - sum(usage.bytes for usage in held)
         return tree
 
@@ -256,8 +256,13 @@ class Governor:
         return self._read(self._machine.read)
 
     def _read(self, machine: Callable[[], MachineReading]) -> Look:
+        tree, measured = self._read_tree()
+        return Look(tree, measured=measured, machine=machine())
+
+    def _read_tree(self) -> tuple[TreeMemory, Mapping[str, Usage]]:
+        self._components.reading_begins()
         tree = self._readings.tree()
-        return Look(tree, measured=self._components.measure(tree), machine=machine())
+        return tree, self._components.measure(tree)
 
     def step(self, look: Look | None = None) -> Assessment:
         """Read what was not read before, decide, and do what the level asks for."""

@@ -51,3 +51,10 @@ class Measured(Bounded, Protocol):
     """
 
     def usage_in(self, tree: TreeMemory, /) -> Usage: ...
+
+
+@runtime_checkable
+class Fleeting(Measured, Protocol):
+    """A room that may fill and empty while the tree is read: it tells the most of that time."""
+
+    def reading_begins(self) -> None: ...

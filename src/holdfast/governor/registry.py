@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from holdfast.governor.protocol import Bounded, Measured, Usage
+from holdfast.governor.protocol import Bounded, Fleeting, Measured, Usage
 from holdfast.governor.readings import TreeMemory
 from holdfast.governor.tracker import Tracker
 from holdfast.observe import EventLog
@@ -23,6 +23,7 @@ class Components:
         self._log: Final = log
         self._components: Final[dict[str, Bounded]] = {}
         self._measured: Final[dict[str, Measured]] = {}
+        self._fleeting: Final[list[Fleeting]] = []
 
     def add(self, component: Bounded) -> None:
         name = component.name
@@ -31,6 +32,8 @@ class Components:
         self._components[name] = component
         if isinstance(component, Measured):
             self._measured[name] = component
+        if isinstance(component, Fleeting):
+            self._fleeting.append(component)
         self._tracker.observe(name, _NOTHING)
 
     def all(self) -> tuple[Bounded, ...]:
@@ -38,6 +41,14 @@ class Components:
 
     def get(self, name: str) -> Bounded:
         return self._components[name]
+
+    def reading_begins(self) -> None:
+        """The tree is about to be read. For any thread."""
+        for component in tuple(self._fleeting):
+            try:
+                component.reading_begins()
+            except Exception as error:  # noqa: BLE001 - as below
+                self._failed(component.name, error)
 
     def measure(self, tree: TreeMemory) -> dict[str, Usage]:
         """Of those that are measured, what they used when the tree was read. For any thread."""

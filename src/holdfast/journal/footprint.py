@@ -24,7 +24,7 @@ WORKING_KB: Final = 4_096
 
 
 class JournalFootprint:
-    """A `Measured`."""
+    """A `Fleeting`: merging the index takes tens of megabytes for some milliseconds."""
 
     name: Final = "journal"
 
@@ -33,15 +33,18 @@ class JournalFootprint:
         caches_kb = WRITER_CACHE_KB + READER_CACHE_KB * readers + CHECKPOINTER_CACHE_KB + WORKING_KB
         self._limit_bytes = caches_kb * 1024
 
+    def reading_begins(self) -> None:
+        apsw.memory_high_water(reset=True)
+
     def usage_in(self, _tree: TreeMemory) -> Usage:
-        """SQLite's memory comes and goes with each question: it is read with the tree."""
-        return self.usage()
+        return self._usage(apsw.memory_high_water())
 
     def usage(self) -> Usage:
+        return self._usage(apsw.memory_used())
+
+    def _usage(self, size: int) -> Usage:
         return Usage(
-            bytes=apsw.memory_used(),
-            items=self._journal.connections_open,
-            limit_bytes=self._limit_bytes,
+            bytes=size, items=self._journal.connections_open, limit_bytes=self._limit_bytes
         )
 
     def relieve(self, level: Level, target_bytes: int) -> int:
