@@ -53,6 +53,7 @@ BACK_WITHIN_S: Final = 2.0
 ASK_EVERY_S: Final = 0.05
 POLL_S: Final = 0.05
 CALM_TIMEOUT_S: Final = 30.0
+CALM_FOR_S: Final = 1.5  # longer than the governor waits between two looks where memory is used
 END_TIMEOUT_S: Final = 120.0  # a daemon that takes longer hangs, however slow the machine
 LEVELS: Final = ("MODERATE", "HIGH", "CRITICAL")
 HIGH_OR_WORSE: Final = frozenset({"high", "critical"})
@@ -193,21 +194,28 @@ class _Drill:
         return seen
 
     def _until_calm(self) -> None:
-        """All that was written is read, nothing is imported, and no step holds.
+        """All that was written is read, nothing is imported, and no step holds: for a while.
 
-        How long that may take depends on the machine: only reading that stands still is a failure.
+        Not for a moment: what was read last may yet take the governor to a level. How long all of
+        it may take depends on the machine: only reading that stands still is a failure.
         """
         size = sum(path.stat().st_size for path in self._logs.rglob("*.jsonl"))
         read, deadline_s = -1, 0.0
+        calm_since_s: float | None = None
         while True:
             status = self._client.get("/v1/status")
             before, read = read, sum(each["bytes"]["seen"] for each in status["sources"])
             holding = status["memory"]["pressure"]["holding"]
+            now_s = time.monotonic()
             if read == size and not status["importing"]["running"] and not holding:
-                return
+                calm_since_s = calm_since_s or now_s
+                if now_s - calm_since_s > CALM_FOR_S:
+                    return
+            else:
+                calm_since_s = None
             if read != before:
-                deadline_s = time.monotonic() + CALM_TIMEOUT_S
-            elif time.monotonic() > deadline_s:
+                deadline_s = now_s + CALM_TIMEOUT_S
+            elif calm_since_s is None and now_s > deadline_s:
                 raise DrillFailed(
                     f"for {CALM_TIMEOUT_S:.0f} s nothing was read and the daemon has not come to "
                     f"rest: {read:,} of {size:,} bytes read, "
