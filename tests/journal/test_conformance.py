@@ -11,7 +11,7 @@ import pytest
 from holdfast.journal.conformance import REQUIREMENTS, Nonconformant, Requirement, Subject, name
 from holdfast.journal.memory import MemoryReader, MemoryWriter
 from holdfast.journal.model import AuditRecord, Batch, CommandRow, Recording, Run
-from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub
+from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub, never
 from holdfast.journal.work import Claim
 from holdfast.journal.work_memory import Kept, MemoryWork
 from tests.journal.subjects import MemorySubject, SqliteSubject
@@ -61,6 +61,16 @@ class SkipsWhatItLost(MemoryWriter):
     def __init__(self, journal: Any) -> None:
         super().__init__(journal)
         self._state.indexed = len(self._state.order)
+
+
+class IsNeverInHaste(MemoryWriter):
+    def feed_index(self, in_haste: Callable[[], bool] = never) -> bool:
+        return super().feed_index()
+
+
+class StandsStillInHaste(MemoryWriter):
+    def feed_index(self, in_haste: Callable[[], bool] = never) -> bool:
+        return True if in_haste() else super().feed_index()
 
 
 class AuditsForEver(MemoryWriter):
@@ -143,6 +153,8 @@ class Broken(MemorySubject):
         (TakesAnything, "a batch that does not start where the session ends is refused"),
         (IndexesBeforeItIsFed, "search finds what the index was fed"),
         (SkipsWhatItLost, "texts that were not fed are read again after reopening"),
+        (IsNeverInHaste, "a feed in haste feeds a part and goes on behind it"),
+        (StandsStillInHaste, "a feed in haste feeds a part and goes on behind it"),
         (AuditsForEver, "the audit keeps the newest records only"),
         (TakesACommandTwice, "a command has one turn ever"),
         (RewritesTitlesFirst, "a rewriting that fails changes nothing"),

@@ -24,7 +24,7 @@ from holdfast.journal.footprint import UnindexedTexts, WaitingBatches
 from holdfast.journal.mailbox import JournalClosed
 from holdfast.journal.memory import MemoryJournal, MemoryReader, MemoryWriter
 from holdfast.journal.model import AuditRecord, Batch, SearchQuery
-from holdfast.journal.protocol import JournalReader, JournalWriter
+from holdfast.journal.protocol import JournalReader, JournalWriter, never
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
@@ -53,11 +53,14 @@ class Gate(MemoryWriter):
             raise failure
         super().write(batches, durable=durable)
 
-    def feed_index(self) -> bool:
+    def feed_index(self, in_haste: Callable[[], bool] = never) -> bool:
         self.bench.feeds += 1
         if self.bench.feed_failures:
             raise self.bench.feed_failures.pop(0)
-        return super().feed_index()
+        if self.bench.in_feed is not None:
+            self.bench.in_feed()
+            self.bench.haste.append(in_haste())
+        return super().feed_index(in_haste)
 
     def checkpoint(self) -> None:
         self.bench.checkpoints += 1
@@ -90,6 +93,8 @@ class Bench:
         self.open_failures: list[JournalError] = []
         self.noted: list[JournalError] = []
         self.feeds = 0
+        self.in_feed: Callable[[], None] | None = None  # what happens while the index is fed
+        self.haste: list[bool] = []  # whether what was fed then had to be in haste
         self.checkpoints = 0
         self.writers: list[Gate] = []
         self.readers: list[Pooled] = []
@@ -282,6 +287,26 @@ def test_what_waits_is_counted(bench: Bench) -> None:
     )
     bench.open.set()
     waits.result(SOON_S)
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+def test_what_is_urgent_makes_haste_of_feeding_the_index(bench: Bench, *, urgent: bool) -> None:
+    """Else a line that somebody just wrote waits for megabytes of an import to be indexed."""
+    until(lambda: bench.service.index_lag == 0, "the index is fed")
+    said: list[Future[None]] = []
+
+    def say() -> None:
+        if not said:
+            said.append(bench.service.submit(bench.batch("line", "word"), urgent=urgent))
+
+    bench.in_feed = say
+    bench.service.submit(bench.batch("import", *["x" * 100] * 9)).result(SOON_S)
+    until(lambda: said, "the index is fed meanwhile")
+    said[0].result(SOON_S)
+    assert bench.haste[0] is urgent
+    until(lambda: bench.service.index_lag == 0, "what was left is fed as well")
+    with bench.service.reader() as reader:
+        assert len(reader.search(SearchQuery(words="word"))) == 1
 
 
 def test_texts_that_wait_for_the_index_are_counted_until_it_is_fed(bench: Bench) -> None:

@@ -35,13 +35,13 @@ class JournalClosed(JournalError):
 class Write:
     """A batch, and the promise of its being stored, whether or not somebody goes on waiting."""
 
-    __slots__ = ("batch", "bytes", "chars", "done", "durable")
+    __slots__ = ("batch", "bytes", "done", "durable")
 
     def __init__(self, batch: Batch, *, durable: bool) -> None:
         self.batch = batch
         self.durable = durable
-        self.chars = sum(len(text.text) for text in batch.texts)
-        self.bytes = len(batch.lines) + sum(len(each.data) for each in batch.blocks) + self.chars
+        self.bytes = len(batch.lines) + sum(len(each.data) for each in batch.blocks)
+        self.bytes += sum(len(text.text) for text in batch.texts)
         self.done: Future[None] = Future()
         self.done.set_running_or_notify_cancel()
 
@@ -120,6 +120,10 @@ class Mailbox:
     @property
     def bytes(self) -> int:
         return self._bytes
+
+    @property
+    def has_urgent(self) -> bool:
+        return bool(self._urgent)
 
     def put(self, item: Mail, *, wait: bool = True, urgent: bool = False) -> None:
         """Blocks while too much waits; something that is too large goes in when nothing does.

@@ -47,7 +47,7 @@ from holdfast.journal.model import (
     Totals,
     UnknownType,
 )
-from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub
+from holdfast.journal.protocol import JournalReader, JournalWriter, Scrub, never
 from holdfast.journal.sqlite import JournalError
 from holdfast.journal.streams import (
     Append,
@@ -60,6 +60,7 @@ from holdfast.journal.streams import (
     numbered,
     stream_facts,
 )
+from holdfast.journal.unindexed import HURRIED_SHARE
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
 from holdfast.journal.work import PREVIEW_BYTES, DeadItem, Lanes, QueueCounts
 from holdfast.journal.work_memory import MemoryWork, WorkState, lanes_of
@@ -122,12 +123,17 @@ class MemoryWriter:
         self._journal = journal
         self._state = journal.state
         self._committed: list[Committed] = []
+        self._unindexed_chars = 0
         self._undo: list[Callable[[], None]] | None = None  # what undoes the work that runs
         self._lanes: Lanes | None = None  # of the queues
 
     @property
     def index_lag(self) -> int:
         return len(self._state.order) - self._state.indexed
+
+    @property
+    def unindexed_chars(self) -> int:
+        return self._unindexed_chars
 
     @property
     def next_position(self) -> int:
@@ -148,6 +154,7 @@ class MemoryWriter:
             for batch, new in zip(batches, lines, strict=True):
                 position = len(self._state.order) + 1
                 self._store(batch, new)
+                self._unindexed_chars += sum(len(text.text) for text in batch.texts)
                 if batch.count:
                     self._note(batch.facts, position, batch.first_seq, new)
 
@@ -196,11 +203,15 @@ class MemoryWriter:
         self._undone_by(lambda: setattr(self._state, "projections", before))
         self._state.projections[name] = projection.position, projection.state
 
-    def feed_index(self) -> bool:
+    def feed_index(self, in_haste: Callable[[], bool] = never) -> bool:
         with self._journal.lock:
             waiting = self.index_lag
-            self._state.indexed += min(waiting, INDEX_BATCH_EVENTS)
-            return waiting > INDEX_BATCH_EVENTS
+            fed = min(waiting, INDEX_BATCH_EVENTS)
+            if in_haste():
+                fed -= 2 * fed // HURRIED_SHARE
+            self._state.indexed += fed
+            self._unindexed_chars = self._unindexed_chars * (waiting - fed) // (waiting or 1)
+            return waiting > fed
 
     def audit(self, records: Sequence[AuditRecord]) -> None:
         with self._journal.lock:
@@ -368,12 +379,13 @@ class MemoryWriter:
             return WrongSequence.of(wanted.stream, wanted.expected_seq, first)
         before = msgspec.structs.replace(row) if row else None
         self._undone_by(partial(_restore, state, session, before))
-        lines, _texts = numbered(new, wanted.stream, first, instant(now_s))
+        lines, texts = numbered(new, wanted.stream, first, instant(now_s))
         position = len(state.order) + 1
         split = lines.split(b"\n")[:-1]
         batch = Batch(facts=facts, first_seq=first, lines=lines, line_count=len(new))
         self._store(batch, split)
         state.stream_keys[session] = keys
+        self._unindexed_chars += sum(len(text.text) for text in texts)
         if new:
             self._note(facts, position, first, split)
             self._undone_by(partial(self._committed.__delitem__, -1))

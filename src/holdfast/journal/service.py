@@ -4,7 +4,8 @@ Whoever has a batch submits it and gets a future. The thread takes everything th
 as one transaction, then resolves the futures; so a hundred callers cost one commit. When nothing
 has come for a moment it feeds the index, then sleeps without a timer. The moment matters: during
 an import the thread is done with each batch before the next comes, and an index that is fed a batch
-at a time merges what it holds again and again, at twice the cost of all else the thread does.
+at a time merges what it holds again and again, at twice the cost of all else the thread does. What
+is urgent does not wait for it to end: then a part is fed.
 
 A group that fails is tried again batch by batch, so that one bad batch costs only itself. A full or
 failing disk fails the whole group, touches nothing and is never tried again by itself: callers keep
@@ -104,7 +105,6 @@ class JournalService:
         self._untold = self._writer.next_position  # of what comes next, nobody was told yet
         self._checkpoints = self._beside(self._writer)
         self._broken = False
-        self._unindexed_chars = 0
         self._fed_s = clock_s()
         self._index_paused_s: float | None = None  # since when
         self._lends: dict[int, Lend] = {}
@@ -142,7 +142,7 @@ class JournalService:
     @property
     def unindexed_chars(self) -> int:
         """Texts that are kept for the index, about one byte each."""
-        return self._unindexed_chars
+        return self._writer.unindexed_chars
 
     @property
     def log_problem(self) -> str:
@@ -341,7 +341,7 @@ class JournalService:
         Gives after how much quiet it is to be fed next; None when it lacks nothing.
         """
         lag = self._writer.index_lag
-        due = lag >= INDEX_EVERY_EVENTS or self._unindexed_chars >= INDEX_EVERY_CHARS
+        due = lag >= INDEX_EVERY_EVENTS or self._writer.unindexed_chars >= INDEX_EVERY_CHARS
         paused_s = self._index_paused_s
         if paused_s is not None and not due:
             since_s = max(paused_s, self._fed_s)  # once in so long a time, however long it lasts
@@ -353,13 +353,14 @@ class JournalService:
         if not lag or not (idle or due):
             return INDEX_QUIET_S if lag else None
         try:
-            more = self._mended().feed_index()
+            more = self._mended().feed_index(lambda: self._mailbox.has_urgent)
         except Exception as error:  # noqa: BLE001  # a search that lags must not stop the writing
             self._note(error)
             return None
-        self._unindexed_chars = 0
+        if more:  # else what is left of it would wait as long again
+            return 0.0
         self._fed_s = self._clock_s()
-        return 0.0 if more else None
+        return None
 
     def _store(self, group: list[Write] | list[Durable]) -> None:
         writes = [each for each in group if isinstance(each, Write)]
@@ -384,7 +385,6 @@ class JournalService:
             return
         self._tell_committed()
         for write in group:
-            self._unindexed_chars += write.chars
             write.done.set_result(None)
 
     def _transact(self, group: list[Durable]) -> None:

@@ -7,7 +7,8 @@ again, so it commits without waiting for the disk; what somebody was told is sto
 
 The index is fed behind: `write` only remembers the texts, `feed_index` stores them in a transaction
 of their own and moves `indexed_position`. What was remembered and lost in a crash, or was too much
-to remember, `feed_index` reads again from the journal.
+to remember, `feed_index` reads again from the journal. Who has something urgent to be written
+meanwhile says so: then a part is fed, and the rest another time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import apsw
 
 from holdfast import blocks
 from holdfast.events import decode, decode_lines
-from holdfast.journal import index, sqlite
+from holdfast.journal import index, sqlite, unindexed
 from holdfast.journal.appending import Appending
 from holdfast.journal.checkpointer import SqliteCheckpointer
 from holdfast.journal.model import (
@@ -34,7 +35,7 @@ from holdfast.journal.model import (
     Text,
     TitleRank,
 )
-from holdfast.journal.protocol import JournalWriter, Scrub
+from holdfast.journal.protocol import JournalWriter, Scrub, never
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.sql import queries
 from holdfast.journal.sqlite import (
@@ -53,14 +54,12 @@ from holdfast.journal.streams import (
     is_own,
     stream_facts,
 )
+from holdfast.journal.unindexed import Portion, Unindexed, WordRow, word_rows
 from holdfast.journal.work_rows import WorkRows
 
-INDEX_BATCH_CHARS: Final = 4_000_000  # of texts that are remembered, or read again at a time
 MERGES_MAX: Final = 16
 PURGE_WAIT_MS: Final = 10_000
 INDEX_BATCH_EVENTS: Final = 4_096
-
-_WordRow = tuple[int | str | None, ...]  # position, then a text in the column it belongs to
 
 
 class JournalBusy(JournalError):
@@ -107,10 +106,7 @@ class SqliteWriter:
         with plain_errors(path):
             self._next_position = self._state("next_position")
             self._indexed_position = self._state("indexed_position")
-        self._remembered: list[_WordRow] = []
-        self._remembered_chars = 0
-        self._superseded: list[int] = []  # positions of texts that are not to be found any more
-        self._remembered_from = self._next_position  # texts before it were not remembered
+        self._unindexed = Unindexed(self._next_position)
         self._committed: list[Committed] = []  # nobody took them yet
         self._appending = Appending(
             self._connection,
@@ -129,6 +125,10 @@ class SqliteWriter:
         return self._next_position - self._indexed_position
 
     @property
+    def unindexed_chars(self) -> int:
+        return self._unindexed.chars
+
+    @property
     def next_position(self) -> int:
         return self._next_position
 
@@ -142,16 +142,14 @@ class SqliteWriter:
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
         """Store all batches or none of them."""
         position = self._next_position
-        words: list[_WordRow] = []
+        words: list[WordRow] = []
         superseded: list[int] = []
         committed: list[Committed] = []
-        chars = 0
 
         def store() -> None:
-            nonlocal position, chars
+            nonlocal position
             for batch in batches:
-                words.extend(_word_rows(batch.texts, position - batch.first_seq))
-                chars += sum(len(text.text) for text in batch.texts)
+                words.extend(word_rows(batch.texts, position - batch.first_seq))
                 committed.extend(_runs_of(batch, position))
                 position = self._store(batch, position)
                 superseded.extend(self._superseded_by(batch.facts.id, batch.texts))
@@ -160,7 +158,7 @@ class SqliteWriter:
         self._transaction(store, durable=durable)
         self._next_position = position
         self._committed += committed
-        self._remember(words, superseded, chars)
+        self._unindexed.add(words, superseded, end=position)
 
     def transact(
         self, works: Sequence[Callable[[JournalWriter], object]]
@@ -188,8 +186,8 @@ class SqliteWriter:
             self._committed.append(run)
             self._next_position = run.position + run.count
             if texts:
-                words = _word_rows(texts, run.position - run.first_seq)
-                self._remember(words, [], sum(len(text.text) for text in texts))
+                words = word_rows(texts, run.position - run.first_seq)
+                self._unindexed.add(words, [], end=self._next_position)
         return outcomes
 
     @property
@@ -234,27 +232,28 @@ class SqliteWriter:
         del self._committed[committed:]
         if self._next_position != position:
             self._next_position = position
-            self._forget_remembered()  # what of it is not indexed yet is read again
+            self._unindexed.forget(position)  # what is stored and not indexed yet is read again
 
-    def feed_index(self) -> bool:
-        """Bring search up to date by one batch; whether more is waiting."""
+    def feed_index(self, in_haste: Callable[[], bool] = never) -> bool:
         if self._indexed_position >= self._next_position:
             return False
-        if self._remembered_from <= self._indexed_position:
-            rows, gone, upto = self._remembered, self._superseded, self._next_position
+        if self._unindexed.from_position <= self._indexed_position:
+            rows, superseded = self._unindexed.rows, self._unindexed.superseded
+            end = self._next_position
         else:
-            rows, gone, upto = self._read_texts_again(self._remembered_from)
+            rows, superseded, end = self._read_texts_again(self._unindexed.from_position)
+        portion = Portion(rows, end, in_haste)
 
         def store() -> None:
-            self._connection.executemany(self._q.insert_words, rows)
-            self._connection.executemany(self._q.delete_words, [(position,) for position in gone])
-            self._connection.execute(self._q.set_state, (upto, "indexed_position"))
+            self._connection.executemany(self._q.insert_words, portion)
+            gone = [(position,) for position in superseded]
+            self._connection.executemany(self._q.delete_words, gone)
+            self._connection.execute(self._q.set_state, (portion.upto, "indexed_position"))
 
         self._transaction(store)
-        self._indexed_position = upto
-        if upto == self._next_position:
-            self._forget_remembered()
-        return upto < self._next_position
+        self._indexed_position = portion.upto
+        self._unindexed.fed(portion.upto)
+        return portion.upto < self._next_position
 
     def audit(self, records: Sequence[AuditRecord]) -> None:
         def store() -> None:
@@ -535,7 +534,7 @@ class SqliteWriter:
             place = rows[0][0]
             self._connection.execute(self._q.delete_words, (place,))
             text = index.text_of(event) if is_found else None
-            words = _word_rows([text], place - event.seq) if text is not None else []
+            words = word_rows([text], place - event.seq) if text is not None else []
             self._connection.executemany(self._q.insert_words, words)
         return changed
 
@@ -617,28 +616,14 @@ class SqliteWriter:
             for (position,) in sqlite.select(self._connection, self._q.position_of, (number, seq))
         ]
 
-    def _remember(self, words: list[_WordRow], superseded: list[int], chars: int) -> None:
-        self._remembered_chars += chars
-        if self._remembered_chars > INDEX_BATCH_CHARS:
-            self._forget_remembered()
-        else:
-            self._remembered += words
-            self._superseded += superseded
-
-    def _forget_remembered(self) -> None:
-        self._remembered = []
-        self._remembered_chars = 0
-        self._superseded = []
-        self._remembered_from = self._next_position
-
-    def _read_texts_again(self, stop: int) -> tuple[list[_WordRow], list[int], int]:
+    def _read_texts_again(self, stop: int) -> tuple[list[WordRow], list[int], int]:
         """Texts behind the index, from the journal itself, up to what is remembered at most.
 
         Returns them with the positions that they supersede and the one where that batch ends.
         Damaged events have no texts any more; what stands behind them is found all the same.
         """
         reader = SqliteReader.on(self._connection, self.path)
-        rows: list[_WordRow] = []
+        rows: list[WordRow] = []
         superseded: list[int] = []
         chars, position = 0, self._indexed_position
         stop = min(stop, position + INDEX_BATCH_EVENTS)
@@ -653,10 +638,10 @@ class SqliteWriter:
             for lines in pieces:
                 events = decode_lines(lines)
                 texts = [text for text in map(index.text_of, events) if text is not None]
-                rows += _word_rows(texts, shift)
+                rows += word_rows(texts, shift)
                 superseded += self._superseded_by(run.session, texts)
                 chars += sum(len(text.text) for text in texts)
-                if chars > INDEX_BATCH_CHARS:
+                if chars > unindexed.CHARS_MAX:
                     return rows, superseded, events[-1].seq + 1 + shift
         return rows, superseded, stop
 
@@ -670,15 +655,6 @@ def _runs_of(batch: Batch, position: int) -> Iterable[Committed]:
         seq += block.count
     if batch.line_count:
         yield Committed(position, *whose, seq, batch.line_count, batch.lines)
-
-
-def _word_rows(texts: Iterable[Text], shift: int) -> list[_WordRow]:
-    rows: list[_WordRow] = []
-    for text in texts:
-        columns: list[str | None] = [None] * len(index.COLUMNS)
-        columns[text.column] = text.text
-        rows.append((text.seq + shift, *columns))
-    return rows
 
 
 def _facts_row(facts: Facts) -> tuple[str | int, ...]:

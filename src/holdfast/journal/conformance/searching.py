@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.events import Kind
 from holdfast.journal.conformance.kit import (
     AGENT,
+    Nonconformant,
     Trial,
     at,
     known,
@@ -84,6 +85,44 @@ def what_was_lost_and_what_is_new_are_each_found_once(trial: Trial) -> None:
         same((len(found), len(set(found))), (1_000, 1_000), f"how often {word} is found")
     same(trial.first("meanwhile"), "one/6000", "what was written meanwhile")
     trial.verify()
+
+
+@require
+def a_feed_in_haste_feeds_a_part_and_goes_on_behind_it(trial: Trial) -> None:
+    """The first and the last text are superseded by one that is not fed in haste, as they are."""
+    texts = [f"fruit{number:02} {'padding ' * 2_500}" for number in range(60)]
+    trial.say("one", *texts)
+    trial.say("one", "apples", supersedes=0)
+    trial.say("one", "pears", supersedes=59)
+    more = trial.writer.feed_index(lambda: True)
+    same(more, True, "feed_index() in haste: whether more is waiting")
+    if not 0 < trial.writer.index_lag < len(trial.order):
+        raise Nonconformant(f"in haste it left {trial.writer.index_lag} of {len(trial.order)}")
+    same(trial.found("pears"), [], "what was not fed")
+    same(trial.found("fruit01"), ["one/1"], "what was fed")
+    lag = trial.writer.index_lag
+    trial.writer.feed_index(lambda: True)
+    if not trial.writer.index_lag < lag:
+        raise Nonconformant("in haste nothing was fed")
+    trial.reopen()
+    trial.settle()
+    seen = [trial.found(f"fruit{number:02}") for number in range(60)]
+    expected = [[], *([f"one/{number}"] for number in range(1, 59)), []]
+    same(seen, expected, "what is found in the end")
+    same([trial.found("apples"), trial.found("pears")], [["one/60"], ["one/61"]], "what is new")
+    trial.verify()
+
+
+@require
+def a_feed_that_nobody_hurries_any_more_goes_on_to_the_end(trial: Trial) -> None:
+    trial.say("one", *(f"fruit{number:02} {'padding ' * 2_500}" for number in range(60)))
+    trial.say("one", "apples", supersedes=59)
+    trial.writer.feed_index(lambda: True)
+    trial.say("one", "pears", supersedes=0)
+    trial.settle()
+    same(trial.writer.index_lag, 0, "index_lag")
+    seen = [trial.found(f"fruit{number:02}") for number in range(60)]
+    same(seen, [[], *([f"one/{number}"] for number in range(1, 59)), []], "what is found")
 
 
 def _fruit(trial: Trial) -> None:
