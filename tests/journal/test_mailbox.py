@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.journal import mailbox as module
 from holdfast.journal.conformance import known
-from holdfast.journal.mailbox import Call, JournalClosed, Mailbox, Post, Write
+from holdfast.journal.mailbox import URGENT_TURNS, Call, JournalClosed, Mailbox, Post, Write
 from holdfast.journal.model import Batch, Text
 from tests.support.waiting import until
 
@@ -175,12 +175,26 @@ def test_what_is_urgent_goes_first_and_then_in_turns() -> None:
         mailbox.put(write(number))
         mailbox.put(write(10 + number), urgent=True)
     assert numbers(mailbox.take(wait=False)) == [10, 11, 12]
-    mailbox.put(write(13), urgent=True)
+    for number in range(13, 13 + URGENT_TURNS - 1):
+        mailbox.put(write(number), urgent=True)
+        assert numbers(mailbox.take(wait=False)) == [number]
+    mailbox.put(write(20), urgent=True)
     assert numbers(mailbox.take(wait=False)) == [0, 1, 2], "the others have their turn"
     mailbox.put(write(3))
-    assert numbers(mailbox.take(wait=False)) == [13]
+    assert numbers(mailbox.take(wait=False)) == [20]
     assert numbers(mailbox.take(wait=False)) == [3]
     assert (len(mailbox), mailbox.bytes) == (0, 0)
+
+
+def test_what_was_urgent_before_the_others_came_is_no_turn_of_theirs() -> None:
+    """A line behind a quiet stretch does not wait for a group of an import first."""
+    mailbox = Mailbox()
+    for number in range(2 * URGENT_TURNS):
+        mailbox.put(write(number), urgent=True)
+        assert numbers(mailbox.take(wait=False)) == [number]
+    mailbox.put(write(50))
+    mailbox.put(write(60), urgent=True)
+    assert numbers(mailbox.take(wait=False)) == [60]
 
 
 def test_a_call_waits_for_all_that_was_put_before_it_and_no_longer() -> None:
@@ -193,8 +207,20 @@ def test_a_call_waits_for_all_that_was_put_before_it_and_no_longer() -> None:
     mailbox.put(write(11), urgent=True)
     taken = [mailbox.take(wait=False) for _ in range(5)]
     assert numbers(taken[0]) == [10]
-    assert numbers(taken[1]) == [0]
-    assert isinstance(taken[2], list)
-    assert isinstance(taken[2][0], Post)
-    assert taken[3] is call, "before what came after it"
-    assert numbers(taken[4]) == [11]
+    assert isinstance(taken[1], list)
+    assert isinstance(taken[1][0], Post)
+    assert numbers(taken[2]) == [11]
+    assert numbers(taken[3]) == [0]
+    assert taken[4] is call
+
+
+def test_a_call_does_not_wait_for_ever_for_what_is_urgent() -> None:
+    mailbox = Mailbox()
+    call = Call(lambda _writer: None)
+    mailbox.put(write(0), urgent=True)
+    mailbox.put(call)
+    taken = []
+    for number in range(1, 2 * URGENT_TURNS):
+        taken.append(mailbox.take(wait=False))
+        mailbox.put(write(number), urgent=True)
+    assert taken.index(call) == 1 + URGENT_TURNS, "the first was there before it"

@@ -1,7 +1,8 @@
 """What waits for the writer's thread: bounded, taken in groups, in two lanes.
 
 What somebody waits for - a line that was just written, an append, a claim - goes before what an
-import brings, which may be megabytes; after a group of the one, a group of the other has its turn.
+import brings, which may be megabytes; after a few groups of the one, a group of the other has its
+turn.
 Each lane keeps its order. A call waits for all that was put before it, whatever its lane: who asks
 for everything to be stored means everything.
 
@@ -26,6 +27,7 @@ WAITING_MAX: Final = 256
 WAITING_BYTES_MAX: Final = 16_000_000
 GROUP_BATCHES_MAX: Final = 64
 GROUP_BYTES_MAX: Final = 1_000_000  # more saves nothing, and whatever is urgent waits for it
+URGENT_TURNS: Final = 4  # groups in a row, while something else waits
 
 
 class JournalClosed(JournalError):
@@ -102,7 +104,7 @@ class Mailbox:
         self._usual: deque[Mail] = deque()
         self._urgent: deque[Write | Durable] = deque()
         self._urgent_put = self._urgent_taken = 0
-        self._usual_is_next = False
+        self._urgent_turns = 0  # in a row
         self._bytes = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -194,13 +196,17 @@ class Mailbox:
     def _next_lane(self) -> Lane:
         """In turns where both have something; no call before what was put before it."""
         if not self._urgent:
+            self._urgent_turns = 0
             return self._usual
         head = self._usual[0] if self._usual else None
         must_wait = isinstance(head, Call) and self._urgent_taken < head.behind
-        if head is None or must_wait or not self._usual_is_next:
-            self._usual_is_next = True
+        if head is None or must_wait:
+            self._urgent_turns = 0
             return self._urgent
-        self._usual_is_next = False
+        if self._urgent_turns < URGENT_TURNS:
+            self._urgent_turns += 1
+            return self._urgent
+        self._urgent_turns = 0
         return self._usual
 
     def _group(self, lane: Lane, first: T, like: type[T] | tuple[type[T], ...]) -> list[T]:

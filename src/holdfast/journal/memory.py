@@ -208,7 +208,7 @@ class MemoryWriter:
             waiting = self.index_lag
             fed = min(waiting, INDEX_BATCH_EVENTS)
             if in_haste():
-                fed -= 2 * fed // HURRIED_SHARE
+                fed = -(-fed // HURRIED_SHARE)
             self._state.indexed += fed
             self._unindexed_chars = self._unindexed_chars * (waiting - fed) // (waiting or 1)
             return waiting > fed

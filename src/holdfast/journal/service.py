@@ -5,7 +5,7 @@ as one transaction, then resolves the futures; so a hundred callers cost one com
 has come for a moment it feeds the index, then sleeps without a timer. The moment matters: during
 an import the thread is done with each batch before the next comes, and an index that is fed a batch
 at a time merges what it holds again and again, at twice the cost of all else the thread does. What
-is urgent does not wait for it to end: then a part is fed.
+is urgent goes before it, and where it comes meanwhile a part is fed.
 
 A group that fails is tried again batch by batch, so that one bad batch costs only itself. A full or
 failing disk fails the whole group, touches nothing and is never tried again by itself: callers keep
@@ -42,7 +42,8 @@ from holdfast.journal.streams import Append, Appended, Committed, WrongSequence
 INDEX_EVERY_EVENTS: Final = 8_192
 INDEX_EVERY_CHARS: Final = 2_000_000
 INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
-INDEX_EVERY_S: Final = 0.5  # what is stored is found after this at the latest, come what may
+INDEX_EVERY_S: Final = 0.5  # what is stored is found after this, come what may
+BEHIND_FACTOR: Final = 2  # of these bounds: so much further behind it may fall for what is urgent
 
 T = TypeVar("T")
 
@@ -352,8 +353,10 @@ class JournalService:
         due = due or self._clock_s() - self._fed_s >= INDEX_EVERY_S
         if not lag or not (idle or due):
             return INDEX_QUIET_S if lag else None
+        if self._is_in_haste():
+            return 0.0
         try:
-            more = self._mended().feed_index(lambda: self._mailbox.has_urgent)
+            more = self._mended().feed_index(self._is_in_haste)
         except Exception as error:  # noqa: BLE001  # a search that lags must not stop the writing
             self._note(error)
             return None
@@ -361,6 +364,16 @@ class JournalService:
             return 0.0
         self._fed_s = self._clock_s()
         return None
+
+    def _is_in_haste(self) -> bool:
+        """Whether something urgent waits; the index waits for it, but not for ever."""
+        if not self._mailbox.has_urgent:
+            return False
+        return (
+            self._writer.index_lag < BEHIND_FACTOR * INDEX_EVERY_EVENTS
+            and self._writer.unindexed_chars < BEHIND_FACTOR * INDEX_EVERY_CHARS
+            and self._clock_s() - self._fed_s < BEHIND_FACTOR * INDEX_EVERY_S
+        )
 
     def _store(self, group: list[Write] | list[Durable]) -> None:
         writes = [each for each in group if isinstance(each, Write)]

@@ -12,8 +12,8 @@ from holdfast.journal import index
 from holdfast.journal.model import Text
 
 CHARS_MAX: Final = 4_000_000  # that are remembered, or read again at a time
-HURRIED_CHARS: Final = 200_000  # are fed all the same: each feed costs a merge of the index
-HURRIED_SHARE: Final = 3  # and this part of what waits: else it would grow beside steady work
+HURRIED_CHARS: Final = 50_000  # are fed all the same: each feed costs a merge of the index
+HURRIED_SHARE: Final = 8  # and this part of what waits: else it would grow beside steady work
 
 WordRow = tuple[int | str | None, ...]  # position, then a text in the column it belongs to
 
