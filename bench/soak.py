@@ -1,8 +1,9 @@
 """Weeks of work in twenty minutes: does the ceiling hold, and does memory return to where it was?
 
-A crowd of agents writes at full speed while others search, export, list and follow sessions. Every
-tenth of a second the tree is measured from outside. Afterwards each session is asked whether all of
-its events are there.
+A crowd of agents writes at full speed while others search, export, list and follow sessions, and
+subscribers are told of everything. Every tenth of a second the tree is measured from outside.
+Afterwards each session is asked whether all of its events are there, and each subscriber whether it
+was told of as many.
 
 The second run is under a control group of 256 MB, which kills what does not keep its promise; where
 no group can be made, `RLIMIT_DATA` of the same size stands in, and the row says so.
@@ -13,7 +14,9 @@ from __future__ import annotations
 import http.client
 import os
 import random
+import re
 import resource
+import socket
 import threading
 import time
 from collections import Counter
@@ -42,6 +45,9 @@ SAMPLE_S: Final = 0.1
 STATUS_S: Final = 1.0
 ASKERS: Final = 2
 FOLLOWERS: Final = 4
+LISTENERS: Final = 2
+PIECE_BYTES: Final = 65_536
+FRAME_HEAD_BYTES: Final = 32  # `id: ` and a position, and what stands before it
 ASK_PAUSE_S: Final = 0.2
 FOLLOW_PAUSE_S: Final = 0.1
 SETTLE_S: Final = 300.0
@@ -62,6 +68,10 @@ _WORDS: Final = (
 )
 
 
+_STATUS: Final = re.compile(rb"HTTP/1\.1 (\d+) ")
+_POSITION: Final = re.compile(rb"\nid: (\d+)\n")
+
+
 class Sample(NamedTuple):
     at_s: float
     bytes: int
@@ -79,6 +89,7 @@ class Soaked(NamedTuple):
     sessions: int
     deleted: int
     missing: int
+    untold: int
     resident: int
     evicted: int
     killed: bool
@@ -108,6 +119,12 @@ def _rows(soaked: Soaked) -> list[Row]:
             bar=Bar(1.03, on="ratio"),
         ),
         row("events lost", soaked.missing, "events", bar=Bar(0)),
+        row(
+            f"events that one of {LISTENERS} subscribers was not told",
+            soaked.untold,
+            "events",
+            bar=Bar(0),
+        ),
         row("events a second, stored and searchable", soaked.stored / soaked.seconds, "1/s"),
         row("requests that failed but by 429 and 503", _failed(soaked), "requests", bar=Bar(0)),
         row(
@@ -125,6 +142,7 @@ def _rows_in_group(soaked: Soaked, group: Group) -> list[Row]:
         row(f"{group.told}: killed", int(soaked.killed), "times", bar=Bar(0)),
         row("PSS + swap of the tree there, highest", max(sizes) / MIB, "MiB"),
         row("events lost there", soaked.missing, "events", bar=Bar(0)),
+        row("events not told to subscribers there", soaked.untold, "events", bar=Bar(0)),
         row("requests that failed there", _failed(soaked), "requests", bar=Bar(0)),
     ]
 
@@ -179,6 +197,7 @@ class _Soak:
         self._levels: Counter[str] = Counter()
         self._answers: Counter[int] = Counter()
         self._answers_lock = threading.Lock()
+        self._listeners = [_Listener(home.paths.socket, self._count) for _ in range(LISTENERS)]
         self._last: Any = None
         self._kept_api = Api(home.paths.socket)
         self._crowd = Crowd(
@@ -192,6 +211,7 @@ class _Soak:
         work: list[Callable[[], None]] = [self._sample, self._watch]
         work += [partial(self._ask, seed) for seed in range(ASKERS)]
         work += [partial(self._follow, seed) for seed in range(FOLLOWERS)]
+        work += [partial(each.run, self._ending) for each in self._listeners]
         threads = [threading.Thread(target=each, daemon=True) for each in work]
         began_s, cpu_before_s = time.monotonic(), tree_cpu_s(self._daemon.pid)
         self._crowd.start()
@@ -201,7 +221,8 @@ class _Soak:
             time.sleep(SAMPLE_S)
             assert self._crowd.is_alive, self._crowd.failure
         self._crowd.stop()
-        self._settle()
+        self._settle(lambda: self._stored)
+        self._settle(self._told_to_all)
         took_s = time.monotonic() - began_s
         cpu_s = tree_cpu_s(self._daemon.pid) - cpu_before_s
         self._ending.set()
@@ -223,6 +244,7 @@ class _Soak:
             sessions=self._crowd.begun,
             deleted=self._crowd.deleted,
             missing=self._missing(),
+            untold=abs(self._crowd.written - self._told_to_all()),
             resident=snapshots["resident_sessions"],
             evicted=sum(snapshots["evictions"].values()),
             killed=not self._is_alive(),
@@ -231,13 +253,16 @@ class _Soak:
     def _is_alive(self) -> bool:
         return self._home.daemon_pid() == self._daemon.pid
 
-    def _settle(self) -> None:
-        """Until what was written is stored."""
+    def _settle(self, done: Callable[[], int]) -> None:
+        """Until what was written is stored, and told."""
         deadline_s = time.monotonic() + SETTLE_S
-        while self._stored < self._crowd.written and time.monotonic() < deadline_s:
+        while done() < self._crowd.written and time.monotonic() < deadline_s:
             if not self._is_alive():
                 return
             time.sleep(SAMPLE_S)
+
+    def _told_to_all(self) -> int:
+        return min(each.told for each in self._listeners)
 
     def _missing(self) -> int:
         """Counted by session: one that has too many must not hide one that has too few."""
@@ -308,6 +333,51 @@ class _Soak:
     def _count(self, status: int) -> None:
         with self._answers_lock:
             self._answers[status] += 1
+
+
+class _Listener:
+    """Somebody to whom everything is told as it happens, and who goes on where it was cut off."""
+
+    def __init__(self, path: str, count: Callable[[int], None]) -> None:
+        self._path = path
+        self._count = count
+        self._last = 0
+        self.told = 0
+
+    def run(self, ending: threading.Event) -> None:
+        while not ending.wait(SAMPLE_S):
+            with suppress(ConnectionError, FileNotFoundError):
+                self._listen(ending)
+
+    def _listen(self, ending: threading.Event) -> None:
+        ask = f"GET /v1/events/live?after={self._last} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self._path)
+            connection.settimeout(STATUS_S)
+            connection.sendall(ask.encode())
+            rest, status = b"", 0
+            while not ending.is_set():
+                with suppress(TimeoutError):
+                    piece = connection.recv(PIECE_BYTES)
+                    if not piece:
+                        return
+                    rest = self._hear(rest + piece)
+                    found = _STATUS.match(piece) if not status else None
+                    if found is not None:
+                        status = int(found[1])
+                        self._count(status)
+                    if status != http.client.OK:
+                        return
+
+    def _hear(self, heard: bytes) -> bytes:
+        """What of it may be the head of a frame that is cut in two."""
+        end = 0
+        for found in _POSITION.finditer(heard):
+            position = int(found[1])
+            self.told += position > self._last
+            self._last = max(self._last, position)
+            end = found.end() - 1
+        return heard[max(end, len(heard) - FRAME_HEAD_BYTES) :]
 
 
 class Group(NamedTuple):
