@@ -149,6 +149,55 @@ def test_any_number_append_to_one_stream_and_each_is_stored_once(bench: Bench) -
     bench.run(work)
 
 
+def groups_of(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many appends are stored together, from now on."""
+    sizes: list[int] = []
+    append = bench.journal.append
+
+    def counted(appends: Sequence[Any], *, wait: bool = True) -> Any:
+        sizes.append(len(appends))
+        return append(appends, wait=wait)
+
+    monkeypatch.setattr(bench.journal, "append", counted)
+    return sizes
+
+
+def test_a_group_waits_a_moment_for_those_who_were_in_the_last(
+    twin: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was answered first is no group by itself, for whose commit all others would wait."""
+    monkeypatch.setattr(streams_module, "GATHER_S", 0.5)
+    sizes = groups_of(twin, monkeypatch)
+
+    async def work(streams: Streams) -> None:
+        async def write(number: int) -> None:
+            for _ in range(4):
+                await streams.append("s", [new()])
+                for _turn in range(3 * number):  # they come back one after the other
+                    await asyncio.sleep(0)
+
+        await asyncio.gather(*map(write, range(8)))
+
+    twin.run(work)
+    assert sizes[0] == 8
+    assert min(sizes[1:4]) >= 7
+    assert sum(sizes) == 32
+
+
+def test_nobody_waits_long_for_those_who_do_not_come_back(
+    twin: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = groups_of(twin, monkeypatch)
+
+    async def work(streams: Streams) -> None:
+        await asyncio.gather(*(streams.append("s", [new()]) for _ in range(8)))
+        for _ in range(3):
+            await streams.append("s", [new()])
+
+    twin.run(work)
+    assert sizes == [8, 1, 1, 1]
+
+
 def test_of_writers_that_expect_the_same_number_one_wins(bench: Bench) -> None:
     async def work(streams: Streams) -> None:
         outcomes = await asyncio.gather(

@@ -8,7 +8,11 @@ subscription moves from one to the other by its position.
 
 Appends of the event loop travel in groups: while one is being stored, those that come meanwhile
 wait for the next. So a thousand tasks cost the writer's thread what one does, and what waits is
-bounded by bytes, not by how many want to.
+bounded by bytes, not by how many want to. Who appends one after the other comes back when it is
+answered, so a group waits a moment for those who were in the last: else one of sixteen who was
+quicker is a group by itself, and fifteen wait for its commit. (4,900 appends a second over HTTP
+became 6,000. Two groups of eight in turn were no better than one and fifteen: the event loop and
+the writer's thread then take the interpreter from each other.)
 """
 
 from __future__ import annotations
@@ -38,6 +42,8 @@ NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
 WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop
 GROUP_EVENTS_MAX: Final = 2_000
+GATHER_S: Final = 0.001
+GATHERED_SHARE: Final = 7 / 8  # of who is expected; of two, nobody waits for the other
 QUERY_EVENTS_MAX: Final = 10_000
 QUERY_BYTES_MAX: Final = 4_000_000
 TICK_S: Final = 15.0
@@ -145,6 +151,8 @@ class Streams:
         self._waiting: list[tuple[Append, int, asyncio.Future[Appended]]] = []
         self._waiting_bytes = 0
         self._room = asyncio.Event()
+        self._expected = 0  # appends: as many as there were a moment ago
+        self._gathered: asyncio.Event | None = None  # while a group waits for them
         self._storing: asyncio.Task[None] | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self.appended = self.lagged = 0
@@ -221,6 +229,8 @@ class Streams:
         self._waiting_bytes += size
         if self._storing is None:
             self._storing = loop.create_task(self._store())
+        elif self._gathered is not None and self._are_enough():
+            self._gathered.set()
         return await done
 
     async def drain(self) -> None:
@@ -257,8 +267,10 @@ class Streams:
     async def _store(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 group = self._next_group()
                 outcomes = await self._outcomes([wanted for wanted, _size, _done in group])
+                self._expected = len(group) + len(self._waiting)
                 for (_wanted, size, done), outcome in zip(group, outcomes, strict=True):
                     self._waiting_bytes -= size
                     if isinstance(outcome, Appended):
@@ -272,6 +284,18 @@ class Streams:
                 self._room.set()
         finally:
             self._storing = None
+
+    async def _gather(self) -> None:
+        if self._are_enough():
+            return
+        self._gathered = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(GATHER_S, self._gathered.set)
+        await self._gathered.wait()
+        timer.cancel()
+        self._gathered = None
+
+    def _are_enough(self) -> bool:
+        return len(self._waiting) >= int(self._expected * GATHERED_SHARE)
 
     async def _outcomes(self, asked: list[Append]) -> Sequence[Appended | Exception]:
         try:
