@@ -142,6 +142,12 @@ def test_blocks_tail_titles_states_types_and_audit_are_rewritten(shelf: Shelf) -
     assert {each.session: each.events for each in report.sessions} == {"a": 2, "b": 0}
 
 
+def test_a_title_that_repeats_an_event_is_not_counted_again(shelf: Shelf) -> None:
+    shelf.store("a", f"one {HIDDEN}")
+    for dry_run in (True, False):
+        assert shelf.redactor().run([], dry_run=dry_run).sessions[0].found == {"private": 1}
+
+
 def test_a_tag_that_is_open_hides_the_rest_of_its_record(shelf: Shelf) -> None:
     shelf.store("a", "one <private>zanzibar", "zanzibar", "z</private> two", record=7)
     shelf.store("a", "three", record=8)

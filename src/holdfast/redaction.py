@@ -48,6 +48,7 @@ class RedactReport(msgspec.Struct):
     dry_run: bool
     sessions: list[SessionRedacted] = []
     found: dict[str, int] = {}
+    switched_off: list[str] = []  # settings of `privacy`: what they name was not looked for
     events: int = 0
     blobs: int = 0  # payloads that were written anew
     looked_at: int = 0  # sessions
@@ -77,6 +78,7 @@ class Redactor:
         door: Door,
         *,
         files: Sequence[str] = (),
+        switched_off: Sequence[str] = (),
         alone: Callable[[str], AbstractContextManager[None]] = lambda _session: nullcontext(),
         on_rewritten: Callable[[str], None] = lambda _session: None,
         on_progress: Callable[[RedactProgress], None] = lambda _progress: None,
@@ -85,6 +87,7 @@ class Redactor:
         self._store = BlobStore(blobs)
         self._door = door
         self._files = files
+        self._switched_off = switched_off
         self._alone = alone
         self._on_rewritten = on_rewritten
         self._on_progress = on_progress
@@ -97,7 +100,7 @@ class Redactor:
     def run(self, names: Sequence[str], *, dry_run: bool) -> RedactReport:
         """The sessions of these names, or all of them; and what belongs to no session."""
         started_s = time.monotonic()
-        report = RedactReport(dry_run)
+        report = RedactReport(dry_run, switched_off=[*self._switched_off])
         totals: Counter[str] = Counter()
         scrub = Scrubber(self._door, self._store, writes=not dry_run)
         with self._journal.reader() as reader:
@@ -199,6 +202,7 @@ class Scrubber:
         self._depth = 0  # tags that are open behind the last event
         self._record: tuple[str, int] | None = None  # whose they are
         self._new: Counter[str] = Counter()  # since `found` was last asked
+        self._in_facts: Counter[str] = Counter()  # since then
         self._told: Counter[str] = Counter()
         self._looked_at: set[str] = set()  # payloads, by digest
         self.replaced: dict[str, str] = {}  # payloads: old digest -> new
@@ -232,6 +236,11 @@ class Scrubber:
         self._new.update(self._door.take_found())
         return clean
 
+    def fact(self, text: str) -> str:
+        clean = self._door.clean_text(text)
+        self._in_facts.update(self._door.take_found())
+        return clean
+
     def packed(self, content: bytes) -> bytes:
         """It repeats what is told of the session, so what goes here is not counted again."""
         if not content:
@@ -249,7 +258,9 @@ class Scrubber:
         return self._store.take_stored()
 
     def found(self) -> dict[str, int]:
-        found, self._new = dict(self._new), Counter()
+        # What is in no event is counted; a title made of one would else be counted twice.
+        found = {**self._in_facts, **self._new}
+        self._new, self._in_facts = Counter(), Counter()
         self._told.update(found)
         return found
 
@@ -261,8 +272,8 @@ class Scrubber:
             if clean is not lines:
                 pairs = zip(lines.split(b"\n"), clean.split(b"\n"), strict=True)
                 changed += sum(old != new for old, new in pairs)
-        for text in (row.project, row.title, row.model, row.cwd, row.branch, row.agent_version):
-            self.text(text)
+        for fact in (row.project, row.title, row.model, row.cwd, row.branch, row.agent_version):
+            self.fact(fact)
         self.found()
         return changed
 

@@ -42,7 +42,7 @@ from holdfast.recording.destinations import Rules
 from holdfast.recording.recorder import Recorder
 from holdfast.recording.view import View
 from holdfast.redaction import Redactor
-from holdfast.settings import Settings
+from holdfast.settings import PRIVACY_PARTS, Settings
 from holdfast.settings.patterns import fault_of_rule
 from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
@@ -278,7 +278,8 @@ def make_redactor(
     door = Door.from_settings(privacy, kept_screen(paths.state_dir, compiled_apart))
     crash = CrashFile(paths.crash_file)
     files = [paths.status_file, paths.run_file, crash.path, crash.kept]
-    return Redactor(journal, paths.blobs, door, files=files, **how)
+    switched_off = [part for part in PRIVACY_PARTS if not getattr(privacy, part)]
+    return Redactor(journal, paths.blobs, door, files=files, switched_off=switched_off, **how)
 
 
 def make_store(settings: Settings, on_evicted: Callable[[Eviction], None]) -> SessionStore:

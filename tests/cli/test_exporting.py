@@ -241,6 +241,19 @@ def test_secrets_that_are_stored_are_left_out_on_request(home: Home) -> None:
     home.ok("import", "--quiet", env={"HOLDFAST_PRIVACY__SECRETS": "false"})
     assert key.encode() in home.ok("export", "s", "-f", "jsonl").out
     for form in ("jsonl", "markdown", "html"):
-        told = home.ok("export", "s", "-f", form, "--redact").out
-        assert key.encode() not in told
-        assert b"redacted:" in told
+        for switched in ({}, {"HOLDFAST_PRIVACY__SECRETS": "false"}):
+            told = home.ok("export", "s", "-f", form, "--redact", env=switched).out
+            assert key.encode() not in told
+            assert b"redacted:" in told
+
+
+def test_redact_says_what_it_does_not_look_for(home: Home) -> None:
+    key = "AKIA" + "Z7Q2" * 4
+    home.write_log("s", lines.user_line(f"it is {key} here", session="s", at=moment(1)))
+    off = {"HOLDFAST_PRIVACY__SECRETS": "false"}
+    home.ok("import", "--quiet", env=off)
+    told = home.ok("redact", "s", env=off).err
+    assert "Nothing to take out of 1 session." in told
+    assert "since privacy.secrets is off: secrets." in told
+    assert home.ok("redact", "s", "--json", env=off).json["switched_off"] == ["secrets"]
+    assert "is off" not in home.ok("redact", "s").err

@@ -204,7 +204,9 @@ def test_many_that_are_not_kept_are_cut_to_a_few() -> None:
         "retention": "30 days",
         "files": 40,
         "bytes": 4_000,
+        "due_files": 40,
         "earliest_at": "2020-01-01T00:00:00Z",
+        "latest_at": "2020-01-03T00:00:00Z",
         "kept_files": 0,
         "not_kept_files": 40,
         "not_kept": [{"path": f"/{number}", "why": "it was never read"} for number in range(20)],
@@ -213,3 +215,9 @@ def test_many_that_are_not_kept_are_cut_to_a_few() -> None:
     assert "at its next start" in told[0]
     assert any("and 35 more" in line for line in told)
     assert expiring_lines(None, "") == []
+    some = expiring_lines(expiring | {"due_files": 1}, "")[0]
+    assert some.startswith(
+        "the agent deletes 40 logs (3.9 KiB), 1 at its next start, the rest until 2020-01-03;"
+    )
+    none = expiring_lines(expiring | {"due_files": 0}, "")[0]
+    assert none.startswith("the agent deletes 40 logs (3.9 KiB) from 2020-01-01 on;")

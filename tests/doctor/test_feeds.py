@@ -40,7 +40,7 @@ def with_source(home: Home, **other: Any) -> dict[str, Any]:
 
 def expiring(*, not_kept: int) -> ExpiryStatus:
     lost = [NotKept("/secret/log.jsonl", "2026-01-01", "never read")] * not_kept
-    return ExpiryStatus(7, "30 days", 5, 500, "a", "b", 5 - not_kept, not_kept, lost, "d")
+    return ExpiryStatus(7, "30 days", 5, 500, 2, "a", "b", 5 - not_kept, not_kept, lost, "d")
 
 
 def test_logs_that_are_all_read_are_well(kept: Home) -> None:

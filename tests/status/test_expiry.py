@@ -57,6 +57,17 @@ def test_logs_that_were_read_to_their_end_are_kept(shelf: Shelf) -> None:
     assert found.bytes == 2 * len(lines.user_line("hi"))
     assert found.earliest_at == found.latest_at == "2027-01-17T08:00:00Z"
     assert found.not_kept == []
+    assert found.due_files == 0
+
+
+def test_of_those_that_go_soon_only_some_may_go_now(shelf: Shelf) -> None:
+    write(shelf, "one")
+    path = write(shelf, "two")
+    os.utime(path, (OLD_S - 10 * 86_400, OLD_S - 10 * 86_400))
+    found = look(shelf)
+    assert found is not None
+    assert (found.files, found.due_files) == (2, 1)
+    assert found.earliest_at < found.latest_at
 
 
 def test_nothing_is_said_while_nothing_goes_soon(shelf: Shelf) -> None:

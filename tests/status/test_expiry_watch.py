@@ -20,6 +20,7 @@ def about(*lost: str) -> dict[str, ExpiryStatus]:
         retention="a month",
         files=2,
         bytes=7,
+        due_files=1,
         earliest_at="2026-01-01T00:00:00.000Z",
         latest_at="2026-01-02T00:00:00.000Z",
         kept_files=2 - len(lost),

@@ -134,9 +134,14 @@ def _format(given: str | None, target: str) -> str:
 
 
 def _redact(context: Context) -> Callable[[bytes], bytes]:
-    from holdfast.privacy import Door
+    """All that the door knows: it was asked for, whatever is let in otherwise."""
+    import msgspec
 
-    return Door.from_settings(context.settings.privacy).clean
+    from holdfast.privacy import Door
+    from holdfast.settings import PRIVACY_PARTS
+
+    whole = msgspec.structs.replace(context.settings.privacy, **dict.fromkeys(PRIVACY_PARTS, True))
+    return Door.from_settings(whole).clean
 
 
 def _check(arguments: argparse.Namespace, names: list[str], *, chosen: bool) -> None:

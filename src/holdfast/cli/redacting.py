@@ -116,6 +116,8 @@ def _progress(*, quiet: bool) -> Callable[[int, int], None]:
 
 
 def _tell(report: dict[str, Any], backups: list[str], pattern: str, paths: Paths) -> None:
+    from holdfast.settings import PRIVACY_PARTS
+
     for each in report["sessions"]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in each["found"].items())
         put(f"{each['session']}  {counted(each['events'], 'event')}: {kinds}  {each['title']}")
@@ -128,6 +130,11 @@ def _tell(report: dict[str, Any], backups: list[str], pattern: str, paths: Paths
         )
     else:
         say(f"Nothing to take out of {counted(report['looked_at'], 'session')}.")
+    for part in report["switched_off"]:
+        say(
+            f"Not looked for, since privacy.{part} is off: {PRIVACY_PARTS[part]}. To have them "
+            f"taken out, set {part} = true under [privacy] in {paths.config_file}."
+        )
     if report["dry_run"]:
         return
     if pattern:

@@ -214,18 +214,20 @@ def expiring_lines(expiring: JsonObject | None, indent: str, name: str = "") -> 
     """What an agent is about to delete, and whether it is all kept."""
     if expiring is None:
         return []
-    from datetime import UTC, datetime
-
-    now = datetime.now(UTC).isoformat()
-    first = expiring["earliest_at"]
-    when = "at its next start" if first < now else f"from {first[:10]} on"
-    files, kept = expiring["files"], expiring["kept_files"]
+    files, kept, due = expiring["files"], expiring["kept_files"], expiring["due_files"]
+    if not due:
+        when = f" from {expiring['earliest_at'][:10]} on"
+    elif due < files:
+        when = f", {due:,} at its next start, the rest until {expiring['latest_at'][:10]}"
+    else:
+        when = " at its next start"
     what = f"{name} deletes" if name else "the agent deletes"
     if kept == files:
         rest = "; it is kept here" if files == 1 else f"; all {files:,} are kept here"
     else:
         rest = f"; {kept:,} kept here, {files - kept:,} NOT:"
-    lines = [f"{indent}{what} {counted(files, 'log')} ({size(expiring['bytes'])}) {when}{rest}"]
+    logs = f"{counted(files, 'log')} ({size(expiring['bytes'])})"
+    lines = [f"{indent}{what} {logs}{when}{rest}"]
     shown = expiring["not_kept"][:NOT_KEPT_SHOWN]
     lines += [f"{indent}  {plain(each['path'])}: {plain(each['why'])}" for each in shown]
     if len(shown) < expiring["not_kept_files"]:

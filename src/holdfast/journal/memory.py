@@ -258,7 +258,7 @@ class MemoryWriter:
             before = self._state.lines.get(session, [])
             whole = b"".join(line + b"\n" for line in before)
             after = scrub.lines(whole).split(b"\n")[:-1]
-            told = {name: scrub.text(getattr(row, name)) for name in _TOLD}
+            told = {name: scrub.fact(getattr(row, name)) for name in _TOLD}
             files = [
                 msgspec.structs.replace(
                     each, state=scrub.packed(each.state), error=scrub.text(each.error)

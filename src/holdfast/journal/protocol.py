@@ -42,6 +42,10 @@ class Scrub(Protocol):
 
     def text(self, text: str) -> str: ...
 
+    def fact(self, text: str) -> str:
+        """The same for a session's title and what else is known of it: most repeats its events."""
+        ...
+
     def packed(self, content: bytes) -> bytes:
         """The same for a parser's state."""
         ...

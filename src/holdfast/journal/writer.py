@@ -469,7 +469,7 @@ class SqliteWriter:
         is_found = not is_own(agent, name)
         change = self._rewrite_blocks(number, scrub, is_found=is_found)
         change = change.plus(self._rewrite_tail(number, scrub, is_found=is_found))
-        told = [scrub.text(fact) for fact in facts]
+        told = [scrub.fact(fact) for fact in facts]
         grown = (change.raw, change.stored, change.tail)
         self._connection.execute(self._q.rewrite_facts, (*told, *grown, number))
         states = sqlite.select(self._connection, self._q.states_of_session, (session,))

@@ -3,6 +3,7 @@
 from holdfast.settings.catalog import SettingDoc, Value, describe
 from holdfast.settings.loading import ConfigError, Loaded, Origin, Row, load, rows
 from holdfast.settings.model import (
+    PRIVACY_PARTS,
     AgentLogs,
     Daemon,
     Ingest,
@@ -19,6 +20,7 @@ from holdfast.settings.rendering import json_schema, render_default_config, rend
 from holdfast.settings.toml_text import write_value
 
 __all__ = [
+    "PRIVACY_PARTS",
     "AgentLogs",
     "ConfigError",
     "Daemon",

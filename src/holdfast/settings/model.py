@@ -236,6 +236,9 @@ class Privacy(Section, frozen=True):
     ] = ()
 
 
+PRIVACY_PARTS: Final = {"private_tags": "private parts", "secrets": "secrets"}
+
+
 class Recording(Section, frozen=True):
     allowed_write_roots: Annotated[
         Texts,

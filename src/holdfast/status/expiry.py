@@ -32,6 +32,7 @@ class ExpiryStatus(msgspec.Struct, frozen=True):
     retention: str
     files: int
     bytes: int
+    due_files: int  # that may go now, at the agent's next start
     earliest_at: str  # from then on the first of them may go
     latest_at: str
     kept_files: int
@@ -46,7 +47,7 @@ def expiry_of(
     """None for an agent that deletes nothing, or nothing soon."""
     if not isinstance(source, Expires):
         return None
-    files = kept = size = 0
+    files = due = kept = size = 0
     earliest_s, latest_s = float("inf"), 0.0
     lost: list[NotKept] = []
     digest = blake2b(digest_size=8)
@@ -54,6 +55,7 @@ def expiry_of(
         why = _missing(source, log, reader)
         files += 1
         size += log.size
+        due += log.due_s <= now_s
         kept += not why
         earliest_s, latest_s = min(earliest_s, log.due_s), max(latest_s, log.due_s)
         digest.update(f"{log.path}\0{why}\0".encode("utf-8", "surrogateescape"))
@@ -67,6 +69,7 @@ def expiry_of(
         retention=source.retention(),
         files=files,
         bytes=size,
+        due_files=due,
         earliest_at=_instant(earliest_s),
         latest_at=_instant(latest_s),
         kept_files=kept,

@@ -211,6 +211,8 @@ class Erasing:
     def text(self, text: str) -> str:
         return text.replace(self._word, "[gone]")
 
+    fact = text
+
     def packed(self, content: bytes) -> bytes:
         return content.replace(self._word.encode(), b"[gone]")
 
