@@ -9,6 +9,7 @@ import pytest
 
 from holdfast import LocalStreams, NewEvent
 from holdfast.lock import AlreadyRunning
+from holdfast.stream import streams as streams_module
 from holdfast.work.queue import Limits as WorkLimits
 
 
@@ -63,6 +64,23 @@ def test_whoever_follows_hears_all_and_then_the_end(tmp_path: Path) -> None:
         return [told.event.text async for told in streams.follow(after=0)]
 
     assert asyncio.run(main()) == ["0", "1", "2", "3", "4"]
+
+
+def test_what_a_query_asks_for_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "QUERY_READ_BYTES_MAX", 1)
+
+    async def main() -> None:
+        async with LocalStreams(str(tmp_path)) as local:
+            for number in range(10):
+                await local.append(f"s/{number % 3}", happened(str(number)))
+            found = await local.query(stream="s/2,s/0")
+            assert [each.event.text for each in found] == ["0", "2", "3", "5", "6", "8", "9"]
+            some = await local.query(stream="s/2,s/0", limit=3)
+            assert [each.event.text for each in some] == ["0", "2", "3"]
+
+    asyncio.run(main())
 
 
 def test_work_is_queued_in_the_same_journal(tmp_path: Path) -> None:

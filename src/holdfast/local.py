@@ -20,7 +20,7 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Appended, NewEvent
 from holdfast.journal.writer import SqliteWriter
 from holdfast.lock import JournalLock
-from holdfast.remote.talk import Asked, Followed, Told
+from holdfast.remote.talk import Asked, Followed, Pages, Told
 from holdfast.shutdown import run_steps
 from holdfast.stream import Limits, Query, Streams, subscribe
 from holdfast.work.queue import Limits as WorkLimits
@@ -77,9 +77,13 @@ class LocalStreams:
         return await self._streams.append(stream, events, expected_seq=expected_seq)
 
     async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
-        """Some of what is stored, the oldest first."""
-        found = await self._streams.query(Query(**wanted))
-        return [Told(frame.position, decode(frame.line)) for frame in found.frames]
+        """What is stored, the oldest first, up to `limit`; read in parts."""
+        pages = Pages(wanted)
+        while pages.next is not None:
+            found = await self._streams.query(Query(**pages.next))
+            told = [Told(frame.position, decode(frame.line)) for frame in found.frames]
+            pages.add(told, after=found.next_after, complete=found.complete)
+        return pages.told
 
     async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
         """What is stored from now on, or behind a position, until `shutdown_all`."""

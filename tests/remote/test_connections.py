@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, Unpack
 
 import pytest
 
 from holdfast import AsyncHoldfast, Holdfast
 from holdfast.paths import Paths
 from holdfast.remote import Told
-from holdfast.remote.talk import Ask
+from holdfast.remote.talk import Answer, Ask, Asked
 
 SUBSCRIBED = 'event: holdfast.subscribed\ndata: {"next_position": 5}\n\n'
 _ABOUT = '"session": "s", "seq": 0, "kind": "thing.happened", "at": "", "text": ""'
@@ -23,10 +24,25 @@ LINE = f'{{"id": "i", {_ABOUT}, "data": null, "source": null}}'
 FIFTH = f"id: 5\nevent: thing.happened\ndata: {LINE}\n\n"
 
 
-class Script:
-    """What each connection is told before it breaks; "" is a whole answer, and an empty one."""
+class Whole(NamedTuple):
+    """An answer that is said to its end."""
 
-    def __init__(self, *says: str) -> None:
+    body: str = ""
+    status: str = "200 OK"
+    headers: str = ""  # each with the end of its line
+
+
+def page(*positions: int, after: int, complete: bool) -> Whole:
+    """Of the answers to a query."""
+    lines = [f'{{"position": {each}, "event": {LINE}}}\n' for each in positions]
+    headers = f"Holdfast-After: {after}\r\nHoldfast-Complete: {complete}\r\n"
+    return Whole("".join(lines), headers=headers)
+
+
+class Script:
+    """What each connection is told before it breaks."""
+
+    def __init__(self, *says: str | Whole) -> None:
         self.says = list(says)
         self.asked: list[str] = []
         self.now_s = 0.0
@@ -43,11 +59,12 @@ def listening(script: Script, socket: str) -> Iterator[None]:
             script.asked.append(self.rfile.readline().split()[1].decode())
             while self.rfile.readline().strip():
                 pass
-            said = script.says.pop(0).encode()
-            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-            end = b"" if said else b"0\r\n\r\n"
-            chunk = b"%x\r\n%s\r\n" % (len(said), said) if said else b""
-            self.wfile.write(head + chunk + end)
+            said = script.says.pop(0)
+            whole = Whole(said) if isinstance(said, str) else said
+            chunk = f"{len(whole.body):x}\r\n{whole.body}\r\n" if whole.body else ""
+            end = "" if isinstance(said, str) else "0\r\n\r\n"
+            head = f"HTTP/1.1 {whole.status}\r\n{whole.headers}Transfer-Encoding: chunked\r\n\r\n"
+            self.wfile.write((head + chunk + end).encode())
             script.breaks()
 
     os.makedirs(os.path.dirname(socket), mode=0o700, exist_ok=True)
@@ -69,6 +86,19 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def _follow(environ: dict[str, str]) -> Told:
     with Holdfast(environ) as holdfast:
         return next(holdfast.follow())
+
+
+def _query(environ: dict[str, str], **wanted: Unpack[Asked]) -> list[Told]:
+    with Holdfast(environ) as holdfast:
+        return holdfast.query(**wanted)
+
+
+def _query_async(environ: dict[str, str], **wanted: Unpack[Asked]) -> list[Told]:
+    async def main() -> list[Told]:
+        async with AsyncHoldfast(environ) as holdfast:
+            return await holdfast.query(**wanted)
+
+    return asyncio.run(main())
 
 
 def _follow_async(environ: dict[str, str]) -> Told:
@@ -106,11 +136,11 @@ def test_patience_counts_from_the_last_connection_that_was_there(environ: dict[s
 def test_of_many_connections_that_were_closed_meanwhile_one_is_tried(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = Script(*[""] * 5)
+    script = Script(*[page(after=0, complete=True)] * 5)
     tries = 0
     once = AsyncHoldfast._request_once
 
-    async def counted(self: AsyncHoldfast, asked: Ask) -> bytes:
+    async def counted(self: AsyncHoldfast, asked: Ask) -> Answer:
         nonlocal tries
         tries += 1
         return await once(self, asked)
@@ -126,3 +156,24 @@ def test_of_many_connections_that_were_closed_meanwhile_one_is_tried(
 
     with listening(script, Paths.from_env(environ).socket):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("query", [_query, _query_async], ids=["blocking", "asyncio"])
+@pytest.mark.parametrize("is_all", [True, False], ids=["until there is no more", "up to a limit"])
+def test_a_query_goes_on_over_answers_in_which_nothing_was_found(
+    query: Callable[..., list[Told]], environ: dict[str, str], *, is_all: bool
+) -> None:
+    script = Script(
+        page(after=900, complete=False),
+        page(901, after=1_500, complete=False),
+        page(1_501, after=1_501, complete=is_all),
+    )
+    with listening(script, Paths.from_env(environ).socket):
+        told = query(environ, stream="rare", limit=9 if is_all else 2)
+    assert [each.position for each in told] == [901, 1_501]
+    left = [9, 9, 8] if is_all else [2, 2, 1]
+    afters = ["", "&after=900", "&after=1500"]
+    assert [sorted(each.partition("?")[2].split("&")) for each in script.asked] == [
+        sorted(f"stream=rare&limit={limit}{after}".split("&"))
+        for limit, after in zip(left, afters, strict=True)
+    ]

@@ -480,6 +480,56 @@ def test_a_query_is_bounded_by_bytes(twin: Bench, monkeypatch: pytest.MonkeyPatc
     twin.run(work)
 
 
+async def pages(streams: Streams, asked: Query) -> tuple[list[str], int]:
+    """All that is found, and how many answers that took."""
+    seen, answers = [], 0
+    while True:
+        found = await streams.query(asked)
+        seen += texts(found.frames)
+        answers += 1
+        if found.complete:
+            return seen, answers
+        assert found.next_after > asked.after
+        asked = msgspec.structs.replace(asked, after=found.next_after)
+
+
+def test_a_query_that_finds_little_leaves_the_reader_to_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers with nothing and a place to go on from, and has all in the end."""
+    monkeypatch.setattr(streams_module, "QUERY_READ_BYTES_MAX", 2_000)
+
+    async def work(streams: Streams) -> None:
+        for number in range(40):
+            await streams.append(f"s/{number % 2}", numbered(5))
+        await streams.append("s/0", [new("found", kind="rare")])
+        await streams.append("s/1", numbered(5))
+        first = await streams.query(Query(kind="rare"))
+        assert (first.frames, first.complete) == ([], False)
+        for stream in ("*", "s/0"):
+            seen, answers = await pages(streams, Query(kind="rare", stream=stream))
+            assert seen == ["found"]
+            assert answers > 5
+
+    bench.run(work)
+
+
+def test_a_query_that_passes_most_over_leaves_the_reader_to_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "QUERY_READ_PIECES_MAX", 10)
+
+    async def work(streams: Streams) -> None:
+        for number in range(60):
+            await streams.append(f"s/{number % 2}", [new()])
+        await streams.append("rare", [new("found")])
+        seen, answers = await pages(streams, Query(stream="rare,nobody"))
+        assert seen == ["found"]
+        assert answers > 5
+
+    bench.run(work)
+
+
 def test_a_replay_gives_every_line_in_order(bench: Bench) -> None:
     async def work(streams: Streams) -> None:
         for start in range(0, 100, 10):

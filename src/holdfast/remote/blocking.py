@@ -20,7 +20,7 @@ from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Asked, Followed, Heard, Placed, Told
+from holdfast.remote.talk import Answer, Ask, Asked, Followed, Heard, Pages, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -69,8 +69,11 @@ class Holdfast:
         return talk.placed(self.request(talk.append(stream, events, expected_seq)))
 
     def query(self, **wanted: Unpack[Asked]) -> list[Told]:
-        """Some of what is stored, the oldest first."""
-        return talk.found(self.request(talk.query(wanted)))
+        """What is stored, the oldest first, up to `limit`; asked for in parts."""
+        pages = Pages(wanted)
+        while pages.next is not None:
+            pages.take(self._answer(talk.query(pages.next)))
+        return pages.told
 
     def follow(self, **wanted: Unpack[Followed]) -> Iterator[Told]:
         """What is stored from now on, or behind a position, for ever; goes on where it was when
@@ -91,6 +94,9 @@ class Holdfast:
 
     def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
+        return self._answer(asked).body
+
+    def _answer(self, asked: Ask) -> Answer:
         until_s, pause_s = self._clock_s() + self._patience_s, RETRY_FIRST_S
         while True:
             try:
@@ -102,7 +108,7 @@ class Holdfast:
                 self._sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
-    def _request_once(self, asked: Ask) -> bytes:
+    def _request_once(self, asked: Ask) -> Answer:
         if self._connection is None:
             self._connection = self._connect()
         self._connection.request(asked.method, asked.target, asked.body)
@@ -112,7 +118,8 @@ class Holdfast:
             if problem.code == Exit.CONFLICT:
                 raise WrongSequence(str(problem))
             raise problem
-        return response.read()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(headers, response.read())
 
     def _follow_once(self, asked: Ask) -> Iterator[Heard]:
         connection = self._connect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import quote, urlencode
 
@@ -19,6 +19,7 @@ from holdfast.remote.sse import ServerEvent
 LIVE: Final = "/v1/events/live"
 SUBSCRIBED: Final = "holdfast.subscribed"
 LAGGED: Final = "holdfast.lagged"
+QUERY_LIMIT: Final = 1_000  # of events, when a query names none
 _OWN: Final = "holdfast."
 
 
@@ -83,6 +84,34 @@ class Ask(NamedTuple):
     method: str
     target: str
     body: bytes | None = None
+
+
+class Answer(NamedTuple):
+    headers: Mapping[str, str]  # by their names in small letters
+    body: bytes
+
+
+class Pages:
+    """What a query found, answer after answer: one may hold nothing though there is more."""
+
+    def __init__(self, wanted: Asked) -> None:
+        self.told: list[Told] = []
+        self._left = wanted.get("limit") or QUERY_LIMIT
+        self.next: Asked | None = {**wanted, "limit": self._left}
+
+    def add(self, told: Sequence[Told], *, after: int, complete: bool) -> None:
+        self.told += told
+        self._left -= len(told)
+        assert self.next is not None
+        self.next = {**self.next, "after": after, "limit": self._left}
+        if complete or self._left <= 0:
+            self.next = None
+
+    def take(self, answer: Answer) -> None:
+        """One of the daemon's, whose headers say how to go on."""
+        told = found(answer.body)
+        complete = answer.headers["holdfast-complete"] == str(True)
+        self.add(told, after=int(answer.headers["holdfast-after"]), complete=complete)
 
 
 def new_key() -> str:

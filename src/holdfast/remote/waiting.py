@@ -20,7 +20,7 @@ from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Asked, Followed, Heard, Placed, Told
+from holdfast.remote.talk import Answer, Ask, Asked, Followed, Heard, Pages, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -36,12 +36,12 @@ class _Answer:
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.status, self.keeps_open = 0, False
-        self.headers: dict[bytes, bytes] = {}
+        self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
         self.begun = self.ended = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.lower()] = value
+        self.headers[name.lower().decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:  # the parser forgets both at the end of the message
         self.status = self.parser.get_status_code()
@@ -83,8 +83,9 @@ class _Connection:
             await self._more()
         return self._answer.status
 
-    def header(self, name: bytes) -> str:
-        return self._answer.headers.get(name, b"").decode("latin-1")
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._answer.headers
 
     async def body(self) -> AsyncIterator[bytes]:
         while True:
@@ -141,8 +142,11 @@ class AsyncHoldfast:
         return talk.placed(await self.request(talk.append(stream, events, expected_seq)))
 
     async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
-        """Some of what is stored, the oldest first."""
-        return talk.found(await self.request(talk.query(wanted)))
+        """What is stored, the oldest first, up to `limit`; asked for in parts."""
+        pages = Pages(wanted)
+        while pages.next is not None:
+            pages.take(await self._answer(talk.query(pages.next)))
+        return pages.told
 
     async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
         """What is stored from now on, or behind a position, for ever; goes on where it was when
@@ -164,6 +168,9 @@ class AsyncHoldfast:
 
     async def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
+        return (await self._answer(asked)).body
+
+    async def _answer(self, asked: Ask) -> Answer:
         clock_s = asyncio.get_running_loop().time
         until_s, pause_s = clock_s() + self._patience_s, RETRY_FIRST_S
         while True:
@@ -177,7 +184,7 @@ class AsyncHoldfast:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
-    async def _request_once(self, asked: Ask) -> bytes:
+    async def _request_once(self, asked: Ask) -> Answer:
         connection = self._idle.pop() if self._idle else await _Connection.open(self._paths)
         usable = False
         try:
@@ -191,7 +198,7 @@ class AsyncHoldfast:
             else:
                 connection.close()
         _refuse(connection, status, body)
-        return body
+        return Answer(connection.headers, body)
 
     async def _follow_once(self, asked: Ask) -> AsyncIterator[Heard]:
         connection = await _Connection.open(self._paths)
@@ -213,7 +220,7 @@ class AsyncHoldfast:
 def _refuse(connection: _Connection, status: int, body: bytes) -> None:
     if status < BAD_REQUEST:
         return
-    problem = problem_of(body, status, connection.header(b"retry-after"))
+    problem = problem_of(body, status, connection.headers.get("retry-after", ""))
     if problem.code == Exit.CONFLICT:
         raise WrongSequence(str(problem))
     raise problem

@@ -39,7 +39,9 @@ KIND_CHARS_MAX: Final = 100
 WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop
 GROUP_EVENTS_MAX: Final = 2_000
 QUERY_EVENTS_MAX: Final = 10_000
-QUERY_BYTES_MAX: Final = 4_000_000
+QUERY_BYTES_MAX: Final = 4_000_000  # of frames that were found
+QUERY_READ_BYTES_MAX: Final = 8_000_000  # of lines that one query looks at, found or not
+QUERY_READ_PIECES_MAX: Final = 10_000  # the same for those that are passed over unread
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
 TURN_RUNS_MAX: Final = 1_024
@@ -87,7 +89,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Some of what a query asked for, and the position to go on from."""
+    """Some of what a query asked for, perhaps none of it, and the position to go on from."""
 
     frames: list[Frame]
     next_after: int
@@ -367,6 +369,7 @@ class Streams:
             position = runs[-1].position + runs[-1].count
 
     async def query(self, asked: Query) -> Found:
+        """One query reads so much and no more, then lets others have the reader."""
         return await asyncio.to_thread(self._query, asked)
 
     def _query(self, asked: Query) -> Found:
@@ -374,7 +377,7 @@ class Streams:
         limit = min(asked.limit, QUERY_EVENTS_MAX)
         only = stream_id(wanted.streams.exact) if wanted.streams.exact else ""
         found: list[Frame] = []
-        size, position = 0, asked.after + 1
+        size, looked_bytes, pieces, position = 0, 0, 0, asked.after + 1
         with self._journal.reader() as reader:
             for piece in self._pieces.read(
                 reader, position, session=only, wanted=wanted.takes_stream
@@ -386,6 +389,10 @@ class Streams:
                         if len(found) == limit or size > QUERY_BYTES_MAX:
                             return Found(found, frame.position, complete=False)
                 position = piece.position + piece.count
+                looked_bytes += len(piece.lines)
+                pieces += 1
+                if looked_bytes >= QUERY_READ_BYTES_MAX or pieces == QUERY_READ_PIECES_MAX:
+                    return Found(found, position - 1, complete=False)
         return Found(found, position - 1, complete=True)
 
 
