@@ -13,7 +13,9 @@ from typing import NamedTuple, Unpack
 
 import pytest
 
-from holdfast import AsyncHoldfast, Holdfast
+from holdfast import AsyncHoldfast, Holdfast, NewEvent
+from holdfast.client import PutOff
+from holdfast.errors import Exit
 from holdfast.paths import Paths
 from holdfast.remote import Told
 from holdfast.remote.talk import Answer, Ask, Asked
@@ -30,6 +32,14 @@ class Whole(NamedTuple):
     body: str = ""
     status: str = "200 OK"
     headers: str = ""  # each with the end of its line
+
+
+def problem(status: str, code: Exit, *, retry_after: str = "") -> Whole:
+    later = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+    return Whole(f'{{"error": "not now", "exit": {int(code)}}}', status, later)
+
+
+PLACED = Whole('{"stream": "a", "session": "s", "events": [], "repeated": 0}')
 
 
 def page(*positions: int, after: int, complete: bool) -> Whole:
@@ -57,8 +67,11 @@ def listening(script: Script, socket: str) -> Iterator[None]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             script.asked.append(self.rfile.readline().split()[1].decode())
-            while self.rfile.readline().strip():
-                pass
+            size = 0
+            while line := self.rfile.readline().strip().lower():
+                if line.startswith(b"content-length:"):
+                    size = int(line.partition(b":")[2])
+            self.rfile.read(size)
             said = script.says.pop(0)
             whole = Whole(said) if isinstance(said, str) else said
             chunk = f"{len(whole.body):x}\r\n{whole.body}\r\n" if whole.body else ""
@@ -97,6 +110,19 @@ def _query_async(environ: dict[str, str], **wanted: Unpack[Asked]) -> list[Told]
     async def main() -> list[Told]:
         async with AsyncHoldfast(environ) as holdfast:
             return await holdfast.query(**wanted)
+
+    return asyncio.run(main())
+
+
+def _append(environ: dict[str, str]) -> object:
+    with Holdfast(environ) as holdfast:
+        return holdfast.append("a", NewEvent(kind="k"))
+
+
+def _append_async(environ: dict[str, str]) -> object:
+    async def main() -> object:
+        async with AsyncHoldfast(environ) as holdfast:
+            return await holdfast.append("a", NewEvent(kind="k"))
 
     return asyncio.run(main())
 
@@ -177,3 +203,26 @@ def test_a_query_goes_on_over_answers_in_which_nothing_was_found(
         sorted(f"stream=rare&limit={limit}{after}".split("&"))
         for limit, after in zip(left, afters, strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (_append, PLACED),
+        (_append_async, PLACED),
+        (_query, page(after=0, complete=True)),
+        (_query_async, page(after=0, complete=True)),
+    ],
+    ids=["append", "append, asyncio", "query", "query, asyncio"],
+)
+def test_what_is_put_off_is_asked_again_when_the_daemon_says_for_a_while(
+    ask: Callable[[dict[str, str]], object], answer: Whole, environ: dict[str, str]
+) -> None:
+    again = problem("429 Too Many Requests", Exit.BUSY, retry_after="0")
+    too_late = problem("503 Service Unavailable", Exit.BUSY, retry_after="11")
+    script = Script(again, again, answer, again, too_late)
+    with listening(script, Paths.from_env(environ).socket):
+        ask(environ)
+        with pytest.raises(PutOff, match="not now"):
+            ask(environ)
+    assert script.says == []

@@ -30,6 +30,7 @@ from holdfast.stream import (
     Query,
     Streams,
     Subscription,
+    TooManyAppends,
     WrongSequence,
     id_of,
     subscribe,
@@ -224,6 +225,47 @@ def test_what_waits_is_bounded_by_bytes(twin: Bench, monkeypatch: pytest.MonkeyP
         assert 0 < most <= 1_400  # one more than the bound may have come in
         assert streams.waiting_bytes == 0
         assert streams.end == 51
+
+    twin.run(work)
+
+
+@pytest.mark.parametrize("most", ["ROOM_APPENDS_MAX", "ROOM_BYTES_MAX"])
+def test_who_waits_for_room_is_bounded_too_and_others_are_told_to_come_again(
+    twin: Bench, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    monkeypatch.setattr(streams_module, "WAITING_BYTES_MAX", 1)
+    monkeypatch.setattr(streams_module, most, 2 if most == "ROOM_APPENDS_MAX" else 1_500)
+
+    def append(streams: Streams, name: str = "a") -> asyncio.Future[Appended]:
+        return asyncio.ensure_future(
+            streams.append(name, [new("x" * 400)], own=name.startswith("holdfast/"))
+        )
+
+    async def work(streams: Streams) -> None:
+        at_once = [append(streams) for _ in range(5)]
+        ours = append(streams, "holdfast/tasks")
+        outcomes = await asyncio.gather(*at_once, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [Appended] * 3 + [TooManyAppends] * 2
+        await ours  # what is holdfast's own is not put off
+        gone = [append(streams) for _ in range(3)]
+        await asyncio.sleep(0)
+        for each in gone[1:]:
+            each.cancel()
+        await asyncio.wait(gone)
+        later = [append(streams) for _ in range(3)]
+        assert [len((await each).seqs) for each in later] == [1, 1, 1]
+        assert streams.waiting_bytes == 0
+
+    twin.run(work)
+
+
+def test_one_that_is_large_may_wait_alone(twin: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "WAITING_BYTES_MAX", 1)
+    monkeypatch.setattr(streams_module, "ROOM_BYTES_MAX", 1)
+
+    async def work(streams: Streams) -> None:
+        appends = [asyncio.ensure_future(streams.append("a", numbered(9))) for _ in range(2)]
+        assert [len((await each).seqs) for each in appends] == [9, 9]
 
     twin.run(work)
 

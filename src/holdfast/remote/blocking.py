@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, Unpack
 
-from holdfast.client import NotRunning, UnixConnection, refused
+from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, UnixConnection, refused
 from holdfast.errors import Exit
 from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
@@ -42,7 +42,10 @@ class Holdfast:
         sleep: Callable[[float], None] = time.sleep,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A daemon that is away is waited for, `patience_s` at most."""
+        """A daemon that is away is waited for, `patience_s` at most.
+
+        One that puts off an append or a query is asked again when it says, for ten seconds in all.
+        """
         self._paths = Paths.from_env(os.environ if environ is None else environ)
         self._patience_s = patience_s
         self._sleep, self._clock_s = sleep, clock_s
@@ -66,13 +69,13 @@ class Holdfast:
 
     def append(self, stream: str, *events: NewEvent, expected_seq: int | None = None) -> Placed:
         """Store events; they are on disk when this returns."""
-        return talk.placed(self.request(talk.append(stream, events, expected_seq)))
+        return talk.placed(self._admitted(talk.append(stream, events, expected_seq)).body)
 
     def query(self, **wanted: Unpack[Asked]) -> list[Told]:
         """What is stored, the oldest first, up to `limit`; asked for in parts."""
         pages = Pages(wanted)
         while pages.next is not None:
-            pages.take(self._answer(talk.query(pages.next)))
+            pages.take(self._admitted(talk.query(pages.next)))
         return pages.told
 
     def follow(self, **wanted: Unpack[Followed]) -> Iterator[Told]:
@@ -95,6 +98,18 @@ class Holdfast:
     def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
         return self._answer(asked).body
+
+    def _admitted(self, asked: Ask) -> Answer:
+        """Comes again for as long as is sensible while the daemon puts it off."""
+        waited_s = 0.0
+        while True:
+            try:
+                return self._answer(asked)
+            except PutOff as put_off:
+                waited_s += put_off.retry_after_s
+                if waited_s > PUT_OFF_MAX_S:
+                    raise
+                self._sleep(put_off.retry_after_s)
 
     def _answer(self, asked: Ask) -> Answer:
         until_s, pause_s = self._clock_s() + self._patience_s, RETRY_FIRST_S

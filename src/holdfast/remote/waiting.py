@@ -14,7 +14,7 @@ from typing import Final, Self, Unpack
 
 import httptools
 
-from holdfast.client import NotRunning, problem_of
+from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, problem_of
 from holdfast.errors import Exit
 from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.paths import Paths
@@ -114,7 +114,10 @@ class AsyncHoldfast:
     def __init__(
         self, environ: Mapping[str, str] | None = None, *, patience_s: float = 10.0
     ) -> None:
-        """A daemon that is away is waited for, `patience_s` at most."""
+        """A daemon that is away is waited for, `patience_s` at most.
+
+        One that puts off an append or a query is asked again when it says, for ten seconds in all.
+        """
         self._paths = Paths.from_env(os.environ if environ is None else environ)
         self._patience_s = patience_s
         self._idle: list[_Connection] = []
@@ -139,13 +142,14 @@ class AsyncHoldfast:
         self, stream: str, *events: NewEvent, expected_seq: int | None = None
     ) -> Placed:
         """Store events; they are on disk when this returns."""
-        return talk.placed(await self.request(talk.append(stream, events, expected_seq)))
+        answer = await self._admitted(talk.append(stream, events, expected_seq))
+        return talk.placed(answer.body)
 
     async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
         """What is stored, the oldest first, up to `limit`; asked for in parts."""
         pages = Pages(wanted)
         while pages.next is not None:
-            pages.take(await self._answer(talk.query(pages.next)))
+            pages.take(await self._admitted(talk.query(pages.next)))
         return pages.told
 
     async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
@@ -169,6 +173,18 @@ class AsyncHoldfast:
     async def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
         return (await self._answer(asked)).body
+
+    async def _admitted(self, asked: Ask) -> Answer:
+        """Comes again for as long as is sensible while the daemon puts it off."""
+        waited_s = 0.0
+        while True:
+            try:
+                return await self._answer(asked)
+            except PutOff as put_off:
+                waited_s += put_off.retry_after_s
+                if waited_s > PUT_OFF_MAX_S:
+                    raise
+                await asyncio.sleep(put_off.retry_after_s)
 
     async def _answer(self, asked: Ask) -> Answer:
         clock_s = asyncio.get_running_loop().time

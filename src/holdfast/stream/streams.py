@@ -7,8 +7,9 @@ misses nothing: the ring, what is in memory and the journal are three places of 
 subscription moves from one to the other by its position.
 
 Appends of the event loop travel in groups: while one is being stored, those that come meanwhile
-wait for the next. So a thousand tasks cost the writer's thread what one does, and what waits is
-bounded by bytes, not by how many want to.
+wait for the next. So a thousand tasks cost the writer's thread what one does. What waits to be
+stored is bounded by bytes; who then waits for room holds what it brought, so these are bounded too,
+and whoever comes beyond is told to come again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import msgspec
 from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import event_id, stream_id
+from holdfast.governor.admission import PutOff
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import OWN, Append, Appended, Committed, NewEvent
 from holdfast.stream.broadcaster import Broadcaster
@@ -37,6 +39,9 @@ from holdfast.stream.pieces import Pieces
 NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
 WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop
+ROOM_APPENDS_MAX: Final = 1_000  # that wait for room among those
+ROOM_BYTES_MAX: Final = 8_000_000  # that they hold; a single one may hold more
+EVENT_BYTES: Final = 200  # of an event besides its text and data
 GROUP_EVENTS_MAX: Final = 2_000
 QUERY_EVENTS_MAX: Final = 10_000
 QUERY_BYTES_MAX: Final = 4_000_000  # of frames that were found
@@ -54,6 +59,13 @@ class BadAppend(HoldfastError):
     """What is to be appended is not as it must be."""
 
     exit: ClassVar[Exit] = Exit.USAGE
+
+
+class TooManyAppends(PutOff):
+    """Not now: as many as may wait for the disk do."""
+
+    status: ClassVar[int] = 429
+    retry_after_s: ClassVar[int] = 1
 
 
 class OwnStream(HoldfastError):
@@ -147,6 +159,7 @@ class Streams:
         self._waiting: list[tuple[Append, int, asyncio.Future[Appended]]] = []
         self._waiting_bytes = 0
         self._room = asyncio.Event()
+        self._room_appends = self._room_bytes = 0  # of those who wait for it
         self._storing: asyncio.Task[None] | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self.appended = self.lagged = 0
@@ -209,14 +222,13 @@ class Streams:
     ) -> Appended:
         """Store events; they are on disk when this returns. All of them or none.
 
-        `own` is for holdfast's own streams.
+        `own` is for holdfast's own streams; of these there are few, and none is put off.
         """
         self._check(stream, events, own=own)
         wanted = Append(stream, self.clean(events), expected_seq)
-        size = sum(len(each.text) + len(each.data) for each in events)
-        while self._waiting_bytes > WAITING_BYTES_MAX:
-            self._room.clear()
-            await self._room.wait()
+        size = sum(EVENT_BYTES + len(each.text) + len(each.data) for each in events)
+        if self._waiting_bytes > WAITING_BYTES_MAX:
+            await self._wait_for_room(size, own=own)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Appended] = loop.create_future()
         self._waiting.append((wanted, size, done))
@@ -224,6 +236,23 @@ class Streams:
         if self._storing is None:
             self._storing = loop.create_task(self._store())
         return await done
+
+    async def _wait_for_room(self, size: int, *, own: bool) -> None:
+        count, held = self._room_appends, self._room_bytes
+        if not own and (count >= ROOM_APPENDS_MAX or (count and held + size > ROOM_BYTES_MAX)):
+            raise TooManyAppends(
+                f"{count:,} appends of {held:,} bytes wait for the disk already: try again in a "
+                "second, or append fewer at a time"
+            )
+        self._room_appends += 1
+        self._room_bytes += size
+        try:
+            while self._waiting_bytes > WAITING_BYTES_MAX:
+                self._room.clear()
+                await self._room.wait()
+        finally:
+            self._room_appends -= 1
+            self._room_bytes -= size
 
     async def drain(self) -> None:
         """Until all that was to be appended is stored, or refused."""
