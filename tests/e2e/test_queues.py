@@ -7,6 +7,7 @@ import json
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,18 @@ def test_a_slip_is_explained(home: Home) -> None:
             slip = home.run("queue", "add", name, "1")
             assert slip.code == Exit.USAGE
             assert "no name of a queue" in slip.err
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a%2Fb", "ä?#", "", "/"])
+def test_a_name_that_cannot_be_one_is_told_as_such_and_not_as_another_path(
+    home: Home, name: str
+) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        queue = Queue(holdfast, name)
+        for ask in (partial(queue.add, 1), queue.claim, queue.counts):
+            with pytest.raises(Refused, match="no name of a queue") as refused:
+                ask()
+            assert refused.value.code == Exit.USAGE
 
 
 def test_without_a_daemon_the_status_tells_of_queues_all_the_same(home: Home) -> None:

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Unpack
+from typing import Final, NamedTuple, Unpack
 
 import pytest
 
 from holdfast import AsyncHoldfast, Holdfast, NewEvent
-from holdfast.client import PutOff
+from holdfast.client import PutOff, Refused
 from holdfast.errors import Exit
+from holdfast.journal.streams import WrongSequence
 from holdfast.paths import Paths
 from holdfast.remote import Told
 from holdfast.remote.talk import Answer, Ask, Asked
@@ -101,6 +102,19 @@ def _follow(environ: dict[str, str]) -> Told:
         return next(holdfast.follow())
 
 
+def _task(environ: dict[str, str]) -> object:
+    with Holdfast(environ) as holdfast:
+        return holdfast.request(Ask("POST", "/v1/tasks/t/start"))
+
+
+def _task_async(environ: dict[str, str]) -> object:
+    async def main() -> object:
+        async with AsyncHoldfast(environ) as holdfast:
+            return await holdfast.request(Ask("POST", "/v1/tasks/t/start"))
+
+    return asyncio.run(main())
+
+
 def _query(environ: dict[str, str], **wanted: Unpack[Asked]) -> list[Told]:
     with Holdfast(environ) as holdfast:
         return holdfast.query(**wanted)
@@ -157,6 +171,63 @@ def test_patience_counts_from_the_last_connection_that_was_there(environ: dict[s
         Holdfast(environ, clock_s=script.clock_s) as holdfast,
     ):
         assert next(holdfast.follow()).position == 5
+
+
+STOPPING: Final = problem("503 Service Unavailable", Exit.JOURNAL)
+
+
+@pytest.mark.parametrize("follow", [_follow, _follow_async], ids=["blocking", "asyncio"])
+def test_a_daemon_that_stops_or_is_short_of_memory_is_waited_for_as_one_that_is_away(
+    follow: Callable[[dict[str, str]], Told], environ: dict[str, str]
+) -> None:
+    short = problem("503 Service Unavailable", Exit.BUSY, retry_after="0")
+    script = Script(SUBSCRIBED, STOPPING, short, SUBSCRIBED + FIFTH)
+    with listening(script, Paths.from_env(environ).socket):
+        assert follow(environ).position == 5
+    assert script.asked[1:] == ["/v1/events/live?after=4"] * 3
+
+
+@pytest.mark.parametrize("follow", [_follow, _follow_async], ids=["blocking", "asyncio"])
+def test_a_slip_of_one_who_follows_is_told_at_once(
+    follow: Callable[[dict[str, str]], Told], environ: dict[str, str]
+) -> None:
+    script = Script(problem("400 Bad Request", Exit.USAGE))
+    with listening(script, Paths.from_env(environ).socket), pytest.raises(Refused, match="not now"):
+        follow(environ)
+
+
+def test_one_who_followed_in_vain_is_told_what_the_daemon_said(environ: dict[str, str]) -> None:
+    script = Script(STOPPING, STOPPING)
+
+    def an_hour_later() -> None:
+        script.now_s += 3_600
+
+    script.breaks = an_hour_later
+    with (
+        listening(script, Paths.from_env(environ).socket),
+        Holdfast(environ, clock_s=script.clock_s) as holdfast,
+        pytest.raises(Refused, match="not now"),
+    ):
+        next(holdfast.follow())
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        (_append, WrongSequence),
+        (_append_async, WrongSequence),
+        (_task, Refused),
+        (_task_async, Refused),
+    ],
+    ids=["append", "append, asyncio", "other", "other, asyncio"],
+)
+def test_only_a_conflict_of_an_append_is_one_of_sequence(
+    ask: Callable[[dict[str, str]], object], error: type[Exception], environ: dict[str, str]
+) -> None:
+    script = Script(problem("409 Conflict", Exit.CONFLICT))
+    with listening(script, Paths.from_env(environ).socket), pytest.raises(error) as told:
+        ask(environ)
+    assert type(told.value) is error
 
 
 def test_of_many_connections_that_were_closed_meanwhile_one_is_tried(

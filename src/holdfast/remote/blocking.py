@@ -14,9 +14,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, Unpack
 
-from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, UnixConnection, refused
-from holdfast.errors import Exit
-from holdfast.journal.streams import NewEvent, WrongSequence
+from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, Refused, UnixConnection, refused
+from holdfast.journal.streams import NewEvent
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
@@ -69,7 +68,8 @@ class Holdfast:
 
     def append(self, stream: str, *events: NewEvent, expected_seq: int | None = None) -> Placed:
         """Store events; they are on disk when this returns."""
-        return talk.placed(self._admitted(talk.append(stream, events, expected_seq)).body)
+        with talk.appending():
+            return talk.placed(self._admitted(talk.append(stream, events, expected_seq)).body)
 
     def query(self, **wanted: Unpack[Asked]) -> list[Told]:
         """What is stored, the oldest first, up to `limit`; asked for in parts."""
@@ -84,16 +84,21 @@ class Holdfast:
         after = wanted.get("after")
         began_s: float | None = None
         while True:
+            pause_s = RETRY_FIRST_S
             try:
                 for heard in self._follow_once(talk.follow(wanted, after)):
                     after, began_s = heard.after, None
                     if heard.told is not None:
                         yield heard.told
-            except (OSError, http.client.HTTPException, NotRunning) as error:
+            except (OSError, http.client.HTTPException, NotRunning, Refused) as error:
                 began_s = self._clock_s() if began_s is None else began_s
-                if self._clock_s() - began_s > self._patience_s:
+                over = self._clock_s() - began_s > self._patience_s
+                if isinstance(error, Refused) and (over or not talk.passes(error)):
+                    raise
+                if over:
                     raise _away() from error
-            self._sleep(RETRY_FIRST_S)
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
+            self._sleep(pause_s)
 
     def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
@@ -129,10 +134,7 @@ class Holdfast:
         self._connection.request(asked.method, asked.target, asked.body)
         response = self._connection.getresponse()
         if response.status >= http.client.BAD_REQUEST:
-            problem = refused(response)
-            if problem.code == Exit.CONFLICT:
-                raise WrongSequence(str(problem))
-            raise problem
+            raise refused(response)
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Answer(headers, response.read())
 

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
+from urllib.parse import quote
 
 import msgspec
 
@@ -124,6 +125,7 @@ class Queue:
 
     def __init__(self, holdfast: Asking, name: str) -> None:
         self.name = name
+        self._path = f"/v1/queues/{quote(name, safe='')}"
         self._holdfast = holdfast
 
     def add(self, payload: object, **fields: Any) -> int:
@@ -195,11 +197,11 @@ class Queue:
         return msgspec.json.decode(self._ask(how, {"claims": claims, **given}), type=Outcome)
 
     def counts(self) -> QueueCounts:
-        path = f"/v1/queues/{self.name}"
-        return msgspec.json.decode(self._holdfast.request(ask("GET", path)), type=QueueCounts)
+        asked = ask("GET", self._path)
+        return msgspec.json.decode(self._holdfast.request(asked), type=QueueCounts)
 
     def _ask(self, action: str, body: object, **query: object) -> bytes:
-        asked = ask("POST", f"/v1/queues/{self.name}/{action}", query)
+        asked = ask("POST", f"{self._path}/{action}", query)
         return self._holdfast.request(asked._replace(body=msgspec.json.encode(body)))
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from holdfast.errors import HoldfastError
+from holdfast.client import Refused
+from holdfast.errors import Exit, HoldfastError
 from holdfast.events import Event, decode
-from holdfast.journal.streams import NewEvent
+from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.remote.sse import ServerEvent
 
 LIVE: Final = "/v1/events/live"
@@ -135,8 +137,25 @@ def _behind(events: list[NewEvent], expected_seq: int) -> dict[str, object]:
 
 
 def ask(method: str, path: str, query: Mapping[str, object] | None = None) -> Ask:
+    """`path` is quoted already: whoever puts a name into it knows what a slash in it means."""
     given = {key: value for key, value in (query or {}).items() if value not in (None, "")}
-    return Ask(method, quote(path) + (f"?{urlencode(given)}" if given else ""))
+    return Ask(method, path + (f"?{urlencode(given)}" if given else ""))
+
+
+@contextmanager
+def appending() -> Iterator[None]:
+    """What an append conflicts with is always a sequence; of other requests it may be anything."""
+    try:
+        yield
+    except Refused as problem:
+        if problem.code == Exit.CONFLICT:
+            raise WrongSequence(str(problem)) from problem
+        raise
+
+
+def passes(problem: Refused) -> bool:
+    """Whether the daemon may say something else soon: it is stopping, or short of memory."""
+    return problem.code in (Exit.JOURNAL, Exit.BUSY)
 
 
 def query(wanted: Asked) -> Ask:

@@ -14,9 +14,8 @@ from typing import Final, Self, Unpack
 
 import httptools
 
-from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, problem_of
-from holdfast.errors import Exit
-from holdfast.journal.streams import NewEvent, WrongSequence
+from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, Refused, problem_of
+from holdfast.journal.streams import NewEvent
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
@@ -142,7 +141,8 @@ class AsyncHoldfast:
         self, stream: str, *events: NewEvent, expected_seq: int | None = None
     ) -> Placed:
         """Store events; they are on disk when this returns."""
-        answer = await self._admitted(talk.append(stream, events, expected_seq))
+        with talk.appending():
+            answer = await self._admitted(talk.append(stream, events, expected_seq))
         return talk.placed(answer.body)
 
     async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
@@ -159,16 +159,21 @@ class AsyncHoldfast:
         after = wanted.get("after")
         began_s: float | None = None
         while True:
+            pause_s = RETRY_FIRST_S
             try:
                 async for heard in self._follow_once(talk.follow(wanted, after)):
                     after, began_s = heard.after, None
                     if heard.told is not None:
                         yield heard.told
-            except _LOST as error:
+            except (*_LOST, Refused) as error:
                 began_s = clock_s() if began_s is None else began_s
-                if clock_s() - began_s > self._patience_s:
+                over = clock_s() - began_s > self._patience_s
+                if isinstance(error, Refused) and (over or not talk.passes(error)):
+                    raise
+                if over:
                     raise _away() from error
-            await asyncio.sleep(RETRY_FIRST_S)
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
+            await asyncio.sleep(pause_s)
 
     async def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
@@ -234,12 +239,8 @@ class AsyncHoldfast:
 
 
 def _refuse(connection: _Connection, status: int, body: bytes) -> None:
-    if status < BAD_REQUEST:
-        return
-    problem = problem_of(body, status, connection.headers.get("retry-after", ""))
-    if problem.code == Exit.CONFLICT:
-        raise WrongSequence(str(problem))
-    raise problem
+    if status >= BAD_REQUEST:
+        raise problem_of(body, status, connection.headers.get("retry-after", ""))
 
 
 def _away() -> NotRunning:
