@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, Unpack
@@ -48,18 +49,20 @@ class LocalStreams:
     async def __aenter__(self) -> Self:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         path = os.path.join(self._folder, "journal.db")
-        self._lock = JournalLock(os.path.join(self._folder, "lock")).acquire("program")
-        try:
+        async with AsyncExitStack() as undoing:  # of what was begun, when the rest does not begin
+            self._lock = JournalLock(os.path.join(self._folder, "lock")).acquire("program")
+            undoing.callback(self._lock.release)
             self._journal = await asyncio.to_thread(
                 JournalService, partial(SqliteWriter, path), partial(SqliteReader, path)
             )
-        except BaseException:
-            self._lock.release()
-            raise
-        self._streams = Streams(self._journal, limits=self._limits)
-        self._streams.start()
-        self.queue = WorkQueue(self._journal, self._work)
-        await self.queue.start()
+            undoing.push_async_callback(asyncio.to_thread, self._journal.close)
+            self._streams = Streams(self._journal, limits=self._limits)
+            self._streams.start()
+            undoing.push_async_callback(self._streams.close)
+            self.queue = WorkQueue(self._journal, self._work)
+            undoing.push_async_callback(self.queue.close)
+            await self.queue.start()
+            undoing.pop_all()
         return self
 
     async def __aexit__(
