@@ -18,7 +18,7 @@ from holdfast.cli.context import Context
 from holdfast.cli.queues import run_add
 from holdfast.client import Client, PutOff, Refused, UnixConnection
 from holdfast.errors import Exit
-from holdfast.remote import Queue, VoidClaim
+from holdfast.remote import Item, Queue, VoidClaim
 from tests.support.home import HOLDFAST, Home
 from tests.support.waiting import until
 
@@ -168,6 +168,39 @@ def test_a_claim_is_void_when_its_lease_ended(home: Home) -> None:
         item.extend(600)
         item.confirm()
         assert queue.confirm(item.told.claim).gone == [item.told.claim]
+
+
+def settle_and_raise(item: Item, how: str) -> None:
+    with item:
+        if how == "confirm":
+            item.confirm()
+        elif how == "release":
+            item.release()
+        raise ValueError("boom")
+
+
+@pytest.mark.parametrize("how", ["confirm", "release", "lease"])
+def test_what_a_block_raises_is_raised_when_no_item_keeps_it(home: Home, how: str) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        queue = Queue(holdfast, "q")
+        queue.add(1)
+        [item] = queue.claim(lease_secs=0.05 if how == "lease" else 600)
+        if how == "lease":
+            queue.claim(wait_secs=30)
+        with pytest.raises(ValueError, match="boom"):
+            settle_and_raise(item, how)
+
+
+def test_who_is_interrupted_hands_its_item_back_once(home: Home) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        queue = Queue(holdfast, "q")
+        queue.add(1)
+        working = queue.work()
+        with pytest.raises(KeyboardInterrupt), next(working):
+            raise KeyboardInterrupt
+        working.close()
+        [again] = queue.claim()
+        assert again.told.claim == "1.2"
 
 
 def test_all_is_there_after_a_kill(home: Home) -> None:
