@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from holdfast import LocalStreams, NewEvent
+from holdfast.journal.sqlite import JournalError
 from holdfast.lock import AlreadyRunning
+from holdfast.stream import Streams
+from holdfast.stream import streams as streams_module
 from holdfast.work.queue import Limits as WorkLimits
+from holdfast.work.queue import WorkQueue
 
 
 def happened(text: str) -> NewEvent:
@@ -50,6 +55,31 @@ def test_a_folder_is_one_programs_at_a_time(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("part", [Streams, WorkQueue], ids=["streams", "queue"])
+def test_one_that_does_not_start_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type[Streams | WorkQueue]
+) -> None:
+    async def main() -> None:
+        before = threading.active_count()
+        with monkeypatch.context() as patched:
+            patched.setattr(part, "start", _broken)
+            local = LocalStreams(str(tmp_path))
+            with pytest.raises(JournalError, match="the disk went away"):
+                await local.__aenter__()
+        with pytest.raises(JournalError):
+            await local.append("a", happened("late"))
+        async with LocalStreams(str(tmp_path)) as again:
+            await again.append("a", happened("one"))
+        await asyncio.get_running_loop().shutdown_default_executor()
+        assert threading.active_count() == before
+
+    asyncio.run(main())
+
+
+def _broken(_part: object) -> None:
+    raise JournalError("the disk went away")
+
+
 def test_whoever_follows_hears_all_and_then_the_end(tmp_path: Path) -> None:
     async def main() -> list[str]:
         async with LocalStreams(str(tmp_path)) as streams:
@@ -63,6 +93,23 @@ def test_whoever_follows_hears_all_and_then_the_end(tmp_path: Path) -> None:
         return [told.event.text async for told in streams.follow(after=0)]
 
     assert asyncio.run(main()) == ["0", "1", "2", "3", "4"]
+
+
+def test_what_a_query_asks_for_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "QUERY_READ_BYTES_MAX", 1)
+
+    async def main() -> None:
+        async with LocalStreams(str(tmp_path)) as local:
+            for number in range(10):
+                await local.append(f"s/{number % 3}", happened(str(number)))
+            found = await local.query(stream="s/2,s/0")
+            assert [each.event.text for each in found] == ["0", "2", "3", "5", "6", "8", "9"]
+            some = await local.query(stream="s/2,s/0", limit=3)
+            assert [each.event.text for each in some] == ["0", "2", "3"]
+
+    asyncio.run(main())
 
 
 def test_work_is_queued_in_the_same_journal(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, Unpack
@@ -20,7 +21,7 @@ from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Appended, NewEvent
 from holdfast.journal.writer import SqliteWriter
 from holdfast.lock import JournalLock
-from holdfast.remote.talk import Asked, Followed, Told
+from holdfast.remote.talk import Asked, Followed, Pages, Told
 from holdfast.shutdown import run_steps
 from holdfast.stream import Limits, Query, Streams, subscribe
 from holdfast.work.queue import Limits as WorkLimits
@@ -48,18 +49,20 @@ class LocalStreams:
     async def __aenter__(self) -> Self:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         path = os.path.join(self._folder, "journal.db")
-        self._lock = JournalLock(os.path.join(self._folder, "lock")).acquire("program")
-        try:
+        async with AsyncExitStack() as undoing:  # of what was begun, when the rest does not begin
+            self._lock = JournalLock(os.path.join(self._folder, "lock")).acquire("program")
+            undoing.callback(self._lock.release)
             self._journal = await asyncio.to_thread(
                 JournalService, partial(SqliteWriter, path), partial(SqliteReader, path)
             )
-        except BaseException:
-            self._lock.release()
-            raise
-        self._streams = Streams(self._journal, limits=self._limits)
-        self._streams.start()
-        self.queue = WorkQueue(self._journal, self._work)
-        await self.queue.start()
+            undoing.push_async_callback(asyncio.to_thread, self._journal.close)
+            self._streams = Streams(self._journal, limits=self._limits)
+            self._streams.start()
+            undoing.push_async_callback(self._streams.close)
+            self.queue = WorkQueue(self._journal, self._work)
+            undoing.push_async_callback(self.queue.close)
+            await self.queue.start()
+            undoing.pop_all()
         return self
 
     async def __aexit__(
@@ -77,9 +80,13 @@ class LocalStreams:
         return await self._streams.append(stream, events, expected_seq=expected_seq)
 
     async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
-        """Some of what is stored, the oldest first."""
-        found = await self._streams.query(Query(**wanted))
-        return [Told(frame.position, decode(frame.line)) for frame in found.frames]
+        """What is stored, the oldest first, up to `limit`; read in parts."""
+        pages = Pages(wanted)
+        while pages.next is not None:
+            found = await self._streams.query(Query(**pages.next))
+            told = [Told(frame.position, decode(frame.line)) for frame in found.frames]
+            pages.add(told, after=found.next_after, complete=found.complete)
+        return pages.told
 
     async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
         """What is stored from now on, or behind a position, until `shutdown_all`."""

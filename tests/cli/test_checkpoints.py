@@ -117,6 +117,7 @@ def test_slips_are_told(home: Home) -> None:
         assert "holdfast checkpoints ask" in home.ok("checkpoints").err
         for slip, code, word in (
             (("ask",), Exit.USAGE, "needs a title"),
+            (("ask", " "), Exit.USAGE, "needs a title"),
             (("ask", "?", "--field", "goal"), Exit.USAGE, "NAME=TEXT"),
             (("ask", "?", "--field", "a=b"), Exit.USAGE, "belong to a template"),
             (("ask", "--template", "plann"), Exit.NOT_FOUND, "there are plan"),

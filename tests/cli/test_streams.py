@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from holdfast.cli.streams import run_follow
 from holdfast.client import NotRunning
 from holdfast.errors import Exit
 from tests.support.home import HOLDFAST, Home
+from tests.support.waiting import DEADLINE_S, until
 
 PLACED = ("stream", "append", "orders", "--kind", "order.placed")
 
@@ -102,6 +104,43 @@ def test_who_follows_a_daemon_that_is_not_there_does_not_wait_for_it(
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(NotRunning, match="holdfast start"):
         run_follow(Context(home.env), asked)
+
+
+@pytest.mark.parametrize("told", [0, 1], ids=["nothing yet", "something"])
+def test_who_follows_ends_quietly_when_nobody_reads_any_more(home: Home, told: int) -> None:
+    """Also when nothing comes that it would find that out by."""
+    with home.daemon() as daemon:
+        home.ok(*PLACED)
+        following = home.spawn("stream", "follow", *(("--after", "0") if told else ()))
+        try:
+            until(lambda: daemon.status()["streams"]["followers"], "it follows")
+            assert following.stdout is not None
+            for _ in range(told):
+                assert b"order.placed" in following.stdout.readline()
+            following.stdout.close()
+            assert following.wait(DEADLINE_S) == 0
+            assert following.stderr is not None
+            assert following.stderr.read() == b""
+        finally:
+            following.kill()
+            following.wait()
+            assert following.stderr is not None
+            following.stderr.close()
+
+
+def test_what_is_followed_into_a_file_is_written_as_well(home: Home) -> None:
+    with home.daemon():
+        home.ok(*PLACED)
+        file = Path(home.folder, "followed")
+        with file.open("wb") as output:  # which nobody reads, and that is well
+            subprocess.run(
+                [*HOLDFAST, "stream", "follow", "--after", "0", "--count", "1"],
+                env=home.env,
+                stdout=output,
+                check=True,
+                timeout=120,
+            )
+        assert b"order.placed" in file.read_bytes()
 
 
 def test_a_stream_that_is_not_there_goes_by_the_name_that_was_typed(home: Home) -> None:

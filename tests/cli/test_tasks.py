@@ -72,7 +72,7 @@ def test_slips_are_told(home: Home) -> None:
             (("show", "a/b"), Exit.USAGE, "no id"),
             (("create", "T", "--timeout", "soon"), Exit.USAGE, "90s"),
             (("create", "T", "--retries", "-1"), Exit.USAGE, "retries"),
-            (("create", ""), Exit.USAGE, "title"),
+            (("create", ""), Exit.USAGE, "a task needs a title: what is to be done"),
             (("list", "--state", "lost"), Exit.USAGE, "cancelled"),
             (("progress", task), Exit.USAGE, "pct, note"),
             (("progress", task, "--pct", "1"), Exit.CONFLICT, f"holdfast tasks start {task}"),

@@ -16,6 +16,7 @@ import pytest
 
 from holdfast import Holdfast
 from holdfast.remote import Item, Queue
+from holdfast.remote.talk import Answer, Ask
 from tests.support.home import Home
 
 KILLS: Final = int(os.environ.get("HOLDFAST_TEST_KILLS", "36")) // 3
@@ -141,8 +142,8 @@ def test_an_answer_that_was_lost_is_asked_for_again_without_harm(
     lost: list[int] = []
     ask = Holdfast._request_once
 
-    def loses(self: Holdfast, asked: object) -> bytes:
-        answer: bytes = ask(self, asked)  # type: ignore[arg-type]  # as it was given
+    def loses(self: Holdfast, asked: Ask) -> Answer:
+        answer = ask(self, asked)
         if not lost:
             lost.append(1)
             raise ConnectionResetError

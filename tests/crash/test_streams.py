@@ -25,6 +25,7 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.streams import Append, Appended
 from holdfast.journal.writer import SqliteWriter
 from holdfast.remote import Told
+from holdfast.remote.talk import Answer
 from tests.support.home import Home
 from tests.support.vfs import Disk, Recorder, mounted
 
@@ -114,9 +115,9 @@ def test_without_keys_the_same_loop_would_find_repeats(
 ) -> None:
     """The test above can fail: an answer that is lost and asked for again is stored again."""
     lost: list[int] = []
-    ask: Callable[..., bytes] = Holdfast._request_once
+    ask: Callable[..., Answer] = Holdfast._request_once
 
-    def loses(self: Holdfast, asked: object) -> bytes:
+    def loses(self: Holdfast, asked: object) -> Answer:
         answer = ask(self, asked)
         if not lost:
             lost.append(1)

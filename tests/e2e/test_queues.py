@@ -7,6 +7,7 @@ import json
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from holdfast.cli.context import Context
 from holdfast.cli.queues import run_add
 from holdfast.client import Client, PutOff, Refused, UnixConnection
 from holdfast.errors import Exit
-from holdfast.remote import Queue, VoidClaim
+from holdfast.remote import Item, Queue, VoidClaim
 from tests.support.home import HOLDFAST, Home
 from tests.support.waiting import until
 
@@ -169,6 +170,39 @@ def test_a_claim_is_void_when_its_lease_ended(home: Home) -> None:
         assert queue.confirm(item.told.claim).gone == [item.told.claim]
 
 
+def settle_and_raise(item: Item, how: str) -> None:
+    with item:
+        if how == "confirm":
+            item.confirm()
+        elif how == "release":
+            item.release()
+        raise ValueError("boom")
+
+
+@pytest.mark.parametrize("how", ["confirm", "release", "lease"])
+def test_what_a_block_raises_is_raised_when_no_item_keeps_it(home: Home, how: str) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        queue = Queue(holdfast, "q")
+        queue.add(1)
+        [item] = queue.claim(lease_secs=0.05 if how == "lease" else 600)
+        if how == "lease":
+            queue.claim(wait_secs=30)
+        with pytest.raises(ValueError, match="boom"):
+            settle_and_raise(item, how)
+
+
+def test_who_is_interrupted_hands_its_item_back_once(home: Home) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        queue = Queue(holdfast, "q")
+        queue.add(1)
+        working = queue.work()
+        with pytest.raises(KeyboardInterrupt), next(working):
+            raise KeyboardInterrupt
+        working.close()
+        [again] = queue.claim()
+        assert again.told.claim == "1.2"
+
+
 def test_all_is_there_after_a_kill(home: Home) -> None:
     daemon = home.start()
     try:
@@ -304,6 +338,18 @@ def test_a_slip_is_explained(home: Home) -> None:
             slip = home.run("queue", "add", name, "1")
             assert slip.code == Exit.USAGE
             assert "no name of a queue" in slip.err
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a%2Fb", "ä?#", "", "/"])
+def test_a_name_that_cannot_be_one_is_told_as_such_and_not_as_another_path(
+    home: Home, name: str
+) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        queue = Queue(holdfast, name)
+        for ask in (partial(queue.add, 1), queue.claim, queue.counts):
+            with pytest.raises(Refused, match="no name of a queue") as refused:
+                ask()
+            assert refused.value.code == Exit.USAGE
 
 
 def test_without_a_daemon_the_status_tells_of_queues_all_the_same(home: Home) -> None:

@@ -12,6 +12,7 @@ import pytest
 from holdfast.errors import Exit
 from holdfast.governor.admission import Admission
 from holdfast.server.app import Served, make_app
+from holdfast.stream import TooManyAppends
 
 ALWAYS = [
     ("GET", "/v1/health"),
@@ -49,7 +50,7 @@ class Asked:
         self.admission = Admission()
         self.state = "running"
         self.tail = SimpleNamespace(importing=False)
-        self.library = self.recorder = SimpleNamespace()
+        self.library = self.recorder = self.streams = SimpleNamespace()
 
     async def status(self) -> dict[str, str]:
         return {}
@@ -57,11 +58,13 @@ class Asked:
     def report(self, _error: BaseException, _doing: str) -> None:
         pass
 
-    def ask(self, method: str, path: str, query: str = "") -> tuple[int, dict[str, str], Any]:
+    def ask(
+        self, method: str, path: str, query: str = "", body: bytes = b""
+    ) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body."""
         sent: list[dict[str, Any]] = []
 
-        received = [{"type": "http.request", "body": b"", "more_body": False}]
+        received = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
             return received.pop() if received else {"type": "http.disconnect"}
@@ -115,3 +118,15 @@ def test_to_join_an_import_that_runs_and_to_stop_a_recording_is_never_put_off() 
     assert daemon.ask("POST", path, "command=stop")[0] != 503
     assert daemon.ask("POST", path, "command=record")[0] == 503
     assert daemon.ask("GET", "/v1/search", "command=stop")[0] == 503
+
+
+def test_who_appends_while_too_many_do_is_told_when_to_come_again() -> None:
+    async def append(*_about: object, **_more: object) -> None:
+        raise TooManyAppends("try again in a second")
+
+    daemon = Asked()
+    daemon.streams.append = append
+    told = daemon.ask("POST", "/v1/streams/orders/events", body=b'{"kind": "order.placed"}')
+    status, headers, body = told
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert (body["exit"], body["error"]) == (Exit.BUSY, "try again in a second")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.errors import Exit
 from holdfast.simulation import Faults, SeedFailed, Simulation, check, hunt, simulate
 from holdfast.simulation.__main__ import main
 from holdfast.simulation.hunt import name_of, scenario_of
@@ -59,6 +60,40 @@ def test_seeds_draw_what_goes_wrong_and_some_have_nothing_of_it() -> None:
 def test_a_scenario_is_named_by_its_module() -> None:
     assert name_of(scenario_of(HERE)) == f"{HERE}:scenario"
     assert name_of(scenario_of(f"{HERE}:unlucky")) == f"{HERE}:unlucky"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("nosuch", "no module 'nosuch'"),
+        ("tests.simulation.nosuch", "no module 'tests.simulation.nosuch'"),
+        ("nosuch.stream", "no module 'nosuch.stream'"),
+        (f"{HERE}.scenario", f"no module '{HERE}.scenario'"),
+        (":scenario", "no module ''"),
+        (".scenario", "no module '.scenario'"),
+        ("tests/simulation/stream.py", "no module 'tests/simulation/stream.py'"),
+        (f"{HERE}:nosuch", f"module '{HERE}' has no function 'nosuch'"),
+        (f"{HERE}:ROOT", "no function 'ROOT'"),
+    ],
+)
+def test_a_scenario_that_is_not_there_is_told_before_any_is_tried(
+    capsys: pytest.CaptureFixture[str], name: str, why: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([HERE, name, "--seeds", "5", "--jobs", "1"])
+    assert ended.value.code == Exit.USAGE
+    told = capsys.readouterr()
+    assert why in told.err
+    assert told.out == ""
+
+
+def test_a_scenario_whose_own_import_is_wrong_shows_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_scenario.py").write_text("import nosuch_dependency\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModuleNotFoundError, match="nosuch_dependency"):
+        main(["broken_scenario"])
 
 
 def test_the_command_tries_seeds_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ from holdfast.stream import (
     Query,
     Streams,
     Subscription,
+    TooManyAppends,
     WrongSequence,
     id_of,
     subscribe,
@@ -273,6 +274,47 @@ def test_what_waits_is_bounded_by_bytes(twin: Bench, monkeypatch: pytest.MonkeyP
         assert 0 < most <= 1_400  # one more than the bound may have come in
         assert streams.waiting_bytes == 0
         assert streams.end == 51
+
+    twin.run(work)
+
+
+@pytest.mark.parametrize("most", ["ROOM_APPENDS_MAX", "ROOM_BYTES_MAX"])
+def test_who_waits_for_room_is_bounded_too_and_others_are_told_to_come_again(
+    twin: Bench, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    monkeypatch.setattr(streams_module, "WAITING_BYTES_MAX", 1)
+    monkeypatch.setattr(streams_module, most, 2 if most == "ROOM_APPENDS_MAX" else 1_500)
+
+    def append(streams: Streams, name: str = "a") -> asyncio.Future[Appended]:
+        return asyncio.ensure_future(
+            streams.append(name, [new("x" * 400)], own=name.startswith("holdfast/"))
+        )
+
+    async def work(streams: Streams) -> None:
+        at_once = [append(streams) for _ in range(5)]
+        ours = append(streams, "holdfast/tasks")
+        outcomes = await asyncio.gather(*at_once, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [Appended] * 3 + [TooManyAppends] * 2
+        await ours  # what is holdfast's own is not put off
+        gone = [append(streams) for _ in range(3)]
+        await asyncio.sleep(0)
+        for each in gone[1:]:
+            each.cancel()
+        await asyncio.wait(gone)
+        later = [append(streams) for _ in range(3)]
+        assert [len((await each).seqs) for each in later] == [1, 1, 1]
+        assert streams.waiting_bytes == 0
+
+    twin.run(work)
+
+
+def test_one_that_is_large_may_wait_alone(twin: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "WAITING_BYTES_MAX", 1)
+    monkeypatch.setattr(streams_module, "ROOM_BYTES_MAX", 1)
+
+    async def work(streams: Streams) -> None:
+        appends = [asyncio.ensure_future(streams.append("a", numbered(9))) for _ in range(2)]
+        assert [len((await each).seqs) for each in appends] == [9, 9]
 
     twin.run(work)
 
@@ -527,6 +569,56 @@ def test_a_query_is_bounded_by_bytes(twin: Bench, monkeypatch: pytest.MonkeyPatc
         assert seen == 20
 
     twin.run(work)
+
+
+async def pages(streams: Streams, asked: Query) -> tuple[list[str], int]:
+    """All that is found, and how many answers that took."""
+    seen, answers = [], 0
+    while True:
+        found = await streams.query(asked)
+        seen += texts(found.frames)
+        answers += 1
+        if found.complete:
+            return seen, answers
+        assert found.next_after > asked.after
+        asked = msgspec.structs.replace(asked, after=found.next_after)
+
+
+def test_a_query_that_finds_little_leaves_the_reader_to_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers with nothing and a place to go on from, and has all in the end."""
+    monkeypatch.setattr(streams_module, "QUERY_READ_BYTES_MAX", 2_000)
+
+    async def work(streams: Streams) -> None:
+        for number in range(40):
+            await streams.append(f"s/{number % 2}", numbered(5))
+        await streams.append("s/0", [new("found", kind="rare")])
+        await streams.append("s/1", numbered(5))
+        first = await streams.query(Query(kind="rare"))
+        assert (first.frames, first.complete) == ([], False)
+        for stream in ("*", "s/0"):
+            seen, answers = await pages(streams, Query(kind="rare", stream=stream))
+            assert seen == ["found"]
+            assert answers > 5
+
+    bench.run(work)
+
+
+def test_a_query_that_passes_most_over_leaves_the_reader_to_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "QUERY_READ_PIECES_MAX", 10)
+
+    async def work(streams: Streams) -> None:
+        for number in range(60):
+            await streams.append(f"s/{number % 2}", [new()])
+        await streams.append("rare", [new("found")])
+        seen, answers = await pages(streams, Query(stream="rare,nobody"))
+        assert seen == ["found"]
+        assert answers > 5
+
+    bench.run(work)
 
 
 def test_a_replay_gives_every_line_in_order(bench: Bench) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 import pytest
 
+from holdfast.events import Event
 from holdfast.governor import Level
+from holdfast.journal.protocol import JournalReader
 from holdfast.journal.sqlite import JournalError, JournalFull
 from holdfast.journal.streams import NewEvent
 from holdfast.work.checkpoints import NewCheckpoint
 from holdfast.work.desk import CheckpointDesk, CheckpointSettings
 from holdfast.work.entities import Ambiguous, NotThere, NotValid, WrongState
+from holdfast.work.projection import Projector
 from holdfast.work.timers import AGAIN_MS
 from tests.support.waiting import DEADLINE_S
 from tests.support.work import Bench
@@ -214,6 +218,34 @@ def test_what_somebody_else_stored_meanwhile_is_seen_before_it_is_decided() -> N
             await bench.keeper.resolve(checkpoint, "approved", by="ann")
         assert (await waiting).state == "rejected"
         assert bench.kinds() == ["checkpoint.requested", "checkpoint.rejected"]
+
+    benched(work)
+
+
+def test_what_somebody_else_stored_is_read_on_a_thread_and_applied_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop must not wait for a reader, and nobody may meet a state that is being changed."""
+    read_by, applied_by = set[int](), set[int]()
+    since, take = Projector._since, Projector._take
+
+    def reading(self: Projector, reader: JournalReader) -> Iterator[Event]:
+        read_by.add(threading.get_ident())
+        return since(self, reader)
+
+    def taking(self: Projector, event: Event) -> None:
+        applied_by.add(threading.get_ident())
+        take(self, event)
+
+    async def work(bench: Bench[CheckpointDesk]) -> None:
+        checkpoint = await ask(bench)
+        monkeypatch.setattr(Projector, "_since", reading)
+        monkeypatch.setattr(Projector, "_take", taking)
+        bench.stored_first = [[NewEvent(kind="a.note", correlation=checkpoint)]]
+        assert (await bench.keeper.resolve(checkpoint, "approved")).state == "approved"
+        assert threading.get_ident() not in read_by
+        assert applied_by == {threading.get_ident()}
+        assert len(read_by) == 1
 
     benched(work)
 

@@ -11,7 +11,7 @@ from holdfast.journal.streams import NewEvent
 from holdfast.work import intents as commands
 from holdfast.work.entities import NotValid, TooMany, WrongState
 from holdfast.work.intents import Intent, Intents, NewIntent
-from tests.support.work import Log
+from tests.support.work import START_MS, Log
 
 
 class Desk(Log[Intent]):
@@ -97,6 +97,12 @@ def test_there_is_a_limit_to_how_many_are_active() -> None:
     desk.create("a")
     with pytest.raises(TooMany, match=r"intents\.max_active"):
         desk.create("b")
+
+
+@pytest.mark.parametrize("title", ["", " "])
+def test_an_intent_without_a_title_is_refused(title: str) -> None:
+    with pytest.raises(NotValid, match="an intent needs a title"):
+        commands.create(Desk().intents, "i", NewIntent(title=title), START_MS)
 
 
 def test_from_the_log_and_from_a_snapshot_the_state_is_the_same() -> None:

@@ -144,6 +144,29 @@ def test_an_event_behind_others_that_were_not_seen_is_not_applied(bench: Bench) 
     assert words_of(projector) == ["a", "b"]
 
 
+@pytest.mark.parametrize("streams", [("first",), ("first", "second")])
+def test_what_was_read_on_a_thread_changes_nothing_before_it_is_applied(
+    bench: Bench, streams: tuple[str, ...]
+) -> None:
+    projector = bench.projector(*streams, every=5)
+    projector.resume()
+    bench.say("a", "b")
+    bench.say("x", stream="second")
+    bench.say("c")
+    apply = projector.unread()
+    assert (words_of(projector), projector.next_seq("first")) == ([], 0)
+    apply()
+    both = ["a", "b", "x", "c"]
+    assert words_of(projector) == (both if len(streams) > 1 else ["a", "b", "c"])
+    assert projector.next_seq("first") == 3
+    bench.say("d", "e")
+    projector.unread()()
+    assert projector.catch_up() == 0
+    bench.journal.settle()
+    with bench.journal.reader() as reader:  # enough has come
+        assert reader.projection("words") is not None
+
+
 def test_a_snapshot_is_kept_when_enough_has_come(bench: Bench) -> None:
     projector = bench.projector(every=3)
     bench.say("a", "b")

@@ -343,6 +343,12 @@ def test_nothing_of_a_task_is_larger_than_it_may_be(name: str) -> None:
         commands.create(Desk().tasks, "t", NewTask(**long), USUAL, START_MS)  # type: ignore[arg-type]  # for short
 
 
+@pytest.mark.parametrize("title", ["", " \t\n"])
+def test_a_task_without_a_title_is_refused(title: str) -> None:
+    with pytest.raises(NotValid, match="a task needs a title"):
+        commands.create(Desk().tasks, "t", NewTask(title=title), USUAL, START_MS)
+
+
 def test_every_refusal_is_one_that_people_are_told() -> None:
     for error in (WrongState, NotValid, TooMany):
         assert issubclass(error, HoldfastError)

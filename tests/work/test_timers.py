@@ -114,6 +114,29 @@ def test_one_that_fails_rings_again_and_the_others_ring() -> None:
     run(work())
 
 
+def test_when_nobody_can_be_told_of_an_error_the_loop_is_and_all_ring() -> None:
+    async def work() -> None:
+        told: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, about: told.append(about["exception"]))
+        bell = Bell()
+        unwritable = OSError("neither can the log be written")
+
+        def fails(_error: Exception) -> None:
+            raise unwritable
+
+        bell.timers = Timers(now_ms=bell.clock, on_error=fails)
+        bell.fails = 1
+        bell.at("a", 10)
+        bell.at("b", 10)
+        await bell.forward(10, "b")
+        await bell.forward(AGAIN_MS / 1_000, "b", "a")
+        assert told == [unwritable]
+        await bell.timers.close()
+
+    run(work())
+
+
 def test_one_that_sets_itself_again_rings_again() -> None:
     async def work() -> None:
         bell = Bell()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final
+
+from holdfast.errors import Exit
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
@@ -40,6 +43,25 @@ def put_bytes(pieces: Iterable[bytes]) -> None:
     for piece in pieces:
         sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
+
+
+def end_when_unread() -> None:
+    """End, quietly, as soon as whoever reads us has gone: writing tells that too, and a command
+    that waits for something to write would outlive its reader until then."""
+    from threading import Thread
+
+    mode = os.fstat(sys.stdout.fileno()).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        Thread(target=_await_unread, args=(sys.stdout.fileno(),), daemon=True).start()
+
+
+def _await_unread(output: int) -> None:
+    import select
+
+    watch = select.poll()
+    watch.register(output, 0)  # that nobody reads is told though nothing is asked
+    if any(told & (select.POLLERR | select.POLLHUP) for _output, told in watch.poll()):
+        os._exit(Exit.OK)
 
 
 def is_styled() -> bool:

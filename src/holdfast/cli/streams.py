@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.cli.context import Context
-from holdfast.cli.output import ago, dim, plain, put, put_bytes, put_json, say, size, table
+from holdfast.cli.output import (
+    ago,
+    dim,
+    end_when_unread,
+    plain,
+    put,
+    put_bytes,
+    put_json,
+    say,
+    size,
+    table,
+)
 from holdfast.cli.parsing import Commands, add_command, add_json, count, moment
 from holdfast.errors import Exit, HoldfastError
 
@@ -251,6 +262,7 @@ def run_follow(context: Context, arguments: argparse.Namespace) -> int:
 
     context.client.get("/v1/health")  # one that goes away is waited for, one that is not there told
     with Holdfast(context.environ, patience_s=60) as holdfast:
+        end_when_unread()
         followed = holdfast.follow(
             kinds=arguments.kind,
             streams=arguments.stream,

@@ -14,13 +14,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, Unpack
 
-from holdfast.client import NotRunning, UnixConnection, refused
-from holdfast.errors import Exit
-from holdfast.journal.streams import NewEvent, WrongSequence
+from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, Refused, UnixConnection, refused
+from holdfast.journal.streams import NewEvent
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Asked, Followed, Heard, Placed, Told
+from holdfast.remote.talk import Answer, Ask, Asked, Followed, Heard, Pages, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -42,7 +41,10 @@ class Holdfast:
         sleep: Callable[[float], None] = time.sleep,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A daemon that is away is waited for, `patience_s` at most."""
+        """A daemon that is away is waited for, `patience_s` at most.
+
+        One that puts off an append or a query is asked again when it says, for ten seconds in all.
+        """
         self._paths = Paths.from_env(os.environ if environ is None else environ)
         self._patience_s = patience_s
         self._sleep, self._clock_s = sleep, clock_s
@@ -66,11 +68,15 @@ class Holdfast:
 
     def append(self, stream: str, *events: NewEvent, expected_seq: int | None = None) -> Placed:
         """Store events; they are on disk when this returns."""
-        return talk.placed(self.request(talk.append(stream, events, expected_seq)))
+        with talk.appending():
+            return talk.placed(self._admitted(talk.append(stream, events, expected_seq)).body)
 
     def query(self, **wanted: Unpack[Asked]) -> list[Told]:
-        """Some of what is stored, the oldest first."""
-        return talk.found(self.request(talk.query(wanted)))
+        """What is stored, the oldest first, up to `limit`; asked for in parts."""
+        pages = Pages(wanted)
+        while pages.next is not None:
+            pages.take(self._admitted(talk.query(pages.next)))
+        return pages.told
 
     def follow(self, **wanted: Unpack[Followed]) -> Iterator[Told]:
         """What is stored from now on, or behind a position, for ever; goes on where it was when
@@ -78,19 +84,39 @@ class Holdfast:
         after = wanted.get("after")
         began_s: float | None = None
         while True:
+            pause_s = RETRY_FIRST_S
             try:
                 for heard in self._follow_once(talk.follow(wanted, after)):
                     after, began_s = heard.after, None
                     if heard.told is not None:
                         yield heard.told
-            except (OSError, http.client.HTTPException, NotRunning) as error:
+            except (OSError, http.client.HTTPException, NotRunning, Refused) as error:
                 began_s = self._clock_s() if began_s is None else began_s
-                if self._clock_s() - began_s > self._patience_s:
+                over = self._clock_s() - began_s > self._patience_s
+                if isinstance(error, Refused) and (over or not talk.passes(error)):
+                    raise
+                if over:
                     raise _away() from error
-            self._sleep(RETRY_FIRST_S)
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
+            self._sleep(pause_s)
 
     def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
+        return self._answer(asked).body
+
+    def _admitted(self, asked: Ask) -> Answer:
+        """Comes again for as long as is sensible while the daemon puts it off."""
+        waited_s = 0.0
+        while True:
+            try:
+                return self._answer(asked)
+            except PutOff as put_off:
+                waited_s += put_off.retry_after_s
+                if waited_s > PUT_OFF_MAX_S:
+                    raise
+                self._sleep(put_off.retry_after_s)
+
+    def _answer(self, asked: Ask) -> Answer:
         until_s, pause_s = self._clock_s() + self._patience_s, RETRY_FIRST_S
         while True:
             try:
@@ -102,17 +128,15 @@ class Holdfast:
                 self._sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
-    def _request_once(self, asked: Ask) -> bytes:
+    def _request_once(self, asked: Ask) -> Answer:
         if self._connection is None:
             self._connection = self._connect()
         self._connection.request(asked.method, asked.target, asked.body)
         response = self._connection.getresponse()
         if response.status >= http.client.BAD_REQUEST:
-            problem = refused(response)
-            if problem.code == Exit.CONFLICT:
-                raise WrongSequence(str(problem))
-            raise problem
-        return response.read()
+            raise refused(response)
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(headers, response.read())
 
     def _follow_once(self, asked: Ask) -> Iterator[Heard]:
         connection = self._connect()

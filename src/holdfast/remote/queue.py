@@ -13,9 +13,10 @@ twice is once, and what was claimed for nobody comes again when its lease ends.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
+from urllib.parse import quote
 
 import msgspec
 
@@ -107,16 +108,20 @@ class Item:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """An error of the work itself ends with the item: whoever works goes on."""
+        """An error of the work itself ends with the item, which keeps it: whoever works goes on.
+
+        One that no item keeps is raised: it came after the item was settled, or after its lease.
+        """
         if self.settled:
-            pass
-        elif error is None:
+            return False
+        if error is None:
             self.confirm()
-        elif isinstance(error, Exception):
-            self.release(error=repr(error))
-        else:
+            return False
+        self.settled = True
+        if not isinstance(error, Exception):  # who knows whether it would have gone well
             self._queue.release(self.told.claim, delay_secs=0, failed=False)
-        return isinstance(error, Exception)
+            return False
+        return bool(self._queue.settle("release", [self.told.claim], error=repr(error)).done)
 
 
 class Queue:
@@ -124,6 +129,7 @@ class Queue:
 
     def __init__(self, holdfast: Asking, name: str) -> None:
         self.name = name
+        self._path = f"/v1/queues/{quote(name, safe='')}"
         self._holdfast = holdfast
 
     def add(self, payload: object, **fields: Any) -> int:
@@ -147,7 +153,9 @@ class Queue:
         told = msgspec.json.decode(self._ask("claim", asked), type=_Items)
         return [Item(self, each) for each in told.items]
 
-    def work(self, *, batch: int = 1, lease_secs: float | None = None) -> Iterator[Item]:
+    def work(
+        self, *, batch: int = 1, lease_secs: float | None = None
+    ) -> Generator[Item, None, None]:
         """Items for ever; each is confirmed when the next is asked for, unless it was settled."""
         while True:
             items = self.claim(count=batch, lease_secs=lease_secs, wait_secs=WAIT_SECS)
@@ -195,11 +203,11 @@ class Queue:
         return msgspec.json.decode(self._ask(how, {"claims": claims, **given}), type=Outcome)
 
     def counts(self) -> QueueCounts:
-        path = f"/v1/queues/{self.name}"
-        return msgspec.json.decode(self._holdfast.request(ask("GET", path)), type=QueueCounts)
+        asked = ask("GET", self._path)
+        return msgspec.json.decode(self._holdfast.request(asked), type=QueueCounts)
 
     def _ask(self, action: str, body: object, **query: object) -> bytes:
-        asked = ask("POST", f"/v1/queues/{self.name}/{action}", query)
+        asked = ask("POST", f"{self._path}/{action}", query)
         return self._holdfast.request(asked._replace(body=msgspec.json.encode(body)))
 
 

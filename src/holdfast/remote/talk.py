@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from holdfast.errors import HoldfastError
+from holdfast.client import Refused
+from holdfast.errors import Exit, HoldfastError
 from holdfast.events import Event, decode
-from holdfast.journal.streams import NewEvent
+from holdfast.journal.streams import NewEvent, WrongSequence
 from holdfast.remote.sse import ServerEvent
 
 LIVE: Final = "/v1/events/live"
 SUBSCRIBED: Final = "holdfast.subscribed"
 LAGGED: Final = "holdfast.lagged"
+QUERY_LIMIT: Final = 1_000  # of events, when a query names none
 _OWN: Final = "holdfast."
 
 
@@ -85,6 +88,34 @@ class Ask(NamedTuple):
     body: bytes | None = None
 
 
+class Answer(NamedTuple):
+    headers: Mapping[str, str]  # by their names in small letters
+    body: bytes
+
+
+class Pages:
+    """What a query found, answer after answer: one may hold nothing though there is more."""
+
+    def __init__(self, wanted: Asked) -> None:
+        self.told: list[Told] = []
+        self._left = wanted.get("limit") or QUERY_LIMIT
+        self.next: Asked | None = {**wanted, "limit": self._left}
+
+    def add(self, told: Sequence[Told], *, after: int, complete: bool) -> None:
+        self.told += told
+        self._left -= len(told)
+        assert self.next is not None
+        self.next = {**self.next, "after": after, "limit": self._left}
+        if complete or self._left <= 0:
+            self.next = None
+
+    def take(self, answer: Answer) -> None:
+        """One of the daemon's, whose headers say how to go on."""
+        told = found(answer.body)
+        complete = answer.headers["holdfast-complete"] == str(True)
+        self.add(told, after=int(answer.headers["holdfast-after"]), complete=complete)
+
+
 def new_key() -> str:
     """By the time, so that keys of one moment stand side by side in the journal's index: random
     ones would touch a page each."""
@@ -106,8 +137,25 @@ def _behind(events: list[NewEvent], expected_seq: int) -> dict[str, object]:
 
 
 def ask(method: str, path: str, query: Mapping[str, object] | None = None) -> Ask:
+    """`path` is quoted already: whoever puts a name into it knows what a slash in it means."""
     given = {key: value for key, value in (query or {}).items() if value not in (None, "")}
-    return Ask(method, quote(path) + (f"?{urlencode(given)}" if given else ""))
+    return Ask(method, path + (f"?{urlencode(given)}" if given else ""))
+
+
+@contextmanager
+def appending() -> Iterator[None]:
+    """What an append conflicts with is always a sequence; of other requests it may be anything."""
+    try:
+        yield
+    except Refused as problem:
+        if problem.code == Exit.CONFLICT:
+            raise WrongSequence(str(problem)) from problem
+        raise
+
+
+def passes(problem: Refused) -> bool:
+    """Whether the daemon may say something else soon: it is stopping, or short of memory."""
+    return problem.code in (Exit.JOURNAL, Exit.BUSY)
 
 
 def query(wanted: Asked) -> Ask:

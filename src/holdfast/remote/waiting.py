@@ -14,13 +14,12 @@ from typing import Final, Self, Unpack
 
 import httptools
 
-from holdfast.client import NotRunning, problem_of
-from holdfast.errors import Exit
-from holdfast.journal.streams import NewEvent, WrongSequence
+from holdfast.client import PUT_OFF_MAX_S, NotRunning, PutOff, Refused, problem_of
+from holdfast.journal.streams import NewEvent
 from holdfast.paths import Paths
 from holdfast.remote import talk
 from holdfast.remote.sse import EventParser
-from holdfast.remote.talk import Ask, Asked, Followed, Heard, Placed, Told
+from holdfast.remote.talk import Answer, Ask, Asked, Followed, Heard, Pages, Placed, Told
 
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 0.5
@@ -36,12 +35,12 @@ class _Answer:
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.status, self.keeps_open = 0, False
-        self.headers: dict[bytes, bytes] = {}
+        self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
         self.begun = self.ended = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.lower()] = value
+        self.headers[name.lower().decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:  # the parser forgets both at the end of the message
         self.status = self.parser.get_status_code()
@@ -83,8 +82,9 @@ class _Connection:
             await self._more()
         return self._answer.status
 
-    def header(self, name: bytes) -> str:
-        return self._answer.headers.get(name, b"").decode("latin-1")
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._answer.headers
 
     async def body(self) -> AsyncIterator[bytes]:
         while True:
@@ -113,7 +113,10 @@ class AsyncHoldfast:
     def __init__(
         self, environ: Mapping[str, str] | None = None, *, patience_s: float = 10.0
     ) -> None:
-        """A daemon that is away is waited for, `patience_s` at most."""
+        """A daemon that is away is waited for, `patience_s` at most.
+
+        One that puts off an append or a query is asked again when it says, for ten seconds in all.
+        """
         self._paths = Paths.from_env(os.environ if environ is None else environ)
         self._patience_s = patience_s
         self._idle: list[_Connection] = []
@@ -138,11 +141,16 @@ class AsyncHoldfast:
         self, stream: str, *events: NewEvent, expected_seq: int | None = None
     ) -> Placed:
         """Store events; they are on disk when this returns."""
-        return talk.placed(await self.request(talk.append(stream, events, expected_seq)))
+        with talk.appending():
+            answer = await self._admitted(talk.append(stream, events, expected_seq))
+        return talk.placed(answer.body)
 
     async def query(self, **wanted: Unpack[Asked]) -> list[Told]:
-        """Some of what is stored, the oldest first."""
-        return talk.found(await self.request(talk.query(wanted)))
+        """What is stored, the oldest first, up to `limit`; asked for in parts."""
+        pages = Pages(wanted)
+        while pages.next is not None:
+            pages.take(await self._admitted(talk.query(pages.next)))
+        return pages.told
 
     async def follow(self, **wanted: Unpack[Followed]) -> AsyncIterator[Told]:
         """What is stored from now on, or behind a position, for ever; goes on where it was when
@@ -151,19 +159,39 @@ class AsyncHoldfast:
         after = wanted.get("after")
         began_s: float | None = None
         while True:
+            pause_s = RETRY_FIRST_S
             try:
                 async for heard in self._follow_once(talk.follow(wanted, after)):
                     after, began_s = heard.after, None
                     if heard.told is not None:
                         yield heard.told
-            except _LOST as error:
+            except (*_LOST, Refused) as error:
                 began_s = clock_s() if began_s is None else began_s
-                if clock_s() - began_s > self._patience_s:
+                over = clock_s() - began_s > self._patience_s
+                if isinstance(error, Refused) and (over or not talk.passes(error)):
+                    raise
+                if over:
                     raise _away() from error
-            await asyncio.sleep(RETRY_FIRST_S)
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
+            await asyncio.sleep(pause_s)
 
     async def request(self, asked: Ask) -> bytes:
         """Ask, and ask again while nobody answers; only for what may be asked twice."""
+        return (await self._answer(asked)).body
+
+    async def _admitted(self, asked: Ask) -> Answer:
+        """Comes again for as long as is sensible while the daemon puts it off."""
+        waited_s = 0.0
+        while True:
+            try:
+                return await self._answer(asked)
+            except PutOff as put_off:
+                waited_s += put_off.retry_after_s
+                if waited_s > PUT_OFF_MAX_S:
+                    raise
+                await asyncio.sleep(put_off.retry_after_s)
+
+    async def _answer(self, asked: Ask) -> Answer:
         clock_s = asyncio.get_running_loop().time
         until_s, pause_s = clock_s() + self._patience_s, RETRY_FIRST_S
         while True:
@@ -177,7 +205,7 @@ class AsyncHoldfast:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
 
-    async def _request_once(self, asked: Ask) -> bytes:
+    async def _request_once(self, asked: Ask) -> Answer:
         connection = self._idle.pop() if self._idle else await _Connection.open(self._paths)
         usable = False
         try:
@@ -191,7 +219,7 @@ class AsyncHoldfast:
             else:
                 connection.close()
         _refuse(connection, status, body)
-        return body
+        return Answer(connection.headers, body)
 
     async def _follow_once(self, asked: Ask) -> AsyncIterator[Heard]:
         connection = await _Connection.open(self._paths)
@@ -211,12 +239,8 @@ class AsyncHoldfast:
 
 
 def _refuse(connection: _Connection, status: int, body: bytes) -> None:
-    if status < BAD_REQUEST:
-        return
-    problem = problem_of(body, status, connection.header(b"retry-after"))
-    if problem.code == Exit.CONFLICT:
-        raise WrongSequence(str(problem))
-    raise problem
+    if status >= BAD_REQUEST:
+        raise problem_of(body, status, connection.headers.get("retry-after", ""))
 
 
 def _away() -> NotRunning:

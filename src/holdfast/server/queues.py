@@ -27,12 +27,13 @@ from holdfast.work.queue import (
     claim_of,
 )
 
-ITEMS: Final = "/v1/queues/{queue}/items"
-CLAIM: Final = "/v1/queues/{queue}/claim"
-CONFIRM: Final = "/v1/queues/{queue}/confirm"
-RELEASE: Final = "/v1/queues/{queue}/release"
-EXTEND: Final = "/v1/queues/{queue}/extend"
-DEAD: Final = "/v1/queues/{queue}/dead"
+QUEUE: Final = "/v1/queues/{queue:path}"  # no name has a slash in it, and who sends one is told so
+ITEMS: Final = f"{QUEUE}/items"
+CLAIM: Final = f"{QUEUE}/claim"
+CONFIRM: Final = f"{QUEUE}/confirm"
+RELEASE: Final = f"{QUEUE}/release"
+EXTEND: Final = f"{QUEUE}/extend"
+DEAD: Final = f"{QUEUE}/dead"
 ALWAYS: Final = (CONFIRM, RELEASE, EXTEND)  # what is under way is finished, whatever the pressure
 COSTLY: Final = (ITEMS,)
 BODY_BYTES_MAX: Final = 8_000_000
@@ -192,7 +193,6 @@ def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
 
     return [
         ("GET", "/v1/queues", listed),
-        ("GET", "/v1/queues/{queue}", one),
         ("POST", ITEMS, enqueue),
         ("POST", CLAIM, claim),
         ("POST", CONFIRM, confirm),
@@ -202,6 +202,7 @@ def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
         ("GET", f"{DEAD}/{{id:int}}", dead_item),
         ("POST", f"{DEAD}/retry", retry),
         ("POST", f"{DEAD}/drop", drop),
+        ("GET", QUEUE, one),  # behind those whose paths are longer: it would take them too
     ]
 
 

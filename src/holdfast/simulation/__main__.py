@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Final
 
-from holdfast.simulation.hunt import Hunt, hunt_named, scenario_of, told
+from holdfast.simulation.hunt import Hunt, NoScenario, hunt_named, scenario_of, told
 from holdfast.simulation.world import simulate
 
 SEEDS: Final = 1_000
@@ -19,7 +19,13 @@ CHUNK: Final = 100  # seeds that one process tries before the next are given out
 
 
 def main(arguments: Sequence[str]) -> int:
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    try:
+        for name in asked.scenarios:  # all of them before the first is tried for an hour
+            scenario_of(name)
+    except NoScenario as error:
+        parser.error(str(error))
     failed = False
     for name in asked.scenarios:
         if asked.seed is not None:

@@ -7,10 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from holdfast.errors import Exit
 from holdfast.simulation.loop import SimulationError
 from holdfast.simulation.world import Outcome, Scenario, simulate
 
@@ -23,6 +24,12 @@ class SeedFailed(SimulationError):
     def __init__(self, name: str, outcome: Outcome) -> None:
         self.outcome = outcome
         super().__init__(told(name, outcome))
+
+
+class NoScenario(SimulationError):
+    """Nothing is there by the name that was given."""
+
+    exit: ClassVar[Exit] = Exit.USAGE
 
 
 class Hunt(msgspec.Struct):
@@ -53,8 +60,29 @@ def name_of(scenario: Scenario) -> str:
 def scenario_of(name: str) -> Scenario:
     """`package.module` means the function `scenario` in it."""
     module, _, function = name.partition(":")
-    found: Scenario = getattr(importlib.import_module(module), function or "scenario")
+    function = function or "scenario"
+    nowhere = NoScenario(
+        f"there is no module {module!r} here: name one as `import` does, or run this from the "
+        "folder that it is in"
+    )
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise nowhere
+    try:
+        found: Scenario | None = getattr(importlib.import_module(module), function, None)
+    except ModuleNotFoundError as error:
+        if not _is_in(error.name or "", module):
+            raise  # it is there, and wants another one that is not
+        raise nowhere from error
+    if not callable(found):
+        raise NoScenario(
+            f"module {module!r} has no function {function!r}: name one as MODULE:SCENARIO"
+        )
     return found
+
+
+def _is_in(missing: str, module: str) -> bool:
+    """Whether what is missing is the module, or a package that it would be in."""
+    return module == missing or module.startswith(f"{missing}.")
 
 
 def hunt(

@@ -11,6 +11,7 @@ from holdfast.stream.streams import (
     OwnStream,
     Query,
     Streams,
+    TooManyAppends,
     id_of,
 )
 from holdfast.stream.subscription import ON_LAG, Lagged, OnLag, Subscription, subscribe
@@ -31,6 +32,7 @@ __all__ = [
     "Query",
     "Streams",
     "Subscription",
+    "TooManyAppends",
     "WrongSequence",
     "called",
     "id_of",

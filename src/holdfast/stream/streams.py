@@ -7,12 +7,15 @@ misses nothing: the ring, what is in memory and the journal are three places of 
 subscription moves from one to the other by its position.
 
 Appends of the event loop travel in groups: while one is being stored, those that come meanwhile
-wait for the next. So a thousand tasks cost the writer's thread what one does, and what waits is
-bounded by bytes, not by how many want to. Who appends one after the other comes back when it is
-answered, so a group waits a moment for those who were in the last: else one of sixteen who was
-quicker is a group by itself, and fifteen wait for its commit. (4,900 appends a second over HTTP
-became 6,000. Two groups of eight in turn were no better than one and fifteen: the event loop and
-the writer's thread then take the interpreter from each other.)
+wait for the next. So a thousand tasks cost the writer's thread what one does. What waits to be
+stored is bounded by bytes; who then waits for room holds what it brought, so these are bounded too,
+and whoever comes beyond is told to come again.
+
+Who appends one after the other comes back when it is answered, so a group waits a moment for those
+who were in the last: else one of sixteen who was quicker is a group by itself, and fifteen wait for
+its commit. (4,900 appends a second over HTTP became 6,700. Two groups of eight in turn were no
+better than one and fifteen: the event loop and the writer's thread then take the interpreter from
+each other.)
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import msgspec
 from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import event_id, stream_id
+from holdfast.governor.admission import PutOff
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import OWN, Append, Appended, Committed, NewEvent
 from holdfast.stream.broadcaster import Broadcaster
@@ -41,11 +45,16 @@ from holdfast.stream.pieces import Pieces
 NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
 WAITING_BYTES_MAX: Final = 8_000_000  # of appends of the event loop
+ROOM_APPENDS_MAX: Final = 1_000  # that wait for room among those
+ROOM_BYTES_MAX: Final = 8_000_000  # that they hold; a single one may hold more
+EVENT_BYTES: Final = 200  # of an event besides its text and data
 GROUP_EVENTS_MAX: Final = 2_000
 GATHER_S: Final = 0.001
 GATHERED_SHARE: Final = 7 / 8  # of who is expected; of two, nobody waits for the other
 QUERY_EVENTS_MAX: Final = 10_000
-QUERY_BYTES_MAX: Final = 4_000_000
+QUERY_BYTES_MAX: Final = 4_000_000  # of frames that were found
+QUERY_READ_BYTES_MAX: Final = 8_000_000  # of lines that one query looks at, found or not
+QUERY_READ_PIECES_MAX: Final = 10_000  # the same for those that are passed over unread
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
 TURN_RUNS_MAX: Final = 1_024
@@ -58,6 +67,13 @@ class BadAppend(HoldfastError):
     """What is to be appended is not as it must be."""
 
     exit: ClassVar[Exit] = Exit.USAGE
+
+
+class TooManyAppends(PutOff):
+    """Not now: as many as may wait for the disk do."""
+
+    status: ClassVar[int] = 429
+    retry_after_s: ClassVar[int] = 1
 
 
 class OwnStream(HoldfastError):
@@ -93,7 +109,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Some of what a query asked for, and the position to go on from."""
+    """Some of what a query asked for, perhaps none of it, and the position to go on from."""
 
     frames: list[Frame]
     next_after: int
@@ -153,6 +169,7 @@ class Streams:
         self._room = asyncio.Event()
         self._expected = 0  # appends: as many as there were a moment ago
         self._gathered: asyncio.Event | None = None  # while a group waits for them
+        self._room_appends = self._room_bytes = 0  # of those who wait for it
         self._storing: asyncio.Task[None] | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self.appended = self.lagged = 0
@@ -215,14 +232,13 @@ class Streams:
     ) -> Appended:
         """Store events; they are on disk when this returns. All of them or none.
 
-        `own` is for holdfast's own streams.
+        `own` is for holdfast's own streams; of these there are few, and none is put off.
         """
         self._check(stream, events, own=own)
         wanted = Append(stream, self.clean(events), expected_seq)
-        size = sum(len(each.text) + len(each.data) for each in events)
-        while self._waiting_bytes > WAITING_BYTES_MAX:
-            self._room.clear()
-            await self._room.wait()
+        size = sum(EVENT_BYTES + len(each.text) + len(each.data) for each in events)
+        if self._waiting_bytes > WAITING_BYTES_MAX:
+            await self._wait_for_room(size, own=own)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Appended] = loop.create_future()
         self._waiting.append((wanted, size, done))
@@ -232,6 +248,23 @@ class Streams:
         elif self._gathered is not None and self._are_enough():
             self._gathered.set()
         return await done
+
+    async def _wait_for_room(self, size: int, *, own: bool) -> None:
+        count, held = self._room_appends, self._room_bytes
+        if not own and (count >= ROOM_APPENDS_MAX or (count and held + size > ROOM_BYTES_MAX)):
+            raise TooManyAppends(
+                f"{count:,} appends of {held:,} bytes wait for the disk already: try again in a "
+                "second, or append fewer at a time"
+            )
+        self._room_appends += 1
+        self._room_bytes += size
+        try:
+            while self._waiting_bytes > WAITING_BYTES_MAX:
+                self._room.clear()
+                await self._room.wait()
+        finally:
+            self._room_appends -= 1
+            self._room_bytes -= size
 
     async def drain(self) -> None:
         """Until all that was to be appended is stored, or refused."""
@@ -391,6 +424,7 @@ class Streams:
             position = runs[-1].position + runs[-1].count
 
     async def query(self, asked: Query) -> Found:
+        """One query reads so much and no more, then lets others have the reader."""
         return await asyncio.to_thread(self._query, asked)
 
     def _query(self, asked: Query) -> Found:
@@ -398,7 +432,7 @@ class Streams:
         limit = min(asked.limit, QUERY_EVENTS_MAX)
         only = stream_id(wanted.streams.exact) if wanted.streams.exact else ""
         found: list[Frame] = []
-        size, position = 0, asked.after + 1
+        size, looked_bytes, pieces, position = 0, 0, 0, asked.after + 1
         with self._journal.reader() as reader:
             for piece in self._pieces.read(
                 reader, position, session=only, wanted=wanted.takes_stream
@@ -410,6 +444,10 @@ class Streams:
                         if len(found) == limit or size > QUERY_BYTES_MAX:
                             return Found(found, frame.position, complete=False)
                 position = piece.position + piece.count
+                looked_bytes += len(piece.lines)
+                pieces += 1
+                if looked_bytes >= QUERY_READ_BYTES_MAX or pieces == QUERY_READ_PIECES_MAX:
+                    return Found(found, position - 1, complete=False)
         return Found(found, position - 1, complete=True)
 
 

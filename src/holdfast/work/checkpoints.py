@@ -158,7 +158,7 @@ def request(
     checked(session=wanted.session, task=wanted.task)
     if checkpoints.get(checkpoint) is not None:
         return []  # the same key again
-    if not wanted.title:
+    if not wanted.title.strip():
         raise NotValid("a checkpoint needs a title: what is to be decided, in a line")
     if len(wanted.options) > OPTIONS_MAX or len(set(wanted.options)) < len(wanted.options):
         raise NotValid(f"give up to {OPTIONS_MAX} options, each once")

@@ -104,15 +104,21 @@ class Family:
                 except WrongSequence:
                     if tried == TRIES_MAX:
                         raise
-                    self._projector.catch_up()  # seldom and little: what failed half, or a tool
+                    await self._catch_up()
                     self._on_change(None)
                 else:
-                    return self._apply(events, appended, now_ms)
+                    return await self._apply(events, appended, now_ms)
         raise AssertionError("a command ends in its last try")
 
-    def _apply(self, new: Sequence[NewEvent], appended: Appended, now_ms: int) -> list[Event]:
+    async def _catch_up(self) -> None:
+        """Seldom and little: what failed half, or what a tool stored. Read on a thread, applied
+        here, where others look at the state meanwhile."""
+        apply = await asyncio.to_thread(self._projector.unread)
+        apply()
+
+    async def _apply(self, new: Sequence[NewEvent], appended: Appended, now_ms: int) -> list[Event]:
         if appended.repeated:  # stored by a commit that seemed to fail: what it says is in the log
-            self._projector.catch_up()
+            await self._catch_up()
         stored = []
         for each, seq, position in zip(new, appended.seqs, appended.positions, strict=True):
             event = Event(
@@ -130,7 +136,7 @@ class Family:
                 correlation=each.correlation,
             )
             if not self._projector.apply(event, position):
-                self._projector.catch_up()
+                await self._catch_up()
             stored.append(event)
         self._projector.save_if_due()
         self._on_change([event.correlation for event in stored])

@@ -10,10 +10,9 @@ memo that was left last.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta
 
 from holdfast.clock import instant
 from holdfast.events import Event
@@ -55,7 +54,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NewIntent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    title: Annotated[str, Meta(min_length=1)]
+    title: str
     memo: str = ""
     session: str = ""
     key: str = ""
@@ -147,6 +146,8 @@ def _created(event: Event, change: Change) -> Intent:
 def create(intents: Intents, intent: str, wanted: NewIntent, now_ms: int) -> list[NewEvent]:
     checked(title=wanted.title, memo=wanted.memo, by=wanted.by, key=wanted.key)
     checked(session=wanted.session)
+    if not wanted.title.strip():
+        raise NotValid("an intent needs a title: what it is to come to, in a line")
     if intents.get(intent) is not None:
         return []  # the same key again
     if intents.open_count >= intents.open_max:

@@ -86,7 +86,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
 
 
 class Projector:
-    """Owns one projection's place in the log. `resume` and `catch_up` read, so they block."""
+    """Owns one projection's place in the log. Whatever reads, `unread` too, blocks."""
 
     def __init__(
         self,
@@ -129,8 +129,30 @@ class Projector:
         self.save_if_due()
         return count
 
+    def unread(self) -> Callable[[], None]:
+        """Read what came since, on any thread; what this gives applies it, where the state lives.
+
+        Nothing may be applied between the two. For what is little: all of it is held until then.
+        """
+        ahead = Projector(self.projection, self._journal, on_problem=self._on_problem)
+        ahead._next, ahead._position = dict(self._next), self._position
+        events = []
+        with self._journal.reader() as reader:
+            for event in ahead._since(reader):
+                ahead._next[event.session] = event.seq + 1
+                events.append(event)
+
+        def apply() -> None:
+            for event in events:
+                self._take(event)
+            self._next, self._position = ahead._next, ahead._position
+            self._damaged += ahead._damaged
+            self.save_if_due()
+
+        return apply
+
     def apply(self, event: Event, position: int) -> bool:
-        """One that was just stored. False when others came before it: `catch_up` first."""
+        """One that was just stored. False when others came before it: `unread` first."""
         following = self._next.get(event.session)
         if following is None or event.seq < following:
             return True

@@ -27,7 +27,7 @@ Span = Annotated[int, Meta(ge=0, le=SPAN_MAX_S)]
 class NewTask(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What somebody asks for. What is not said is as the settings say."""
 
-    title: Annotated[str, Meta(min_length=1)]
+    title: str
     key: str = ""
     session: str = ""
     parent: str = ""
@@ -49,6 +49,8 @@ class Usual(msgspec.Struct, frozen=True):
 def create(tasks: Tasks, task: str, wanted: NewTask, usual: Usual, now_ms: int) -> list[NewEvent]:
     """`parent` and `after` are whole ids here."""
     checked(title=wanted.title, by=wanted.by, key=wanted.key, session=wanted.session)
+    if not wanted.title.strip():
+        raise NotValid("a task needs a title: what is to be done, in a line")
     if tasks.get(task) is not None:
         return []  # the same key again
     if tasks.open_count >= tasks.open_max:

@@ -124,6 +124,14 @@ class Timers:
             self.rung += 1
         except Exception as error:  # noqa: BLE001  # the others must still ring
             self.failed += 1
-            self._on_error(error)
             if key not in self._rings:
                 self.at(key, self._now_ms() + AGAIN_MS, ring)
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Whoever is told may fail as well, of the same full disk: the others must still ring."""
+        try:
+            self._on_error(error)
+        except Exception as worse:  # noqa: BLE001  # as above
+            about = {"message": "nobody could be told of a timer's error", "exception": worse}
+            asyncio.get_running_loop().call_exception_handler(about)

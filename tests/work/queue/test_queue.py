@@ -151,6 +151,43 @@ async def test_a_worker_confirms_what_went_well_and_goes_on_after_what_did_not()
         assert (left.pending, left.delayed) == (1, 1)
 
 
+async def settle_and_raise(queue: WorkQueue, how: str) -> None:
+    async for item in queue.work("index"):
+        async with item:
+            await (item.confirm() if how == "confirm" else item.release())
+            raise ValueError("boom")
+
+
+@run
+async def test_what_a_block_raises_after_its_item_was_settled_is_raised() -> None:
+    """No item keeps it, so it would be known to nobody."""
+    async with house() as h:
+        for how in ("confirm", "release"):
+            await h.queue.add("index", how)
+            with pytest.raises(ValueError, match="boom"):
+                await settle_and_raise(h.queue, how)
+        [left] = await h.queue.queues()
+        assert (left.pending, left.delayed) == (1, 1)
+
+
+@run
+async def test_what_a_block_raises_after_its_lease_is_raised() -> None:
+    async with house() as h:
+        await h.queue.add("index", 1)
+        [item] = await h.queue.claim("index", lease_secs=5)
+        h.clock.move(6)
+        await h.settled()
+        with pytest.raises(ValueError, match="boom"):
+            async with item:
+                raise ValueError("boom")
+        [item] = await h.queue.claim("index")
+        h.clock.move(61)
+        await h.settled()
+        with pytest.raises(StaleClaim):
+            async with item:
+                await item.confirm()
+
+
 async def until_two(queue: WorkQueue) -> None:
     async for item in queue.work("index", batch=3):
         if item.value == 2:

@@ -48,10 +48,17 @@ class Steps:
 
         def settle(done: Future[T]) -> None:
             error = done.exception()
-            if error is None:
-                applied(done.result())
-            self._end()
-            ended(error)
+            try:
+                if error is None:
+                    applied(done.result())
+            finally:  # what fails there is told by the loop; it costs no slot, and nobody waits on
+                self._end()
+                try:
+                    ended(error)
+                finally:
+                    tell(done, error)
+
+        def tell(done: Future[T], error: BaseException | None) -> None:
             if result.done():
                 if error is None:
                     unwanted(done.result())

@@ -102,20 +102,20 @@ class Taken:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """An error of the work itself ends with the item: whoever works goes on."""
+        """An error of the work itself ends with the item, which keeps it: whoever works goes on.
+
+        One that no item keeps is raised: it came after the item was settled, or after its lease.
+        """
         if self.settled:
-            return isinstance(error, Exception)
+            return False
         if error is None:
             await self.confirm()
             return False
-        await self._give_back(error)
-        return isinstance(error, Exception)
-
-    async def _give_back(self, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            await self.release(error=repr(error))
-        else:  # cancelled: nobody knows whether it would have gone well
+        if not isinstance(error, Exception):  # cancelled: who knows whether it would have gone well
             await self.hand_back()
+            return False
+        self.settled = True
+        return bool((await self._queue.release([self.item.claim], error=repr(error))).done)
 
 
 class Taking:
