@@ -168,6 +168,13 @@ def test_one_without_its_end(rollout: Rollout) -> None:
     assert rollout.ledger()["bytes"]["bad"] > 0
 
 
+def test_one_without_its_end_of_which_nothing_comes_is_counted_too(rollout: Rollout) -> None:
+    packed = zstandard.ZstdCompressor().compress(rollout.said("a", "b", "c"))
+    rollout.packed.write_bytes(packed[: len(packed) // 2])
+    counts = imported(rollout.home)["bytes"]
+    assert counts["bad"] == counts["seen"] == len(packed) // 2
+
+
 def test_one_that_is_too_large_says_what_to_do(rollout: Rollout) -> None:
     size = rollout.pack(rollout.said(*["long" * 1_000] * 1_000))
     small = {"HOLDFAST_INGEST__MAX_DECOMPRESSED_BYTES": "1048576"}

@@ -89,6 +89,15 @@ def test_a_frame_without_its_end_is_read_as_far_as_it_goes(folder: Folder) -> No
     assert folder.lost_bytes == 0
 
 
+@pytest.mark.parametrize("before", [b"", b"first"])
+def test_a_frame_without_its_end_of_which_nothing_comes_is_lost(
+    folder: Folder, before: bytes
+) -> None:
+    packed = pack(random.Random(1).randbytes(20_000))[:12_000]
+    assert folder.read((pack(before) if before else b"") + packed) == before
+    assert folder.lost_bytes == 12_000
+
+
 def test_what_is_damaged_costs_what_comes_behind_it(folder: Folder) -> None:
     first = random.Random(1).randbytes(500_000)
     damaged = pack(first) + b"\xff" * 1_000

@@ -128,6 +128,8 @@ def _decompress(compressed: int, spool: Spool, room: _Room) -> None:
     decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX)
     frame = decompressor.decompressobj()
     begun = False  # a frame that is not whole yet
+    mute_bytes = 0  # of that frame, if nothing has come of it
+    given_bytes = 0  # before it
     done = 0  # of the compressed bytes
     for piece in _pieces(compressed):
         rest = piece
@@ -143,12 +145,15 @@ def _decompress(compressed: int, spool: Spool, room: _Room) -> None:
             room.spend(len(output))
             _write(spool, output)
             begun = not frame.eof
+            mute_bytes = mute_bytes + len(rest) if begun and spool.bytes == given_bytes else 0
             unused = frame.unused_data if frame.eof else b""
             done += len(rest) - len(unused)
             rest = unused
             if frame.eof:
                 frame = decompressor.decompressobj()
+                given_bytes = spool.bytes
     if begun:
+        spool.lost_bytes = mute_bytes
         spool.problem = (
             "it ends in the middle of a compressed frame: what is whole was read; "
             "it is read again when it changes"
