@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +33,7 @@ from holdfast.alerts import Outbox
 from holdfast.blobstore import BlobStore
 from holdfast.checks import Check
 from holdfast.clock import instant
+from holdfast.coordination import Coordination
 from holdfast.degradation import steps
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor import libc
@@ -88,16 +89,11 @@ from holdfast.wiring import (
     make_alerts,
     make_door,
     make_governor,
-    make_learnings,
-    make_ledger_file,
-    make_queue,
     make_recorder,
     make_redactor,
     make_setup,
     make_store,
-    make_streams,
     make_supervisor,
-    make_work,
     open_journal,
 )
 
@@ -106,7 +102,6 @@ MIB: Final = 1 << 20
 INTERPRETER_FLOOR_BYTES: Final = 64 * MIB
 THREADS_MAX: Final = 4
 TELEMETRY_SHARE: Final = 0.05  # of the way down, less than a step has
-LEARNINGS_SHARE_PCT: Final = 5  # as well: what waits is looked at
 
 
 class Daemon:
@@ -138,7 +133,6 @@ class Daemon:
         self._look = asyncio.Event()  # the governor is to look before its time
         self._stop_reason = ""
         self._background: set[asyncio.Task[None]] = set()
-        self._working: list[asyncio.Task[None]] = []
         self.notes = Notes()
         self._told_held = False
         self._expiry: ExpiryWatch | None = None  # once there is a journal
@@ -240,7 +234,7 @@ class Daemon:
             waiting_logs=tail.waiting_logs,
             followed_logs=tail.hot_logs,
             pending_captures=self.recorder.waiting,
-            pending_learnings=self.learnings.stats.pending if self.learnings else 0,
+            pending_learnings=self.coordination.pending_learnings,
             history_points=self.history.points,
             log_records=sum(each.written for each in logs),
             log_records_dropped=sum(each.dropped for each in logs),
@@ -307,22 +301,23 @@ class Daemon:
             log=self.logs.operational,
             gate=self.gate,
         )
-        door = make_door(setup)
-        self.streams = make_streams(self.settings, self.journal, door, self.logs.operational)
-        self.queue = make_queue(self.settings, self.journal, door, self.logs.operational)
-        self.work = make_work(self.settings, self.journal, self.streams, self.logs.operational)
+        self.coordination = Coordination(
+            self.settings,
+            self.paths,
+            self._environ,
+            self.journal,
+            self.gate,
+            make_door(setup),
+            self.logs.operational,
+        )
+        self.streams, self.queue = self.coordination.streams, self.coordination.queue
+        self.work = self.coordination.work
         self._expiry = ExpiryWatch(
             self.sources.values(),
             self.journal.questions,
             warn_days=self.settings.sources.warn_deletion_days,
             gate=self.gate,
             log=self.logs.operational,
-        )
-        self.learnings = make_learnings(
-            self.settings, self.journal, self.gate, self.logs.operational
-        )
-        self.ledger_file = make_ledger_file(
-            self.settings, self.paths, self._environ, self.journal, self.gate, self.logs.operational
         )
         self._status_builder = StatusBuilder(self)
         self.figures = Latest(self.status)
@@ -343,9 +338,7 @@ class Daemon:
         self.governor.register(MappedFiles(self.governor.mark_baseline()))
         self.governor.register(FreeMemory())
         self.recorder.start()
-        self.streams.start()
-        await self.queue.start()
-        await self.work.start()
+        await self.coordination.start()
         await self._listen()
         await self.tail.start()
         if self._supervisor is not None:
@@ -357,31 +350,8 @@ class Daemon:
         self._spawn(self.heartbeat.run(self._stop))
         self._spawn(self.heartbeat.feed_watchdog(self._stop))
         self._spawn(self._expiry.run(self._stop))
-        await self._start_work()
+        await self.coordination.start_reading(self._background_done)
         self._notifier.ready()
-
-    async def _start_work(self) -> None:
-        """What reads the log behind all else, and is told when there is more of it."""
-        wakes = []
-        if self.learnings is not None:
-            await asyncio.to_thread(self.learnings.open)
-            self._working.append(asyncio.create_task(self.learnings.run()))
-            wakes.append(self.learnings.wake)
-        if self.ledger_file is not None:
-            self._working.append(asyncio.create_task(self.ledger_file.run()))
-            wakes.append(self.ledger_file.wake)
-        if wakes:
-            self._working.append(asyncio.create_task(self._wake_for_news(wakes)))
-        for task in self._working:
-            task.add_done_callback(self._background_done)
-
-    async def _wake_for_news(self, wakes: Sequence[Callable[[], None]]) -> None:
-        ring = self.streams.ring
-        while not ring.closed:
-            position = ring.end
-            for wake in wakes:
-                wake()
-            await ring.changed(position)
 
     def _needs(self) -> Needs:
         watching = self.tail.watching
@@ -409,11 +379,7 @@ class Daemon:
             UnindexedTexts(self.journal),
             children,
             self.tail,
-            self.streams.history,
-            self.streams.cache,
-            self.streams.ring,
-            self.queue,
-            *self.work.components,
+            *self.coordination.components,
             self.notes,
             self.history,
             self._supervisor,
@@ -523,10 +489,7 @@ class Daemon:
                 self._redactor = None
                 if not asked.dry_run:
                     self.recorder.begin_again()
-                    self.streams.forget()
-                    if self.ledger_file is not None:
-                        self.ledger_file.begin_again()
-                    await self.work.rebuild()
+                    await self.coordination.begin_again()
         await self.heartbeat.refresh()  # the one on disk may still tell of it
         self.logs.audit.info(
             "journal.redacted",
@@ -677,13 +640,9 @@ class Daemon:
         report = await run_steps(
             [
                 ("telemetry", self._close_telemetry),
-                ("waiting for queues", self._end_waits),
-                *self.work.steps(),
-                ("learnings", self._close_learnings),
-                ("ledger", self._close_ledger),
-                ("streams", self.streams.close),
+                *self.coordination.steps_before_the_server(),
                 ("server", self._close_listeners),
-                ("queues", self.queue.close),
+                *self.coordination.steps_behind_the_server(),
                 ("tail", self.tail.close),
                 ("recordings", lambda: asyncio.to_thread(self.recorder.close)),
                 ("heartbeat", self._end_background),
@@ -702,31 +661,11 @@ class Daemon:
         )
         return late
 
-    async def _end_waits(self) -> None:
-        """Before the server, which finishes the requests that it has."""
-        self.queue.end_waits()
-
     async def _close_telemetry(self) -> None:
         """Before the server, of which it asks the last figures."""
         if self._supervisor is not None:
             deadline_s = self.settings.daemon.stop_deadline_ms / 1000
             await self._supervisor.close(deadline_s * TELEMETRY_SHARE)
-
-    async def _close_learnings(self) -> None:
-        """What waits is looked at now, as far as there is time: the next run goes on from there."""
-        for task in self._working:
-            task.cancel()
-        within_ms = self.settings.daemon.stop_deadline_ms * LEARNINGS_SHARE_PCT // 100
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_ms / 1_000):
-                if self._working:
-                    await asyncio.wait(self._working)
-                if self.learnings is not None:
-                    await self.learnings.close(within_ms=within_ms)
-
-    async def _close_ledger(self) -> None:
-        if self.ledger_file is not None:
-            await self.ledger_file.close()
 
     async def _end_background(self) -> None:
         self._pages.close()
