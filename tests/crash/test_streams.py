@@ -1,14 +1,12 @@
-"""What was acknowledged to a writer of a stream is there, once, whatever is killed or cut off.
+"""What was acknowledged to a writer of a stream is there, once, whatever is lost or cut off.
 
-`HOLDFAST_TEST_KILLS` sets how often the daemon is killed, `HOLDFAST_TEST_SEED` at which moments,
-`HOLDFAST_TEST_STATES` in how many states of the disk the power is cut.
+`HOLDFAST_TEST_SEED` sets what is written, `HOLDFAST_TEST_STATES` in how many states of the disk the
+power is cut. Kills of the daemon are in `test_together.py`.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +22,6 @@ from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.streams import Append, Appended
 from holdfast.journal.writer import SqliteWriter
-from holdfast.remote import Told
 from holdfast.remote.talk import Answer
 from tests.support.home import Home
 from tests.support.vfs import Disk, Recorder, mounted
@@ -36,84 +33,10 @@ WRITERS: Final = 8
 PATIENCE_S: Final = 120.0  # of who waits for the daemon to be there again
 
 
-class Writer(threading.Thread):
-    """Appends one event after the other, and knows which were acknowledged."""
-
-    def __init__(self, home: Home, number: int, done: threading.Event) -> None:
-        super().__init__()
-        self._home, self._number, self._done = home, number, done
-        self.acknowledged: list[str] = []
-
-    def run(self) -> None:
-        with Holdfast(self._home.env, patience_s=PATIENCE_S) as holdfast:
-            while not self._done.is_set():
-                text = f"{self._number}.{len(self.acknowledged)}"
-                stream = f"crash/{self._number % 3}"  # several write to each
-                holdfast.append(stream, NewEvent(kind="crash.test", text=text))
-                self.acknowledged.append(text)
-
-
-class Follower(threading.Thread):
-    def __init__(self, home: Home) -> None:
-        super().__init__()
-        self._home = home
-        self.seen: list[Told] = []
-
-    def run(self) -> None:
-        with Holdfast(self._home.env, patience_s=PATIENCE_S) as holdfast:
-            for told in holdfast.follow(streams="crash/*", after=0):
-                if told.event.text == "end":
-                    return
-                self.seen.append(told)
-
-
-@pytest.mark.slow
-def test_a_daemon_that_is_killed_loses_and_repeats_nothing(home: Home) -> None:
-    throw, done = Random(SEED), threading.Event()
-    writers = [Writer(home, number, done) for number in range(WRITERS)]
-    follower = Follower(home)
-    daemon = home.start()
-    try:
-        for thread in (*writers, follower):
-            thread.start()
-        for _ in range(KILLS):
-            time.sleep(throw.uniform(0.05, 0.5))  # the moment of the kill, not a wait
-            daemon.kill()
-            daemon = home.start()
-        done.set()
-        for writer in writers:
-            writer.join(PATIENCE_S)
-        with Holdfast(home.env, patience_s=PATIENCE_S) as holdfast:
-            holdfast.append("crash/0", NewEvent(kind="crash.test", text="end"))
-        follower.join(PATIENCE_S)
-        assert daemon.terminate() == 0
-    finally:
-        done.set()
-        daemon.stop()
-    acknowledged = [text for writer in writers for text in writer.acknowledged]
-    print(f"{KILLS} kills, {len(acknowledged):,} acknowledged")
-    with home.reader() as reader:
-        assert reader.check() == []
-        stored = [
-            event.text
-            for number in range(3)
-            for event in reader.events(stream_id(f"crash/{number}"))
-            if event.text != "end"
-        ]
-    how = f"seed {SEED}, {KILLS} kills"
-    assert Counter(stored) == Counter(acknowledged), how
-    for number in range(WRITERS):
-        of_one = [text for text in stored if text.startswith(f"{number}.")]
-        assert of_one == writers[number].acknowledged, f"{how}: the order of writer {number}"
-    assert Counter(each.event.text for each in follower.seen) == Counter(stored), how
-    positions = [each.position for each in follower.seen]
-    assert positions == sorted(positions), how
-
-
 def test_without_keys_the_same_loop_would_find_repeats(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test above can fail: an answer that is lost and asked for again is stored again."""
+    """What the kill loop rests on, and that it can fail: without a key it comes twice."""
     lost: list[int] = []
     ask: Callable[..., Answer] = Holdfast._request_once
 
