@@ -50,7 +50,7 @@ PIECE_BYTES: Final = 65_536
 FRAME_HEAD_BYTES: Final = 32  # `id: ` and a position, and what stands before it
 ASK_PAUSE_S: Final = 0.2
 FOLLOW_PAUSE_S: Final = 0.1
-SETTLE_S: Final = 300.0
+SETTLE_S: Final = 60.0  # without anything new
 UNEXPLAINED_PCT: Final = 10.0
 GROUPS: Final = Path("/sys/fs/cgroup")
 _ALLOWED: Final = {
@@ -254,10 +254,12 @@ class _Soak:
         return self._home.daemon_pid() == self._daemon.pid
 
     def _settle(self, done: Callable[[], int]) -> None:
-        """Until what was written is stored, and told."""
-        deadline_s = time.monotonic() + SETTLE_S
-        while done() < self._crowd.written and time.monotonic() < deadline_s:
-            if not self._is_alive():
+        """Until what was written is stored, or told; as long as there is more of it."""
+        before, deadline_s = -1, 0.0
+        while (now := done()) < self._crowd.written and self._is_alive():
+            if now > before:
+                before, deadline_s = now, time.monotonic() + SETTLE_S
+            elif time.monotonic() > deadline_s:
                 return
             time.sleep(SAMPLE_S)
 
