@@ -24,7 +24,14 @@ from typing import Any, Final
 from bench.kit.figures import Bar, Outcome, row
 from bench.kit.homes import plain_environ
 from bench.kit.setting import Setting
-from holdfast.governor import FreeMemory, Governor, MappedFiles, OtherChildren, next_delay_s
+from holdfast.governor import (
+    FreeMemory,
+    Governor,
+    Level,
+    MappedFiles,
+    OtherChildren,
+    next_delay_s,
+)
 from holdfast.ingest.children import ImportChildren
 from holdfast.observe import Logs
 from holdfast.paths import Paths
@@ -49,11 +56,18 @@ _ROOT: Final = Path(__file__).parents[1]
 
 def run(setting: Setting) -> Outcome:
     found = _in_process_of_its_own(setting)
-    idle, busy = found["idle"], found["busy"]
+    idle, busy, near, high = (found[each] for each in ("idle", "busy", "near", "high"))
     return Outcome(
         rows=[
             row("idle", idle["cpu_pct"], "% of a core", bar=Bar(0.1)),
             row("while an import runs", busy["cpu_pct"], "% of a core", bar=Bar(1)),
+            row(
+                "while one runs, at our own moderate level",
+                near["cpu_pct"],
+                "% of a core",
+                bar=Bar(1),
+            ),
+            row("at our own high level, where it acts", high["cpu_pct"], "% of a core"),
             row("one look, two children, CPU", found["look_ms"], "ms"),
             row("one closer look, for the status, CPU", found["snapshot_ms"], "ms"),
             row("asking whether it grew fast, CPU", found["fast_us"], "us"),
@@ -67,12 +81,14 @@ def run(setting: Setting) -> Outcome:
                 f"Idle: {idle['looks']:,} looks and {idle['snapshots']:,} for the heartbeat in "
                 f"{idle['seconds']:.0f} s, {idle['cpu_ms']:.1f} ms of CPU, without children. "
                 f"Under load: {busy['looks']:,} and {busy['snapshots']:,} in "
-                f"{busy['seconds']:.0f} s, {busy['cpu_ms']:.0f} ms."
+                f"{busy['seconds']:.0f} s, {busy['cpu_ms']:.0f} ms; {high['looks']:,} at the pace "
+                f"of our own high level, {high['cpu_ms']:.0f} ms."
             ),
             (
                 f"The level was {found['level']}, our own {found['own']}: beside others that fill "
                 "the machine an idle daemon looks every 2 s and not every 10; during an import it "
-                "looks twice a second, and four times from our own moderate level on."
+                "looks twice a second, and four times from our own high level on; where this "
+                "process grows fast, it looks at once."
             ),
         ],
     )
@@ -115,8 +131,8 @@ class _Watched:
         for number in range(SESSIONS):
             self.store.append(str(number), 0, os.urandom(SESSION_BYTES - 1) + b"\n", 1)
 
-    def watch(self, seconds: float, *, active: bool) -> dict[str, float]:
-        """As `Daemon._govern` and the heartbeat do."""
+    def watch(self, seconds: float, *, active: bool, own: Level | None = None) -> dict[str, float]:
+        """As `Daemon._govern` and the heartbeat do; as often as at another level of our own."""
         governor, looks, snapshots = self.governor, 0, 0
         began_s, cpu_before_s = time.monotonic(), time.process_time()
         heartbeat_s = began_s
@@ -127,7 +143,7 @@ class _Watched:
                 governor.snapshot(governor.look_closely())
                 snapshots += 1
                 heartbeat_s = now_s + self.heartbeat_s
-            delay_s = next_delay_s(found.level, found.own, active=active)
+            delay_s = next_delay_s(found.level, own or found.own, active=active)
             delay_s = min(delay_s, max(0.0, began_s + seconds - time.monotonic()))
             for _batch in range(int(delay_s * BATCHES_PER_S) if active else 0):
                 governor.fast_due()
@@ -183,6 +199,8 @@ def _measure(idle_s: float, busy_s: float) -> dict[str, object]:
         found: dict[str, object] = {"idle": watched.watch(idle_s, active=False)}
         with _children(CHILDREN) as watched.pids:
             found["busy"] = watched.watch(busy_s, active=True)
+            found["near"] = watched.watch(busy_s, active=True, own=Level.MODERATE)
+            found["high"] = watched.watch(busy_s, active=True, own=Level.HIGH)
             found["level"] = watched.governor.level.label
             found["own"] = watched.governor.own_level.label
             found["footprint_mb"] = watched.governor.footprint_bytes / 1e6

@@ -31,7 +31,7 @@ BARS: Final = {
     "resident": [Bar(1.15, "ratio")],
     "export": [Bar(100.0)],
     "idle": [Bar(0.3)],
-    "governor": [Bar(0.1), Bar(1)],
+    "governor": [Bar(0.1), Bar(1), Bar(1)],
     "tail": [Bar(50.0)],
     "recording": [Bar(100.0), Bar(1.5, "ratio")],
     "status": [Bar(3.0, "ratio")],
@@ -46,7 +46,10 @@ BARS: Final = {
         *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0)),
     ],
     "work": [Bar(1_000.0), Bar(50.0)],
-    "soak": [Bar(200.0), Bar(1.03, "ratio"), Bar(0), Bar(0), Bar(10.0), Bar(0), Bar(0), Bar(0)],
+    "soak": [
+        *(Bar(200.0), Bar(1.03, "ratio"), Bar(0), Bar(0), Bar(0), Bar(10.0)),
+        *(Bar(0), Bar(0), Bar(0), Bar(0)),
+    ],
 }
 
 

@@ -181,7 +181,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     [
         (NORMAL, NORMAL, False, 10.0),
         (NORMAL, NORMAL, True, 0.5),  # an import; our own growth is looked at sooner
-        (MODERATE, MODERATE, True, 0.25),
+        (MODERATE, MODERATE, True, 0.5),
         (CRITICAL, NORMAL, False, 2.0),  # others fill the machine, and may for days
         (MODERATE, MODERATE, False, 1.0),
         (HIGH, HIGH, False, 0.25),

@@ -125,7 +125,7 @@ def lines_of(
 
 def next_delay_s(level: Level, own: Level, *, active: bool) -> float:
     """How long the daemon may wait before the next step. `active`: an import is running."""
-    if own > Level.MODERATE or (active and own > Level.NORMAL):
+    if own > Level.MODERATE:
         return BUSY_DELAY_S
     if active:
         return IMPORT_DELAY_S
