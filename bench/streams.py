@@ -41,6 +41,8 @@ ROUNDS: Final = 8  # in which the ceiling and each kind take turns
 OVER_HTTP: Final = 8_000
 FOLLOWERS: Final = 100
 CROWD: Final = 1_000
+HEARD_BATCHES: Final = 12
+DEAF_BATCHES: Final = 40  # more than sockets hold of them
 FOLLOWED: Final = 300
 FOLLOWED_EVERY_S: Final = 0.02
 _MIB: Final = 1 << 20
@@ -70,7 +72,13 @@ def run(setting: Setting) -> Outcome:
         running_daemon(home) as daemon,
     ):
         outside = uvloop.run(_outside(home, setting))
-        held = uvloop.run(_crowd(home, daemon.pid, setting))
+        held = uvloop.run(_crowd(home, daemon.pid, setting, HEARD_BATCHES, reads=True))
+    with (
+        setting.folder("no-logs") as logs,
+        fresh_home(setting, logs) as home,
+        running_daemon(home) as daemon,
+    ):
+        deaf = uvloop.run(_crowd(home, daemon.pid, setting, DEAF_BATCHES, reads=False))
     disk = Ceiling(inside.disk.us_each, f"{WRITERS} events written and synced at once")
     return Outcome(
         rows=[
@@ -114,6 +122,12 @@ def run(setting: Setting) -> Outcome:
                 held.added_bytes / _MIB,
                 "MiB",
                 bar=Bar(8.0),
+            ),
+            row(
+                f"{CROWD:,} who read nothing: memory that {DEAF_BATCHES * BATCH:,} events add",
+                deaf.added_bytes / _MIB,
+                "MiB",
+                bar=Bar(20.0),
             ),
             row("of each follower's connection", held.each_bytes / 1024, "KiB"),
         ],
@@ -257,18 +271,20 @@ class _Held:
     each_bytes = added_bytes = 0.0
 
 
-async def _crowd(home: Home, pid: int, setting: Setting) -> _Held:
+async def _crowd(home: Home, pid: int, setting: Setting, batches: int, *, reads: bool) -> _Held:
     """Many who listen, while more comes than the ring holds."""
     held, crowd = _Held(), setting.count(CROWD, least=100)
     async with AsyncHoldfast(home.environ) as holdfast:
         before = tree_footprint_bytes(pid)
         connections = [await _listen(home) for _ in range(crowd)]
-        reading = [asyncio.ensure_future(_read_on(reader)) for reader, _writer in connections]
+        reading = [
+            asyncio.ensure_future(_read_on(reader)) for reader, _writer in connections if reads
+        ]
         await asyncio.sleep(1.0)
         connected = tree_footprint_bytes(pid)
         held.each_bytes = (connected - before) / crowd
         events = [NewEvent(kind="bench.event", data=_DATA)] * BATCH
-        for _ in range(setting.count(12, least=2)):
+        for _ in range(setting.count(batches, least=2)):
             await holdfast.append("crowded", *events)
         await asyncio.sleep(1.0)
         held.added_bytes = tree_footprint_bytes(pid) - connected

@@ -43,7 +43,7 @@ BARS: Final = {
     "queue": [Bar(10.0), Bar(20.0)],
     "streams": [
         *(Bar(50.0), Bar(10.0), Bar(10.0), Bar(200.0)),
-        *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0)),
+        *(Bar(2.0), Bar(5.0), Bar(10.0), Bar(8.0), Bar(20.0)),
     ],
     "work": [Bar(1_000.0), Bar(50.0)],
     "soak": [

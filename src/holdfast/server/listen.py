@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from holdfast.errors import Exit, HoldfastError
 from holdfast.governor.protocol import Level, Usage
 
-WRITE_BUFFER_BYTES: Final = 8_192  # of what a client has not taken; then its answer waits
+WRITE_BUFFER_BYTES: Final = 2_048  # of what a client has not taken; then its answer waits
 
 
 class SocketTaken(HoldfastError):

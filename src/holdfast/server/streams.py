@@ -38,7 +38,7 @@ APPEND: Final = "/v1/streams/{name:path}/events"
 LIVE: Final = "/v1/events/live"
 NDJSON: Final = "application/x-ndjson"
 BODY_BYTES_MAX: Final = 8_000_000
-CHUNK_BYTES: Final = 8_192
+CHUNK_BYTES: Final = 2_048
 KEEP_ALIVE: Final = b": still here\n\n"
 
 
