@@ -336,6 +336,90 @@ def test_another_file_in_its_place_is_not_written_to(desk: Desk) -> None:
     assert desk.text == "something else\n"
 
 
+SOMETHING_ELSE = [
+    "other\n",
+    "all of it is something else\n" * 40,
+    f"---\nid: {'x' * 13}\n---\n\n# User_2026-11-20_1000_00\n\nhello\n",
+]
+
+
+@pytest.mark.parametrize("form", ["markdown", "jsonl"])
+@pytest.mark.parametrize("content", SOMETHING_ELSE)
+def test_something_else_under_the_same_inode_is_not_written_to(
+    tmp_path: Path, content: str, form: str
+) -> None:
+    """`echo >` keeps the inode, and one that was let go of is given to the next file at once."""
+    desk = Desk(tmp_path, form)
+    follower = desk.begun()
+    desk.advance(follower)
+    inode = desk.path.stat().st_ino
+    desk.path.write_text(content)
+    assert desk.path.stat().st_ino == inode
+    desk.talk.say("later")
+    follower.renew_head(desk.talk.row)
+    for _ in range(2):
+        with pytest.raises(Missing, match="replaced"):
+            desk.advance(follower)
+    with pytest.raises(Missing, match="replaced"):
+        follower.check()
+    assert desk.text == content
+
+
+@pytest.mark.parametrize("content", SOMETHING_ELSE)
+def test_what_was_replaced_while_nobody_ran_is_not_written_to(desk: Desk, content: str) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    follower.save()
+    desk.path.write_text(content)
+    desk.talk.say("later")
+    with pytest.raises(Missing, match="replaced"):
+        desk.advance(desk.again())
+    assert desk.text == content
+
+
+def test_a_last_word_that_any_file_may_hold_makes_none_ours(desk: Desk) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.talk.say("a")
+    desk.advance(follower)
+    desk.path.write_text("a foreign file\n")
+    with pytest.raises(Missing, match="replaced"):
+        follower.check()
+
+
+@pytest.mark.parametrize("form", ["markdown", "jsonl"])
+@pytest.mark.parametrize("save", [Path.write_text, save_as_editors_do])
+def test_a_file_that_keeps_one_mark_at_a_time_stays_ours(
+    tmp_path: Path, form: str, save: Callable[[Path, str], object]
+) -> None:
+    desk = Desk(tmp_path, form)
+    desk.talk.say(*(f"message {number} {'x' * 200}" for number in range(20)))
+    follower = desk.begun()
+    desk.advance(follower)
+    for edited in (
+        lambda text: f"mine\n{text[len(text) // 2 :]}",  # no front matter, no first messages
+        lambda text: f"{text[:-100]}\nmine\n",  # and later not what was written last
+        lambda text: f"{text}{'mine ' * 20_000}\n",
+        lambda text: text[:100],
+    ):
+        save(desk.path, edited(desk.text))
+        before = desk.text
+        follower.check()
+        desk.talk.say("later")
+        desk.advance(follower)
+        assert desk.text.startswith(before)
+        assert "later" in desk.text[len(before) :]
+
+
+def test_a_file_in_which_nothing_is_yet_may_be_filled_by_a_person(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "jsonl")
+    follower = desk.begun()
+    desk.path.write_text('{"mine":1}\n')
+    desk.advance(follower)
+    assert desk.text.startswith('{"mine":1}\n{')
+    assert len(desk.text.splitlines()) == 3
+
+
 def test_a_deleted_file_is_not_made_again(desk: Desk) -> None:
     follower = desk.begun()
     desk.advance(follower)
@@ -411,12 +495,14 @@ def squeezed(text: str) -> str:
 
 
 @pytest.mark.parametrize("left", ["", "\n"])
+@pytest.mark.parametrize("save", [Path.write_text, save_as_editors_do])
 def test_a_file_that_was_emptied_begins_again_with_a_head_and_says_so(
-    desk: Desk, left: str
+    desk: Desk, left: str, save: Callable[[Path, str], object]
 ) -> None:
     follower = desk.begun()
     desk.advance(follower)
-    desk.path.write_text(left)
+    save(desk.path, left)
+    follower.check()
     desk.advance(follower)
     follower.renew_head(desk.talk.row)
     assert desk.text == left  # nothing was said since

@@ -218,6 +218,27 @@ def test_a_file_that_stays_away_is_lost_and_one_that_comes_back_is_not(machine: 
     assert "a.md was deleted" in machine.recordings()[0].problem
 
 
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_file_that_something_else_was_written_over_is_lost(
+    machine: Machine, is_down: bool
+) -> None:
+    machine.recorder()
+    machine.talk.say("::capture ~/a.md\n::capture ~/b.md")
+    machine.run()
+    (machine.folder / "a.md").write_text("something else\n" * 200)
+    (machine.folder / "b.md").write_text(machine.text("b.md").replace("---", "===", 1))
+    if is_down:
+        machine.recorder()
+    machine.talk.say("later")
+    for _ in range(4):
+        machine.run()
+    states = {Path(each.path).name: each.state for each in machine.recordings()}
+    assert states == {"a.md": "lost", "b.md": "active"}
+    assert machine.log.events.count("recording.lost") == 1
+    assert machine.text("a.md") == "something else\n" * 200
+    assert machine.text("b.md").endswith("\nlater\n")
+
+
 def test_what_cannot_be_written_is_paused_told_once_and_goes_on(machine: Machine) -> None:
     recorder = machine.recorder()
     machine.talk.say("::capture ~/a.md")
