@@ -239,6 +239,44 @@ def test_a_file_that_something_else_was_written_over_is_lost(
     assert machine.text("b.md").endswith("\nlater\n")
 
 
+def lead_elsewhere(path: Path) -> None:
+    kept = path.with_name("kept.md")
+    kept.write_text("kept\n")
+    path.symlink_to(kept)
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, os.mkfifo, lead_elsewhere])
+def test_what_is_no_file_in_its_place_ends_the_recording_and_is_left_alone(
+    machine: Machine, put: Callable[[Path], object]
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+    machine.run()
+    (machine.folder / "a.md").unlink()
+    put(machine.folder / "a.md")
+    machine.talk.say("later")
+    machine.run()
+    assert [each.state for each in machine.recordings()] == ["active"], "it may be back in a moment"
+    machine.run()
+    machine.run()
+    [row] = machine.recordings()
+    assert row.state == "lost"
+    assert "a.md was replaced" in row.problem
+    assert recorder.problems() == {}
+    assert put is not lead_elsewhere or machine.text("kept.md") == "kept\n"
+
+
+def test_a_folder_that_became_a_file_takes_its_recordings_along(machine: Machine) -> None:
+    machine.recorder()
+    machine.talk.say("::capture ~/talks/a.md")
+    machine.run()
+    (machine.folder / "talks").rename(machine.folder / "elsewhere")
+    (machine.folder / "talks").write_text("a file")
+    for _ in range(4):
+        machine.run()
+    assert [each.state for each in machine.recordings()] == ["lost"]
+
+
 def test_what_cannot_be_written_is_paused_told_once_and_goes_on(machine: Machine) -> None:
     recorder = machine.recorder()
     machine.talk.say("::capture ~/a.md")

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -213,7 +215,7 @@ class Follower:
             return
         before = place.former, place.owned
         try:
-            with self._policy.open_existing(self.recording.path) as file:
+            with self._opened() as file:
                 try:
                     self._recognise(file)
                 except (Missing, NotYet):
@@ -227,30 +229,20 @@ class Follower:
                     self.save()  # first: else a crash makes our own words look like a person's
                     self._change_head(file, change)
                     self.unsynced = True
-        except (OSError, HoldfastError) as error:
+        except HoldfastError:
             place.former, place.owned = before
             self.stale_head = True
-            if isinstance(error, OSError):
-                raise Paused(str(failure(self.recording.path, error))) from error
             raise
 
     def check(self) -> None:
         """Whether the file still is there and ours; raises `Missing`."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                self._recognise(file)
-        except FileNotFoundError as error:
-            raise self._missing() from error
-        except OSError as error:
-            raise Paused(str(failure(self.recording.path, error))) from error
+        with self._opened() as file:
+            self._recognise(file)
 
     def sync(self) -> None:
         """What was written is on disk when this returns."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                os.fsync(file)
-        except OSError as error:
-            raise Paused(str(failure(self.recording.path, error))) from error
+        with self._opened() as file:
+            os.fsync(file)
         self.unsynced = False
 
     # What is appended.
@@ -283,18 +275,18 @@ class Follower:
     def _was_emptied(self) -> bool:
         """Somebody took out all that was in the file, and left the file."""
         try:
-            found = os.stat(self.recording.path)
+            found = os.stat(self.recording.path, follow_symlinks=False)
             if not self.place.size or self._is_as_left(found) or found.st_size > BLANK_MAX_BYTES:
                 return False
-            with self._policy.open_existing(self.recording.path) as file:
-                self._recognise(file)
-                return _is_blank(os.pread(file, BLANK_MAX_BYTES + 1, 0))
         except OSError:  # the append finds out what that means
             return False
+        with self._opened() as file:
+            self._recognise(file)
+            return _is_blank(os.pread(file, BLANK_MAX_BYTES + 1, 0))
 
     def _begin_again(self) -> None:
         """A file without a head would be no recording, and nobody would know why half is gone."""
-        path, place = self.recording.path, self.place
+        place = self.place
         place.speaker = ""
         if not place.notes or place.notes[0].text != EMPTIED:
             place.notes.insert(0, Note(place.next_seq, EMPTIED))
@@ -306,12 +298,9 @@ class Follower:
             content, place.owned = frontmatter.fresh(self._head(row))
             place.former = {}
             self.save()  # first: else a crash makes our own words look like a person's
-        try:
-            with self._policy.open_existing(path) as file:
-                os.pwrite(file, content, 0)
-                self._remember(os.fstat(file), content)
-        except OSError as error:
-            raise Paused(str(failure(path, error))) from error
+        with self._opened() as file:
+            os.pwrite(file, content, 0)
+            self._remember(os.fstat(file), content)
         place.edge = b""
         place.end_is_theirs = True
 
@@ -391,12 +380,9 @@ class Follower:
 
     def _ends_a_line(self) -> bool:
         """Whether what another hand wrote at the end would not run into what we write."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                size = os.fstat(file).st_size
-                return not size or os.pread(file, 1, size - 1) == b"\n"
-        except OSError:  # as above
-            return True
+        with self._opened() as file:
+            size = os.fstat(file).st_size
+            return not size or os.pread(file, 1, size - 1) == b"\n"
 
     def _written(self, ends: bytes, upto: int, speaker_after: str) -> None:
         place = self.place
@@ -439,16 +425,11 @@ class Follower:
 
     def _what_is_missing(self, piece: bytes, intent: Intent) -> bytes:
         """Of a piece that may have been written, what is not there."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                self._recognise(file)
-                size = os.fstat(file).st_size
-                back = min(size, max(len(piece), intent.length) + LOOK_BACK_BYTES)
-                ends = os.pread(file, back, size - back)
-        except FileNotFoundError as error:
-            raise self._missing() from error
-        except OSError as error:
-            raise Paused(str(failure(self.recording.path, error))) from error
+        with self._opened() as file:
+            self._recognise(file)
+            size = os.fstat(file).st_size
+            back = min(size, max(len(piece), intent.length) + LOOK_BACK_BYTES)
+            ends = os.pread(file, back, size - back)
         written = size - intent.size
         if written == 0:
             return piece
@@ -460,34 +441,39 @@ class Follower:
 
     def _append(self, piece: bytes) -> None:
         path = self.recording.path
-        try:
-            for _ in range(_APPEND_TRIES):
-                with self._policy.open_existing(path, append=True) as file:
-                    self._recognise(file)
-                    _write_at_end(file, piece)
-                    self._remember(os.fstat(file))
-                    self.place.end_is_theirs = False
+        for _ in range(_APPEND_TRIES):
+            with self._opened(append=True) as file:
+                self._recognise(file)
+                _write_at_end(file, piece)
+                self._remember(os.fstat(file))
+                self.place.end_is_theirs = False
                 now = os.stat(path, follow_symlinks=False)
-                if (now.st_dev, now.st_ino) == (self.place.device, self.place.inode):
-                    return
-                # Replaced in this very moment: what was written went with the old file.
-            raise Paused(f"{path} is replaced again and again")
-        except FileNotFoundError as error:
+            if (now.st_dev, now.st_ino) == (self.place.device, self.place.inode):
+                return
+            # Replaced in this very moment: what was written went with the old file.
+        raise Paused(f"{path} is replaced again and again")
+
+    @contextmanager
+    def _opened(self, *, append: bool = False) -> Iterator[int]:
+        """The file. What is none, or leads to one, was put in its place: nothing is done to it."""
+        path = self.recording.path
+        try:
+            if not stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode):
+                raise self._replaced()
+            with self._policy.open_existing(path, append=append) as file:
+                yield file
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise self._missing() from error
         except OSError as error:
             raise Paused(str(failure(path, error))) from error
 
     def _look(self) -> None:
         """See what others did to the file; nothing of it is read when nobody did anything."""
-        path = self.recording.path
-        try:
-            if not self._is_as_left(os.stat(path, follow_symlinks=False)):
-                with self._policy.open_existing(path) as file:
-                    self._recognise(file)
-        except FileNotFoundError as error:
-            raise self._missing() from error
-        except OSError as error:
-            raise Paused(str(failure(path, error))) from error
+        with suppress(OSError):  # opening it says what that means
+            if self._is_as_left(os.stat(self.recording.path, follow_symlinks=False)):
+                return
+        with self._opened() as file:
+            self._recognise(file)
 
     def _recognise(self, file: int) -> None:
         """Is this open file the recording? Raises `Missing` when it is another one."""
@@ -501,10 +487,7 @@ class Follower:
             return  # emptied: the next append begins it again
         ends = os.pread(file, LOOK_BACK_BYTES, max(0, found.st_size - LOOK_BACK_BYTES))
         if not self._is_ours(found, begins, ends):
-            raise Missing(
-                f"{self.recording.path} was replaced by something else: the recording ends; "
-                "`holdfast capture` writes it anew"
-            )
+            raise self._replaced()
         self._remember(found, begins)
         place.end_is_theirs = not place.edge or not ends.endswith(place.edge)
         self.unsaved = True
@@ -534,6 +517,12 @@ class Follower:
         place.changed_ns = found.st_ctime_ns
         if begins is not None:
             place.begin = begins[:EDGE_BYTES]
+
+    def _replaced(self) -> Missing:
+        return Missing(
+            f"{self.recording.path} was replaced by something else: the recording ends; "
+            "`holdfast capture` writes it anew"
+        )
 
     def _missing(self) -> Missing:
         return Missing(
