@@ -20,6 +20,8 @@ from holdfast.recording.follower import Follower, Missing, NotYet, Paused, Place
 from holdfast.recording.policy import WriteFailed, WritePolicy, WriteRefused
 from tests.support.recordings import SESSION, Talk, body_of
 
+OWN_HEADING = "\n# User_2026-11-20_1000_02\n"  # of what is said next in a new desk's talk
+
 
 class Died(BaseException):
     """The process was killed here."""
@@ -191,7 +193,7 @@ def test_killed_behind_a_line_that_a_person_left_open_it_ends_the_line_once(
         with pytest.raises(Died):
             desk.advance(follower)
     desk.advance(desk.again())
-    assert desk.text == f"{before}\n\nlater\n"
+    assert desk.text == f"{before}\n{OWN_HEADING}\nlater\n"
 
 
 def test_a_line_that_a_person_left_open_after_a_kill_does_not_run_into_the_next(
@@ -211,7 +213,7 @@ def test_a_line_that_a_person_left_open_after_a_kill_does_not_run_into_the_next(
     with desk.path.open("a") as file:
         file.write("a remark of mine")
     desk.advance(desk.again())
-    assert desk.text.endswith("\na remark of mine\n\nlater\n")
+    assert desk.text.endswith(f"\na remark of mine\n{OWN_HEADING}\nlater\n")
 
 
 def test_a_plan_of_an_earlier_version_is_read() -> None:
@@ -274,11 +276,62 @@ def test_what_a_person_writes_anywhere_is_kept(desk: Desk) -> None:
     desk.talk.say("later")
     desk.advance(follower)
     assert "hello, dear" in desk.text
-    assert desk.text.endswith("\nbelow\n\nlater\n")
+    assert desk.text.endswith(f"\nbelow\n{OWN_HEADING}\nlater\n")
     desk.path.write_text(desk.text.replace("and more", ""))
     desk.talk.say("at last")
     desk.advance(follower)
     assert desk.text.endswith("\nlater\n\nat last\n")
+
+
+@pytest.mark.parametrize("is_seen_early", [False, True])
+@pytest.mark.parametrize("notes", [0, 1])
+def test_what_is_said_below_a_persons_words_has_a_heading_of_its_own(
+    desk: Desk, notes: int, is_seen_early: bool
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    with desk.path.open("a") as file:
+        file.write("\nnot what anybody said\n")
+    if is_seen_early:
+        follower.check()
+        follower.renew_head(desk.talk.row)
+    for _ in range(notes):
+        follower.note(2, "a note")
+    desk.talk.say("later")
+    desk.advance(follower)
+    desk.talk.say("and on")
+    desk.advance(follower)
+    told = "\n*holdfast: a note*\n" * notes
+    assert desk.text.endswith(f"\nnot what anybody said\n{told}{OWN_HEADING}\nlater\n\nand on\n")
+
+
+def test_what_is_said_below_a_persons_words_that_came_after_a_kill_has_its_heading_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.talk.say("later")
+    real = module._write_at_end
+
+    def write_and_die(file: int, piece: bytes) -> None:
+        real(file, piece)
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_write_at_end", write_and_die)
+        with pytest.raises(Died):
+            desk.advance(follower)
+    with desk.path.open("a") as file:
+        file.write("mine\n")
+    desk.talk.say("and on")
+    desk.advance(desk.again())
+    heading = OWN_HEADING.replace("_02", "_03")
+    assert desk.text.endswith(f"\nlater\nmine\n{heading}\nand on\n")
+    desk.path.write_text(desk.text.replace("hello", "edited above"))
+    desk.talk.say("at last")
+    desk.advance(follower := desk.again())
+    assert desk.text.endswith("\nand on\n\nat last\n"), "an edit above the end asks for none"
+    assert not follower.place.end_is_theirs
 
 
 @pytest.mark.parametrize("form", ["markdown", "jsonl"])
@@ -702,7 +755,7 @@ def test_however_often_it_is_tried_each_event_counts_once_and_each_note_is_writt
     desk.advance(follower)
     assert follower.recording.events == 3
     assert desk.text.count("*holdfast: a note*") == 1
-    assert desk.text.endswith("mine\n\nlater\n")
+    assert desk.text.endswith(f"mine\n{OWN_HEADING}\nlater\n")
 
 
 def test_a_link_in_its_place_is_not_written_through(desk: Desk, tmp_path: Path) -> None:

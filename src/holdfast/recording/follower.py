@@ -26,7 +26,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -228,7 +228,7 @@ class Follower:
                 if change is not None:
                     self.save()  # first: else a crash makes our own words look like a person's
                     self._change_head(file, change)
-                    self.unsynced = True
+                    self.unsynced = self.unsaved = True
         except HoldfastError:
             place.former, place.owned = before
             self.stale_head = True
@@ -413,9 +413,13 @@ class Follower:
             piece = b"".join(pieces)
         whole = intent.lead + piece
         missing = self._what_is_missing(whole, intent)
-        if missing == whole:  # planned anew: somebody may have left a line open since
-            self._plan(piece, intent.upto, literal=intent.literal)
-            self._carry_out(piece, writer.current)
+        if missing == whole:  # planned anew: somebody may have written below since
+            if intent.literal is None:
+                self.place.intent = None
+            else:
+                self._look()
+                self._plan(piece, intent.upto, literal=piece)
+                self._carry_out(piece, self.place.speaker)
             return
         if missing:
             self._append(missing)
@@ -468,12 +472,21 @@ class Follower:
             raise Paused(str(failure(path, error))) from error
 
     def _look(self) -> None:
-        """See what others did to the file; nothing of it is read when nobody did anything."""
-        with suppress(OSError):  # opening it says what that means
-            if self._is_as_left(os.stat(self.recording.path, follow_symlinks=False)):
-                return
-        with self._opened() as file:
-            self._recognise(file)
+        """See what others did to the file; nothing of it is read when nobody did anything.
+
+        Only while nothing is planned: below what somebody wrote, what is said has its own heading.
+        """
+        if not self._is_untouched():
+            with self._opened() as file:
+                self._recognise(file)
+        if self.place.end_is_theirs:
+            self.place.speaker = ""
+
+    def _is_untouched(self) -> bool:
+        try:
+            return self._is_as_left(os.stat(self.recording.path, follow_symlinks=False))
+        except OSError:  # opening it says what that means
+            return False
 
     def _recognise(self, file: int) -> None:
         """Is this open file the recording? Raises `Missing` when it is another one."""
