@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,30 @@ def test_what_is_said_before_a_command_is_written_before_it_acts(machine: Machin
     machine.run()
     machine.run()
     assert body_of(machine.text("a.md")) == (machine.talk.body(0, 3) + machine.talk.body(4))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_is_quoted_in_one_part_of_a_message_is_quoted_in_the_next(
+    tmp_path: Path, stored: bool
+) -> None:
+    """Also when it is read again after a kill."""
+    for steps in range(1, 8):
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        machine = Machine(folder.resolve())
+        machine.talk.say_in_parts("::export ~/a.jsonl", "```\n::export ~/b.jsonl", "::stop", "```")
+        machine.talk.say_in_parts("```", "```\n::export ~/c.jsonl")
+        first = machine.recorder()
+        dying(first, steps, stored=stored)
+        with suppress(Died):
+            machine.run()
+        machine.recorder()
+        machine.run()
+        assert [(each.text, each.state) for each in machine.commands()] == [
+            ("::export ~/a.jsonl", "done"),
+            ("::export ~/c.jsonl", "done"),
+        ]
+        machine.service.close()
 
 
 def test_a_file_that_stays_away_is_lost_and_one_that_comes_back_is_not(machine: Machine) -> None:
