@@ -367,6 +367,22 @@ def test_a_prepared_file_that_is_gone_is_lost_and_record_makes_another(machine: 
     assert machine.recordings()[1].path == str(machine.folder / "talks" / "a-talk.md")
 
 
+def test_a_capture_without_a_path_fills_the_file_that_was_prepared_and_then_new_ones(
+    machine: Machine,
+) -> None:
+    """Whoever names a file first and records then means that file, with either command."""
+    machine.recorder()
+    machine.talk.say("one", "::init ~/a.md", "two", "::capture", "::stop", "::capture")
+    machine.run()
+    machine.run()
+    assert [(Path(each.path).name, each.state) for each in machine.recordings()] == [
+        ("a.md", "stopped"),
+        ("a-talk.md", "active"),
+    ]
+    assert body_of(machine.text("a.md")) == machine.talk.body(0, 5)
+    assert body_of(machine.text("talks/a-talk.md")) == machine.talk.body()
+
+
 def test_one_file_belongs_to_one_recording(machine: Machine) -> None:
     machine.recorder()
     machine.talk.say("::capture ~/a.md\n::capture ~/a.md\n::export ~/a.md")
