@@ -169,7 +169,8 @@ def _recordings_over(status: Status) -> Check:
     particulars = tuple(found.problems_before)
     told = []
     if found.lost:
-        told.append(f"{counted(found.lost, 'recording')} ended because the file went away")
+        lost = counted(found.lost, "recording")
+        told.append(f"{lost} ended because the file went away or was replaced")
     if found.failed:
         told.append(f"{counted(found.failed, 'file')} could not be made")
     if told:
