@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.demo import lines
-from tests.support.home import Home, moment, sid
+from tests.support.home import Home, moment, sid, talk
 
 REEF = "/home/hana/src/reef"
 
@@ -128,6 +128,18 @@ def test_all_sessions_go_into_a_folder_with_an_index(kept: Home) -> None:
     ]
     assert [first["agent_session_id"], second["agent_session_id"]] == ["beta", "alpha"]
     assert first["file"] in files(kept, "jsonl")
+
+
+def test_the_index_counts_what_a_fork_begins_with(home: Home) -> None:
+    home.write_log("origin", *talk(3))
+    home.ok("import", "--quiet")
+    os.rename(home.log_path("origin"), home.log_path("fork"))
+    home.append_log("fork", *talk(1, start=3))
+    home.ok("import", "--quiet")
+    home.ok("export", sid("fork"), sid("origin"), "-f", "jsonl", "-o", "out/")
+    written = files(home, "out")
+    for row in map(json.loads, written.pop("index.jsonl").splitlines()):
+        assert row["events"] == len(written[row["file"]].splitlines())
 
 
 @pytest.mark.parametrize(

@@ -212,4 +212,5 @@ def test_a_fork_says_what_it_begins_with(home: Home) -> None:
     home.ok("import", "--quiet")
     shown = home.run("show", sid("fork")).text
     assert f"begins with 3 events of {sid('origin')}" in shown
+    assert "Size     1 event, " in shown
     assert "word 3" in shown

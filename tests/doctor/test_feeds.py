@@ -111,25 +111,42 @@ def test_a_folder_that_cannot_be_read_is_a_problem(kept: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "verdict"),
+    ("counts", "now", "over"),
     [
-        ({}, "ok"),
-        ({"active": 2, "stopped": 3, "commands_refused": 1}, "ok"),
-        ({"paused": 1}, "problem"),
-        ({"lost": 1}, "warning"),
-        ({"failed": 1}, "warning"),
+        ({}, "ok", "ok"),
+        ({"active": 2, "stopped": 3, "commands_refused": 1}, "ok", "ok"),
+        ({"paused": 1}, "problem", "ok"),
+        ({"lost": 1}, "ok", "warning"),
+        ({"failed": 1}, "ok", "warning"),
+        ({"paused": 1, "lost": 1, "failed": 1}, "problem", "warning"),
     ],
 )
 def test_recordings_that_are_not_written_are_told(
-    kept: Home, counts: dict[str, int], verdict: str
+    kept: Home, counts: dict[str, int], now: str, over: str
 ) -> None:
+    """What goes on by itself apart from what is over, each with its own problems."""
     found = doctors.evidence(kept)
     assert found.status is not None
+    paused = ["secret.md: no room"] if now == "problem" else []
     recordings = msgspec.structs.replace(
-        found.status.recordings, **counts, last_problems=["secret.md: no room"]
+        found.status.recordings, **counts, last_problems=[*paused, "secret.md was deleted"]
     )
     status = msgspec.structs.replace(found.status, recordings=recordings)
+    checks = doctors.checks(msgspec.structs.replace(found, status=status))
+    assert checks["recordings"].verdict == now
+    assert checks["recordings"].particulars == tuple(paused)
+    assert checks["recordings-over"].verdict == over
+    assert checks["recordings-over"].particulars == ("secret.md was deleted",)
+    assert "secret" not in checks["recordings"].said + checks["recordings-over"].said
+    said = checks["recordings-over"].said
+    assert ("went away" in said) == ("lost" in counts)
+    assert ("could not be made" in said) == ("failed" in counts)
+
+
+def test_one_recording_that_is_paused_is_one_recording(kept: Home) -> None:
+    found = doctors.evidence(kept)
+    assert found.status is not None
+    recordings = msgspec.structs.replace(found.status.recordings, paused=1)
+    status = msgspec.structs.replace(found.status, recordings=recordings)
     check = doctors.checks(msgspec.structs.replace(found, status=status))["recordings"]
-    assert check.verdict == verdict
-    assert check.particulars == ("secret.md: no room",)
-    assert "secret" not in check.said
+    assert check.said == "1 recording cannot be written now"

@@ -277,6 +277,19 @@ def test_a_log_that_is_written_anew_or_forked_or_read_in_a_new_home_repeats_noth
     assert not os.path.exists(chat.path("once.md"))
 
 
+def test_an_export_of_a_fork_counts_what_it_begins_with(
+    home: Home, chat: Chat, daemon: RunningDaemon
+) -> None:
+    past = text_of(home.log_path("s")).encode()
+    home.write_exactly("fork", past.replace(b'"sessionId":"s"', b'"sessionId":"fork"'))
+    until(lambda: inherited(home, "fork") == 2, "the fork is read")
+    fork = Chat(home, "fork")
+    fork.say("::export fork.jsonl")
+    wait_for_command(home, "::export fork.jsonl")
+    [entry] = listing(home)["recordings"]
+    assert entry["events"] == len(text_of(fork.path("fork.jsonl")).splitlines()) == 3
+
+
 def test_commands_can_be_switched_off_and_do_not_act_later(home: Home, chat: Chat) -> None:
     with home.daemon(env={"HOLDFAST_RECORDING__IN_CHAT_COMMANDS": "false"}) as daemon:
         chat.say("::export off.md")

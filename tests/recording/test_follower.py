@@ -20,6 +20,8 @@ from holdfast.recording.follower import Follower, Missing, NotYet, Paused, Place
 from holdfast.recording.policy import WriteFailed, WritePolicy, WriteRefused
 from tests.support.recordings import SESSION, Talk, body_of
 
+OWN_HEADING = "\n# User_2026-11-20_1000_02\n"  # of what is said next in a new desk's talk
+
 
 class Died(BaseException):
     """The process was killed here."""
@@ -191,7 +193,7 @@ def test_killed_behind_a_line_that_a_person_left_open_it_ends_the_line_once(
         with pytest.raises(Died):
             desk.advance(follower)
     desk.advance(desk.again())
-    assert desk.text == f"{before}\n\nlater\n"
+    assert desk.text == f"{before}\n{OWN_HEADING}\nlater\n"
 
 
 def test_a_line_that_a_person_left_open_after_a_kill_does_not_run_into_the_next(
@@ -211,7 +213,7 @@ def test_a_line_that_a_person_left_open_after_a_kill_does_not_run_into_the_next(
     with desk.path.open("a") as file:
         file.write("a remark of mine")
     desk.advance(desk.again())
-    assert desk.text.endswith("\na remark of mine\n\nlater\n")
+    assert desk.text.endswith(f"\na remark of mine\n{OWN_HEADING}\nlater\n")
 
 
 def test_a_plan_of_an_earlier_version_is_read() -> None:
@@ -274,11 +276,62 @@ def test_what_a_person_writes_anywhere_is_kept(desk: Desk) -> None:
     desk.talk.say("later")
     desk.advance(follower)
     assert "hello, dear" in desk.text
-    assert desk.text.endswith("\nbelow\n\nlater\n")
+    assert desk.text.endswith(f"\nbelow\n{OWN_HEADING}\nlater\n")
     desk.path.write_text(desk.text.replace("and more", ""))
     desk.talk.say("at last")
     desk.advance(follower)
     assert desk.text.endswith("\nlater\n\nat last\n")
+
+
+@pytest.mark.parametrize("is_seen_early", [False, True])
+@pytest.mark.parametrize("notes", [0, 1])
+def test_what_is_said_below_a_persons_words_has_a_heading_of_its_own(
+    desk: Desk, notes: int, is_seen_early: bool
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    with desk.path.open("a") as file:
+        file.write("\nnot what anybody said\n")
+    if is_seen_early:
+        follower.check()
+        follower.renew_head(desk.talk.row)
+    for _ in range(notes):
+        follower.note(2, "a note")
+    desk.talk.say("later")
+    desk.advance(follower)
+    desk.talk.say("and on")
+    desk.advance(follower)
+    told = "\n*holdfast: a note*\n" * notes
+    assert desk.text.endswith(f"\nnot what anybody said\n{told}{OWN_HEADING}\nlater\n\nand on\n")
+
+
+def test_what_is_said_below_a_persons_words_that_came_after_a_kill_has_its_heading_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.talk.say("later")
+    real = module._write_at_end
+
+    def write_and_die(file: int, piece: bytes) -> None:
+        real(file, piece)
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_write_at_end", write_and_die)
+        with pytest.raises(Died):
+            desk.advance(follower)
+    with desk.path.open("a") as file:
+        file.write("mine\n")
+    desk.talk.say("and on")
+    desk.advance(desk.again())
+    heading = OWN_HEADING.replace("_02", "_03")
+    assert desk.text.endswith(f"\nlater\nmine\n{heading}\nand on\n")
+    desk.path.write_text(desk.text.replace("hello", "edited above"))
+    desk.talk.say("at last")
+    desk.advance(follower := desk.again())
+    assert desk.text.endswith("\nand on\n\nat last\n"), "an edit above the end asks for none"
+    assert not follower.place.end_is_theirs
 
 
 @pytest.mark.parametrize("form", ["markdown", "jsonl"])
@@ -334,6 +387,90 @@ def test_another_file_in_its_place_is_not_written_to(desk: Desk) -> None:
     with pytest.raises(Missing, match="replaced"):
         follower.check()
     assert desk.text == "something else\n"
+
+
+SOMETHING_ELSE = [
+    "other\n",
+    "all of it is something else\n" * 40,
+    f"---\nid: {'x' * 13}\n---\n\n# User_2026-11-20_1000_00\n\nhello\n",
+]
+
+
+@pytest.mark.parametrize("form", ["markdown", "jsonl"])
+@pytest.mark.parametrize("content", SOMETHING_ELSE)
+def test_something_else_under_the_same_inode_is_not_written_to(
+    tmp_path: Path, content: str, form: str
+) -> None:
+    """`echo >` keeps the inode, and one that was let go of is given to the next file at once."""
+    desk = Desk(tmp_path, form)
+    follower = desk.begun()
+    desk.advance(follower)
+    inode = desk.path.stat().st_ino
+    desk.path.write_text(content)
+    assert desk.path.stat().st_ino == inode
+    desk.talk.say("later")
+    follower.renew_head(desk.talk.row)
+    for _ in range(2):
+        with pytest.raises(Missing, match="replaced"):
+            desk.advance(follower)
+    with pytest.raises(Missing, match="replaced"):
+        follower.check()
+    assert desk.text == content
+
+
+@pytest.mark.parametrize("content", SOMETHING_ELSE)
+def test_what_was_replaced_while_nobody_ran_is_not_written_to(desk: Desk, content: str) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    follower.save()
+    desk.path.write_text(content)
+    desk.talk.say("later")
+    with pytest.raises(Missing, match="replaced"):
+        desk.advance(desk.again())
+    assert desk.text == content
+
+
+def test_a_last_word_that_any_file_may_hold_makes_none_ours(desk: Desk) -> None:
+    follower = desk.begun()
+    desk.advance(follower)
+    desk.talk.say("a")
+    desk.advance(follower)
+    desk.path.write_text("a foreign file\n")
+    with pytest.raises(Missing, match="replaced"):
+        follower.check()
+
+
+@pytest.mark.parametrize("form", ["markdown", "jsonl"])
+@pytest.mark.parametrize("save", [Path.write_text, save_as_editors_do])
+def test_a_file_that_keeps_one_mark_at_a_time_stays_ours(
+    tmp_path: Path, form: str, save: Callable[[Path, str], object]
+) -> None:
+    desk = Desk(tmp_path, form)
+    desk.talk.say(*(f"message {number} {'x' * 200}" for number in range(20)))
+    follower = desk.begun()
+    desk.advance(follower)
+    for edited in (
+        lambda text: f"mine\n{text[len(text) // 2 :]}",  # no front matter, no first messages
+        lambda text: f"{text[:-100]}\nmine\n",  # and later not what was written last
+        lambda text: f"{text}{'mine ' * 20_000}\n",
+        lambda text: text[:100],
+    ):
+        save(desk.path, edited(desk.text))
+        before = desk.text
+        follower.check()
+        desk.talk.say("later")
+        desk.advance(follower)
+        assert desk.text.startswith(before)
+        assert "later" in desk.text[len(before) :]
+
+
+def test_a_file_in_which_nothing_is_yet_may_be_filled_by_a_person(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "jsonl")
+    follower = desk.begun()
+    desk.path.write_text('{"mine":1}\n')
+    desk.advance(follower)
+    assert desk.text.startswith('{"mine":1}\n{')
+    assert len(desk.text.splitlines()) == 3
 
 
 def test_a_deleted_file_is_not_made_again(desk: Desk) -> None:
@@ -411,12 +548,14 @@ def squeezed(text: str) -> str:
 
 
 @pytest.mark.parametrize("left", ["", "\n"])
+@pytest.mark.parametrize("save", [Path.write_text, save_as_editors_do])
 def test_a_file_that_was_emptied_begins_again_with_a_head_and_says_so(
-    desk: Desk, left: str
+    desk: Desk, left: str, save: Callable[[Path, str], object]
 ) -> None:
     follower = desk.begun()
     desk.advance(follower)
-    desk.path.write_text(left)
+    save(desk.path, left)
+    follower.check()
     desk.advance(follower)
     follower.renew_head(desk.talk.row)
     assert desk.text == left  # nothing was said since
@@ -616,7 +755,7 @@ def test_however_often_it_is_tried_each_event_counts_once_and_each_note_is_writt
     desk.advance(follower)
     assert follower.recording.events == 3
     assert desk.text.count("*holdfast: a note*") == 1
-    assert desk.text.endswith("mine\n\nlater\n")
+    assert desk.text.endswith(f"mine\n{OWN_HEADING}\nlater\n")
 
 
 def test_a_link_in_its_place_is_not_written_through(desk: Desk, tmp_path: Path) -> None:
@@ -627,7 +766,11 @@ def test_a_link_in_its_place_is_not_written_through(desk: Desk, tmp_path: Path) 
     before = elsewhere.read_text()
     desk.path.symlink_to("/etc/hostname")
     desk.talk.say("later")
-    with pytest.raises(WriteRefused):
+    with pytest.raises(Missing, match="replaced"):
+        desk.advance(follower)
+    desk.path.unlink()
+    desk.path.symlink_to(elsewhere)
+    with pytest.raises(Missing, match="replaced"):
         desk.advance(follower)
     desk.path.unlink()
     os.link(elsewhere, desk.path)

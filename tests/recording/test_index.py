@@ -47,6 +47,11 @@ def test_a_title_is_text_in_markdown() -> None:
     assert "(<2026-01-05-claude-%E4%BC%9A%E8%A9%B1-0123456789abc.html>)" in text
 
 
+def test_one_event_is_one_event() -> None:
+    assert r"tidepool · 1 event" + "\n" in index("markdown", events=1)
+    assert "1,234 events\n" in index("markdown")
+
+
 def test_a_title_is_text_in_a_page() -> None:
     page = index("html")
     assert "Fix [the](javascript:x) &lt;b&gt;cache&lt;/b&gt; ⟨U+202E⟩" in page

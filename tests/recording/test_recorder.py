@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,30 @@ def test_what_is_said_before_a_command_is_written_before_it_acts(machine: Machin
     assert body_of(machine.text("a.md")) == (machine.talk.body(0, 3) + machine.talk.body(4))
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_is_quoted_in_one_part_of_a_message_is_quoted_in_the_next(
+    tmp_path: Path, stored: bool
+) -> None:
+    """Also when it is read again after a kill."""
+    for steps in range(1, 8):
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        machine = Machine(folder.resolve())
+        machine.talk.say_in_parts("::export ~/a.jsonl", "```\n::export ~/b.jsonl", "::stop", "```")
+        machine.talk.say_in_parts("```", "```\n::export ~/c.jsonl")
+        first = machine.recorder()
+        dying(first, steps, stored=stored)
+        with suppress(Died):
+            machine.run()
+        machine.recorder()
+        machine.run()
+        assert [(each.text, each.state) for each in machine.commands()] == [
+            ("::export ~/a.jsonl", "done"),
+            ("::export ~/c.jsonl", "done"),
+        ]
+        machine.service.close()
+
+
 def test_a_file_that_stays_away_is_lost_and_one_that_comes_back_is_not(machine: Machine) -> None:
     recorder = machine.recorder()
     machine.talk.say("::capture ~/a.md\n::capture ~/b.md")
@@ -216,6 +241,65 @@ def test_a_file_that_stays_away_is_lost_and_one_that_comes_back_is_not(machine: 
     assert recorder.problems() == {}
     assert machine.log.events.count("recording.lost") == 1
     assert "a.md was deleted" in machine.recordings()[0].problem
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_file_that_something_else_was_written_over_is_lost(
+    machine: Machine, is_down: bool
+) -> None:
+    machine.recorder()
+    machine.talk.say("::capture ~/a.md\n::capture ~/b.md")
+    machine.run()
+    (machine.folder / "a.md").write_text("something else\n" * 200)
+    (machine.folder / "b.md").write_text(machine.text("b.md").replace("---", "===", 1))
+    if is_down:
+        machine.recorder()
+    machine.talk.say("later")
+    for _ in range(4):
+        machine.run()
+    states = {Path(each.path).name: each.state for each in machine.recordings()}
+    assert states == {"a.md": "lost", "b.md": "active"}
+    assert machine.log.events.count("recording.lost") == 1
+    assert machine.text("a.md") == "something else\n" * 200
+    assert machine.text("b.md").endswith("\nlater\n")
+
+
+def lead_elsewhere(path: Path) -> None:
+    kept = path.with_name("kept.md")
+    kept.write_text("kept\n")
+    path.symlink_to(kept)
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, os.mkfifo, lead_elsewhere])
+def test_what_is_no_file_in_its_place_ends_the_recording_and_is_left_alone(
+    machine: Machine, put: Callable[[Path], object]
+) -> None:
+    recorder = machine.recorder()
+    machine.talk.say("::capture ~/a.md")
+    machine.run()
+    (machine.folder / "a.md").unlink()
+    put(machine.folder / "a.md")
+    machine.talk.say("later")
+    machine.run()
+    assert [each.state for each in machine.recordings()] == ["active"], "it may be back in a moment"
+    machine.run()
+    machine.run()
+    [row] = machine.recordings()
+    assert row.state == "lost"
+    assert "a.md was replaced" in row.problem
+    assert recorder.problems() == {}
+    assert put is not lead_elsewhere or machine.text("kept.md") == "kept\n"
+
+
+def test_a_folder_that_became_a_file_takes_its_recordings_along(machine: Machine) -> None:
+    machine.recorder()
+    machine.talk.say("::capture ~/talks/a.md")
+    machine.run()
+    (machine.folder / "talks").rename(machine.folder / "elsewhere")
+    (machine.folder / "talks").write_text("a file")
+    for _ in range(4):
+        machine.run()
+    assert [each.state for each in machine.recordings()] == ["lost"]
 
 
 def test_what_cannot_be_written_is_paused_told_once_and_goes_on(machine: Machine) -> None:
@@ -281,6 +365,22 @@ def test_a_prepared_file_that_is_gone_is_lost_and_record_makes_another(machine: 
     machine.run()
     assert [each.state for each in machine.recordings()] == ["lost", "active"]
     assert machine.recordings()[1].path == str(machine.folder / "talks" / "a-talk.md")
+
+
+def test_a_capture_without_a_path_fills_the_file_that_was_prepared_and_then_new_ones(
+    machine: Machine,
+) -> None:
+    """Whoever names a file first and records then means that file, with either command."""
+    machine.recorder()
+    machine.talk.say("one", "::init ~/a.md", "two", "::capture", "::stop", "::capture")
+    machine.run()
+    machine.run()
+    assert [(Path(each.path).name, each.state) for each in machine.recordings()] == [
+        ("a.md", "stopped"),
+        ("a-talk.md", "active"),
+    ]
+    assert body_of(machine.text("a.md")) == machine.talk.body(0, 5)
+    assert body_of(machine.text("talks/a-talk.md")) == machine.talk.body()
 
 
 def test_one_file_belongs_to_one_recording(machine: Machine) -> None:

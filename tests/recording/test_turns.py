@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.events import Event, Kind, Origin, encode
 from holdfast.journal.model import SessionRow
-from holdfast.recording.turns import commands_in, instant_of, may_hold_commands
+from holdfast.recording.turns import PARTS_MAX, commands_in, instant_of, may_hold_commands
 from tests.support.recordings import event
 
 FIRST_RUN = "2026-11-20T09:00:00.000Z"
@@ -19,14 +19,41 @@ def said(text: str = "::record", **fields: Any) -> Event:
     return msgspec.structs.replace(event(7, text), **fields)
 
 
+def lines_of(*events: Event) -> bytes:
+    return b"".join(encode(each) + b"\n" for each in events)
+
+
+def nothing(_session: str, _first: int, _stop: int) -> bytes:
+    return b""
+
+
 def keys(*events: Event, first_run: str = FIRST_RUN) -> list[str]:
-    lines = b"".join(encode(each) + b"\n" for each in events)
-    return [given.key for given in commands_in(lines, first_run)]
+    return [given.key for given in commands_in(lines_of(*events), first_run, nothing)]
+
+
+def parts(*texts: str) -> list[Event]:
+    """One message, kept as an agent does that takes text and pictures in turns."""
+    first = event(0, "")
+    return [
+        msgspec.structs.replace(
+            first, id=f"{first.id.rpartition('.')[0]}.{number}", seq=number, text=text
+        )
+        for number, text in enumerate(texts)
+    ]
+
+
+def acting(events: list[Event]) -> list[str]:
+    """The commands that are found when each event comes by itself."""
+
+    def read(_session: str, first: int, stop: int) -> bytes:
+        return lines_of(*events[first:stop])
+
+    found = [commands_in(lines_of(each), FIRST_RUN, read) for each in events]
+    return [given.found.text for each in found for given in each]
 
 
 def test_a_command_of_the_user_acts() -> None:
-    lines = encode(said("please\n::capture a.md")) + b"\n"
-    (given,) = commands_in(lines, FIRST_RUN)
+    (given,) = commands_in(lines_of(said("please\n::capture a.md")), FIRST_RUN, nothing)
     assert (given.seq, given.cwd, given.found.text) == (7, "/nowhere", "::capture a.md")
 
 
@@ -53,6 +80,46 @@ def test_the_very_moment_of_the_first_run_is_not_before_it() -> None:
 
 def test_a_text_that_only_speaks_of_kinds_is_no_message() -> None:
     assert keys(said('"message.user" ::record', kind=Kind.ASSISTANT)) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "act"),
+    [
+        (["::stop", "::record"], ["::stop", "::record"]),
+        (["::export a.md", "```\n::export b.md", "::export c.md"], ["::export a.md"]),
+        (["```", "::export a.md", "```\n::export b.md"], ["::export b.md"]),
+        (["<!-- ", "::stop", "-->\n::record"], ["::record"]),
+        (["an `open span", "::stop", "closed` here"], ["::stop"]),
+        (["> quoted", "::stop"], ["::stop"]),
+    ],
+)
+def test_a_message_in_parts_is_one_text(texts: list[str], act: list[str]) -> None:
+    """A paragraph, and a code span in it, ends with its part, as in the recording."""
+    assert acting(parts(*texts)) == act
+
+
+def test_a_message_is_not_quoted_by_the_one_before_it() -> None:
+    first, second = parts("```", "::stop")
+    assert second.source is not None
+    other = msgspec.structs.replace(second.source, uuid="another")
+    assert acting([first, msgspec.structs.replace(second, source=other)]) == ["::stop"]
+
+
+def test_a_later_version_of_a_message_is_no_part_of_it() -> None:
+    first, second = parts("```", "::stop")
+    assert acting([first, msgspec.structs.replace(second, supersedes=0)]) == ["::stop"]
+
+
+def test_of_a_message_of_very_many_parts_some_are_read_again() -> None:
+    asked: list[int] = []
+
+    def read(_session: str, first: int, stop: int) -> bytes:
+        asked.append(stop - first)
+        return b""
+
+    last = parts(*["::stop"] * 1_000)[-1]
+    assert len(list(commands_in(lines_of(last), FIRST_RUN, read))) == 1
+    assert asked == [PARTS_MAX]
 
 
 def moved(original: Event) -> Event:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
+
 from holdfast.events import EMPTY, Event, Kind, Origin, encode, event_id, session_id
 from holdfast.journal.memory import MemoryJournal
 from holdfast.journal.model import Batch, Facts, SessionRow
@@ -51,7 +53,23 @@ class Talk:
 
     def say(self, *texts: str, kind: str = Kind.USER) -> None:
         first = len(self.events)
-        new = [event(first + number, text, kind) for number, text in enumerate(texts)]
+        self._add([event(first + number, text, kind) for number, text in enumerate(texts)])
+
+    def say_in_parts(self, *texts: str) -> None:
+        """One message of several texts."""
+        whole = event(len(self.events), "")
+        record = whole.id.rpartition(".")[0]
+        self._add(
+            [
+                msgspec.structs.replace(
+                    whole, id=f"{record}.{number}", seq=whole.seq + number, text=text
+                )
+                for number, text in enumerate(texts)
+            ]
+        )
+
+    def _add(self, new: list[Event]) -> None:
+        first = len(self.events)
         self.events += new
         self._facts.updated_at = new[-1].at
         lines = b"".join(encode(each) + b"\n" for each in new)

@@ -304,9 +304,10 @@ class _Job:
         facts = {
             field: getattr(entry, field)
             for field in IndexRow.__struct_fields__
-            if field not in ("file", "bytes")
+            if field not in ("file", "bytes", "events")
         }
-        return IndexRow(file=name, bytes=written, **facts)
+        events = entry.inherited + entry.events
+        return IndexRow(file=name, bytes=written, events=events, **facts)
 
     def _pieces(self, entry: SessionEntry) -> Iterator[bytes]:
         if self._form == "html":

@@ -216,7 +216,7 @@ def _about(entry: dict[str, Any]) -> str:
         ("Project", " ".join(part for part in (entry["project"], entry["branch"]) if part)),
         ("Model", entry["model"]),
         ("Time", f"{entry['started_at']} to {entry['updated_at']}"),
-        ("Size", f"{entry['events']:,} events, {size(entry['stored_bytes'])} stored"),
+        ("Size", f"{counted(entry['events'], 'event')}, {size(entry['stored_bytes'])} stored"),
         ("Tokens", spent),
         ("Part of", entry["parent"]),
         ("Fork of", entry["forked_from"]),

@@ -8,6 +8,7 @@ from typing import Final
 
 from holdfast.checks import Check, Fact, Verdict, counted, maker, size, worst
 from holdfast.doctor.evidence import Evidence
+from holdfast.status.model import Status
 from holdfast.status.sources import SourceReport
 
 LAG_MANY_BYTES: Final = 16 << 20  # that wait although a daemon runs and imports nothing
@@ -25,7 +26,8 @@ def checks(evidence: Evidence) -> Iterator[Check]:
             yield _log_of(report, evidence)
         yield _others(evidence.sources, there)
     if evidence.status is not None:
-        yield _recordings(evidence)
+        yield _recordings(evidence.status)
+        yield _recordings_over(evidence.status)
 
 
 def _is_there(report: SourceReport) -> bool:
@@ -136,34 +138,49 @@ def _findings(report: SourceReport, evidence: Evidence) -> Iterator[Finding]:
         yield "ok", f"{expiring.files:,} will be deleted by the agent soon, all are kept", "", []
 
 
-def _recordings(evidence: Evidence) -> Check:
-    assert evidence.status is not None
-    found = evidence.status.recordings
+def _recordings(status: Status) -> Check:
+    found = status.recordings
     facts: dict[str, Fact] = {
         "active": found.active,
         "paused": found.paused,
-        "lost": found.lost,
-        "failed": found.failed,
         "stopped": found.stopped,
-        "commands_refused": found.commands_refused,
     }
-    said = f"{found.active:,} active, {found.stopped:,} stopped"
     if found.paused:
         return _recording(
             "recordings",
             "problem",
-            f"{found.paused:,} recordings cannot be written now",
+            f"{counted(found.paused, 'recording')} cannot be written now",
             facts,
             "make room or mend the permissions; they go on by themselves with nothing missing",
-            particulars=tuple(found.last_problems),
+            particulars=tuple(found.problems_now),
         )
-    if found.lost or found.failed:
+    said = f"{found.active:,} active, {found.stopped:,} stopped"
+    return _recording("recordings", "ok", said, facts)
+
+
+def _recordings_over(status: Status) -> Check:
+    """What does not go on by itself, whatever is mended."""
+    found = status.recordings
+    facts: dict[str, Fact] = {
+        "lost": found.lost,
+        "failed": found.failed,
+        "commands_refused": found.commands_refused,
+    }
+    particulars = tuple(found.problems_before)
+    told = []
+    if found.lost:
+        lost = counted(found.lost, "recording")
+        told.append(f"{lost} ended because the file went away or was replaced")
+    if found.failed:
+        told.append(f"{counted(found.failed, 'file')} could not be made")
+    if told:
         return _recording(
-            "recordings",
+            "recordings-over",
             "warning",
-            f"{said}, {found.lost:,} lost their file, {found.failed:,} could not be made",
+            ", ".join(told),
             facts,
             "`holdfast recordings --all` lists them; `holdfast capture SESSION` writes one anew",
-            particulars=tuple(found.last_problems),
+            particulars=particulars,
         )
-    return _recording("recordings", "ok", said, facts, particulars=tuple(found.last_problems))
+    said = f"no recording lost its file, {counted(found.commands_refused, 'command')} refused"
+    return _recording("recordings-over", "ok", said, facts, particulars=particulars)

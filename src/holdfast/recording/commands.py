@@ -8,7 +8,8 @@ act. So a line is a command only where it stands for itself:
 * It begins with `::`, after three spaces at most: more, or a tab, is indented code; a quote or a
   list item begins with something else.
 * It is in no fence, no comment, no `<pre>` and the like, and no code span that began on a line
-  above. A fence that is never closed reaches to the end of the message. Where readers of Markdown
+  above. A fence that is never closed reaches to the end of the message, through all parts that a
+  record keeps it in: a message is one text to who wrote it. Where readers of Markdown
   differ about the end of a fence in a list, it lasts until a closing one.
 * Nothing follows it but what it takes.
 
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import unquote
@@ -70,13 +71,16 @@ class BadCommand(msgspec.Struct, frozen=True):
 Found = Command | BadCommand
 
 
-def find_commands(message: str) -> list[Found]:
-    """All commands of a message, the bad ones among them, in order."""
+def find_commands(message: str, above: Sequence[str] = ()) -> list[Found]:
+    """All commands of a message, the bad ones among them, in order.
+
+    Of one that is kept in parts, each by itself: `above` are those before it.
+    """
     if "::" not in message:
         return []
     found: list[Found] = []
     seen: dict[str, int] = {}
-    for line in _open_lines(_LINE_END.sub("\n", message.removeprefix("\ufeff"))):
+    for line in _open_lines(_lines(message), [line for part in above for line in _lines(part)]):
         command = _command(line)
         if command is None:
             continue
@@ -337,13 +341,18 @@ _RAW_HTML: Final = re.compile(r" {0,3}<(pre|script|style|textarea)(?![\w-])", re
 _COMMENT: Final = re.compile(r" {0,3}<!--")
 
 
-def _open_lines(text: str) -> Iterator[str]:
-    """The lines that are in nothing."""
+def _lines(part: str) -> list[str]:
+    """With an empty one at the end: no paragraph goes on in the next part."""
+    return [*_LINE_END.sub("\n", part.removeprefix("\ufeff")).split("\n"), ""]
+
+
+def _open_lines(lines: list[str], above: list[str]) -> Iterator[str]:
+    """The lines that are in nothing, neither in what began in the lines above them."""
     fence = ""
     in_quote = in_list = False
     until = ""  # what ends the HTML block that we are in
     paragraph: list[str] = []
-    for line in text.split("\n"):
+    for number, line in enumerate([*above, *lines], -len(above)):
         if fence and in_quote and not _QUOTED.match(line):
             fence = ""  # the quote ends, and all that is in it
         if fence:
@@ -362,7 +371,7 @@ def _open_lines(text: str) -> Iterator[str]:
         elif (until := _opened_html(line)) or not line.strip():
             yield from _outside_of_spans(paragraph)
             paragraph = []
-        else:
+        elif number >= 0:
             paragraph.append(line)
         if line.strip():
             in_list = bool(_LIST_ITEM.match(line)) or (in_list and line[0] in " \t")

@@ -164,6 +164,7 @@ class Conduct:
             recording.place = msgspec.msgpack.encode(place)
             self._ledger.save([recording], [row])
         place = place_of(recording)
+        session = self._ledger.session(order.session)
         hasher = hashlib.blake2b(digest_size=16)
 
         def pieces() -> Iterator[bytes]:
@@ -182,7 +183,7 @@ class Conduct:
         recording.place = msgspec.msgpack.encode(place)
         recording.state = "exported"
         recording.written_at = recording.ended_at = instant()
-        recording.events = order.behind
+        recording.events = session.inherited + session.events
         return f"exported {written:,} bytes to {recording.path}", [], [recording]
 
     def _refuse_what_is_not_an_export(self, path: str) -> None:

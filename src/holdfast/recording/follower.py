@@ -6,9 +6,15 @@ at the end of the file tells whether the piece is there, or a part of it, or not
 missing and never there twice.
 
 The file belongs to the person. It is opened anew for each piece, through the write policy, and
-appended to wherever its end is by then. One that was replaced, as editors do when they save, is
-followed if it still is this recording; one that is gone for more than a moment is given up, and
+appended to wherever its end is by then. One that is gone for more than a moment is given up, and
 never made again behind the back of whoever deleted it.
+
+Whether a file is still this recording is asked only when somebody touched it: when its inode, size
+or time of change is not what we left. An inode alone says nothing: editors replace it, `echo >`
+keeps it, and one that is let go of is given to the next file at once. So what is in the file
+decides, of which a bounded part is read: the front matter with the session's id, or what we wrote
+last, or how the file began when it was seen last. Any one of them is enough, for a person may take
+out or change the others; a file with none of them is somebody else's.
 
 Appended pieces are synced to disk when the recorder says so (`sync`), not one by one.
 """
@@ -17,8 +23,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -44,7 +52,6 @@ LOOK_BACK_BYTES: Final = 65_536
 NOTES_MAX: Final = 64
 SETTLE_S: Final = 0.3  # an editor that is writing a file in place is done after this long
 _APPEND_TRIES: Final = 3
-NOT_OURS: Final = -1  # as a size: somebody else wrote the end of the file
 BLANK_MAX_BYTES: Final = 64  # what an editor may leave of a file that somebody emptied
 EMPTIED: Final = (
     "the file was emptied, and goes on from here; `holdfast capture` writes all of the session anew"
@@ -93,7 +100,10 @@ class Place(msgspec.Struct, kw_only=True):
     device: int = 0
     inode: int = 0
     size: int = 0
+    changed_ns: int = 0  # when, by the file system's own clock
+    begin: bytes = b""  # of the file as it was seen last
     edge: bytes = b""  # what was written last
+    end_is_theirs: bool = False  # somebody else wrote below that
     speaker: str = ""
     participants: list[str] = []
     owned: frontmatter.Owned = {}
@@ -184,19 +194,18 @@ class Follower:
                     os.fsync(file.fileno())
                 except OSError as error:
                     raise failure(path, error) from error
-                self._remember(os.fstat(file.fileno()))
+                self._remember(os.fstat(file.fileno()), content)
             return
         try:
             with self._policy.open_existing(path) as file:
+                begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
+                self._remember(os.fstat(file), begins)
                 if self.recording.form == "markdown":
-                    begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
                     change, self.place.owned = frontmatter.adopted(begins, self._head(row))
                     self._change_head(file, change)
-                else:
-                    self._remember(os.fstat(file))
         except OSError as error:
             raise failure(path, error) from error
-        self.place.size = NOT_OURS
+        self.place.end_is_theirs = True
 
     def renew_head(self, row: SessionRow) -> None:
         """Bring the front matter up to date, where it still is ours."""
@@ -206,11 +215,12 @@ class Follower:
             return
         before = place.former, place.owned
         try:
-            with self._policy.open_existing(self.recording.path) as file:
-                found = os.fstat(file)
-                if (found.st_dev, found.st_ino) != (place.device, place.inode):
+            with self._opened() as file:
+                try:
+                    self._recognise(file)
+                except (Missing, NotYet):
                     return  # the next append finds out whose file that is
-                if found.st_size <= BLANK_MAX_BYTES:
+                if os.fstat(file).st_size <= BLANK_MAX_BYTES:
                     return  # the next append begins it again
                 begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
                 change, owned = frontmatter.renewed(begins, self._head(row), place.owned, before[0])
@@ -218,31 +228,21 @@ class Follower:
                 if change is not None:
                     self.save()  # first: else a crash makes our own words look like a person's
                     self._change_head(file, change)
-                    self.unsynced = True
-        except (OSError, HoldfastError) as error:
+                    self.unsynced = self.unsaved = True
+        except HoldfastError:
             place.former, place.owned = before
             self.stale_head = True
-            if isinstance(error, OSError):
-                raise Paused(str(failure(self.recording.path, error))) from error
             raise
 
     def check(self) -> None:
         """Whether the file still is there and ours; raises `Missing`."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                self._recognise(file)
-        except FileNotFoundError as error:
-            raise self._missing() from error
-        except OSError as error:
-            raise Paused(str(failure(self.recording.path, error))) from error
+        with self._opened() as file:
+            self._recognise(file)
 
     def sync(self) -> None:
         """What was written is on disk when this returns."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                os.fsync(file)
-        except OSError as error:
-            raise Paused(str(failure(self.recording.path, error))) from error
+        with self._opened() as file:
+            os.fsync(file)
         self.unsynced = False
 
     # What is appended.
@@ -274,22 +274,23 @@ class Follower:
 
     def _was_emptied(self) -> bool:
         """Somebody took out all that was in the file, and left the file."""
-        place = self.place
         try:
-            if place.size <= 0 or os.stat(self.recording.path).st_size > BLANK_MAX_BYTES:
+            found = os.stat(self.recording.path, follow_symlinks=False)
+            if not self.place.size or self._is_as_left(found) or found.st_size > BLANK_MAX_BYTES:
                 return False
-            with self._policy.open_existing(self.recording.path) as file:
-                self._recognise(file)
-                return not os.pread(file, BLANK_MAX_BYTES, 0).strip()
         except OSError:  # the append finds out what that means
             return False
+        with self._opened() as file:
+            self._recognise(file)
+            return _is_blank(os.pread(file, BLANK_MAX_BYTES + 1, 0))
 
     def _begin_again(self) -> None:
         """A file without a head would be no recording, and nobody would know why half is gone."""
-        path, place = self.recording.path, self.place
+        place = self.place
         place.speaker = ""
         if not place.notes or place.notes[0].text != EMPTIED:
             place.notes.insert(0, Note(place.next_seq, EMPTIED))
+        content = b""
         if self.recording.form == "markdown":
             with self._readers() as reader:
                 row = reader.session(self.session)
@@ -297,17 +298,15 @@ class Follower:
             content, place.owned = frontmatter.fresh(self._head(row))
             place.former = {}
             self.save()  # first: else a crash makes our own words look like a person's
-            try:
-                with self._policy.open_existing(path) as file:
-                    os.pwrite(file, content, 0)
-                    self._remember(os.fstat(file))
-            except OSError as error:
-                raise Paused(str(failure(path, error))) from error
-        else:
-            place.size = 0
+        with self._opened() as file:
+            os.pwrite(file, content, 0)
+            self._remember(os.fstat(file), content)
+        place.edge = b""
+        place.end_is_theirs = True
 
     def _write_note(self) -> None:
         place = self.place
+        self._look()
         piece = self._note(place.notes[0].text)
         self._plan(piece, place.next_seq, literal=piece)
         del place.notes[0]  # from here on it is in the plan
@@ -315,6 +314,7 @@ class Follower:
 
     def _write_events(self, stop: int) -> None:
         place = self.place
+        self._look()
         lines, upto, damage = self._read(place.next_seq, stop)
         if damage:
             place.next_seq = upto
@@ -360,42 +360,36 @@ class Follower:
         return notice(text).encode("utf-8", "replace")
 
     def _plan(self, piece: bytes, upto: int, *, literal: bytes | None = None) -> None:
-        size = self._size()
-        runs_on = size != self.place.size and not self._ends_a_line()
-        lead = b"\n" if runs_on else b""
+        place = self.place
+        lead = b"\n" if place.end_is_theirs and not self._ends_a_line() else b""
         whole = lead + piece
-        self.place.intent = Intent(upto, size, len(whole), _digest(whole), literal, lead)
+        place.intent = Intent(upto, place.size, len(whole), _digest(whole), literal, lead)
 
     def _carry_out(self, piece: bytes, speaker_after: str) -> None:
         """Write what was planned; the plan is stored first."""
-        intent = self.place.intent
+        place = self.place
+        intent = place.intent
         assert intent is not None
         self.save()
-        self._append(intent.lead + piece)
-        self._written(piece, intent.upto, speaker_after)
-
-    def _size(self) -> int:
-        """Of the file now: a person may have made it longer since."""
-        try:
-            return os.stat(self.recording.path, follow_symlinks=False).st_size
-        except OSError:  # the append finds out what that means
-            return self.place.size
+        whole = intent.lead + piece
+        above = b"" if place.end_is_theirs else place.edge
+        self._append(whole)
+        if intent.size == len(place.begin):  # the file is shorter than what is remembered of it
+            place.begin = (place.begin + whole)[:EDGE_BYTES]
+        self._written(above + whole, intent.upto, speaker_after)
 
     def _ends_a_line(self) -> bool:
         """Whether what another hand wrote at the end would not run into what we write."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                size = os.fstat(file).st_size
-                return not size or os.pread(file, 1, size - 1) == b"\n"
-        except OSError:  # as above
-            return True
+        with self._opened() as file:
+            size = os.fstat(file).st_size
+            return not size or os.pread(file, 1, size - 1) == b"\n"
 
-    def _written(self, piece: bytes, upto: int, speaker_after: str) -> None:
+    def _written(self, ends: bytes, upto: int, speaker_after: str) -> None:
         place = self.place
         self._pieces += 1
         place.intent = None
         place.speaker = speaker_after
-        place.edge = piece[-EDGE_BYTES:]
+        place.edge = ends[-EDGE_BYTES:]
         self.recording.written_at = instant()
         self.unsynced = True
         self._reach(upto)
@@ -419,26 +413,27 @@ class Follower:
             piece = b"".join(pieces)
         whole = intent.lead + piece
         missing = self._what_is_missing(whole, intent)
-        if missing == whole:  # planned anew: somebody may have left a line open since
-            self._plan(piece, intent.upto, literal=intent.literal)
-            self._carry_out(piece, writer.current)
+        if missing == whole:  # planned anew: somebody may have written below since
+            if intent.literal is None:
+                self.place.intent = None
+            else:
+                self._look()
+                self._plan(piece, intent.upto, literal=piece)
+                self._carry_out(piece, self.place.speaker)
             return
         if missing:
             self._append(missing)
-        self._written(piece, intent.upto, writer.current)
+        else:
+            self.place.changed_ns = 0  # the next look tells whether its end is the file's
+        self._written(whole, intent.upto, writer.current)
 
     def _what_is_missing(self, piece: bytes, intent: Intent) -> bytes:
         """Of a piece that may have been written, what is not there."""
-        try:
-            with self._policy.open_existing(self.recording.path) as file:
-                self._recognise(file)
-                size = os.fstat(file).st_size
-                back = min(size, max(len(piece), intent.length) + LOOK_BACK_BYTES)
-                ends = os.pread(file, back, size - back)
-        except FileNotFoundError as error:
-            raise self._missing() from error
-        except OSError as error:
-            raise Paused(str(failure(self.recording.path, error))) from error
+        with self._opened() as file:
+            self._recognise(file)
+            size = os.fstat(file).st_size
+            back = min(size, max(len(piece), intent.length) + LOOK_BACK_BYTES)
+            ends = os.pread(file, back, size - back)
         written = size - intent.size
         if written == 0:
             return piece
@@ -450,47 +445,97 @@ class Follower:
 
     def _append(self, piece: bytes) -> None:
         path = self.recording.path
-        try:
-            for _ in range(_APPEND_TRIES):
-                with self._policy.open_existing(path, append=True) as file:
-                    self._recognise(file)
-                    _write_at_end(file, piece)
-                    self._remember(os.fstat(file))
+        for _ in range(_APPEND_TRIES):
+            with self._opened(append=True) as file:
+                self._recognise(file)
+                _write_at_end(file, piece)
+                self._remember(os.fstat(file))
+                self.place.end_is_theirs = False
                 now = os.stat(path, follow_symlinks=False)
-                if (now.st_dev, now.st_ino) == (self.place.device, self.place.inode):
-                    return
-                # Replaced in this very moment: what was written went with the old file.
-            raise Paused(f"{path} is replaced again and again")
-        except FileNotFoundError as error:
+            if (now.st_dev, now.st_ino) == (self.place.device, self.place.inode):
+                return
+            # Replaced in this very moment: what was written went with the old file.
+        raise Paused(f"{path} is replaced again and again")
+
+    @contextmanager
+    def _opened(self, *, append: bool = False) -> Iterator[int]:
+        """The file. What is none, or leads to one, was put in its place: nothing is done to it."""
+        path = self.recording.path
+        try:
+            if not stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode):
+                raise self._replaced()
+            with self._policy.open_existing(path, append=append) as file:
+                yield file
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise self._missing() from error
         except OSError as error:
             raise Paused(str(failure(path, error))) from error
 
+    def _look(self) -> None:
+        """See what others did to the file; nothing of it is read when nobody did anything.
+
+        Only while nothing is planned: below what somebody wrote, what is said has its own heading.
+        """
+        if not self._is_untouched():
+            with self._opened() as file:
+                self._recognise(file)
+        if self.place.end_is_theirs:
+            self.place.speaker = ""
+
+    def _is_untouched(self) -> bool:
+        try:
+            return self._is_as_left(os.stat(self.recording.path, follow_symlinks=False))
+        except OSError:  # opening it says what that means
+            return False
+
     def _recognise(self, file: int) -> None:
         """Is this open file the recording? Raises `Missing` when it is another one."""
         found, place = os.fstat(file), self.place
+        if self._is_as_left(found):
+            return
         if found.st_size < place.size and self._clock_s() - found.st_mtime < SETTLE_S:
             raise NotYet
-        if (found.st_dev, found.st_ino) != (place.device, place.inode):
-            if not self._is_ours(file, found.st_size):
-                raise Missing(
-                    f"{self.recording.path} was replaced by another file: the recording ends; "
-                    "`holdfast capture` writes it anew"
-                )
-            self._remember(found)
-
-    def _is_ours(self, file: int, size: int) -> bool:
-        """A copy that an editor saved holds what we wrote last, or at least our front matter."""
         begins = os.pread(file, frontmatter.HEAD_MAX_BYTES, 0)
+        if _is_blank(begins) and place.size:
+            return  # emptied: the next append begins it again
+        ends = os.pread(file, LOOK_BACK_BYTES, max(0, found.st_size - LOOK_BACK_BYTES))
+        if not self._is_ours(found, begins, ends):
+            raise self._replaced()
+        self._remember(found, begins)
+        place.end_is_theirs = not place.edge or not ends.endswith(place.edge)
+        self.unsaved = True
+
+    def _is_as_left(self, found: os.stat_result) -> bool:
+        place = self.place
+        left = place.device, place.inode, place.size, place.changed_ns
+        return left == (found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+    def _is_ours(self, found: os.stat_result, begins: bytes, ends: bytes) -> bool:
+        """What a person edited keeps one of our marks; see the head of this file."""
+        place = self.place
+        if not place.begin and not place.edge:  # nothing is in it yet by which to know it
+            return (found.st_dev, found.st_ino) == (place.device, place.inode)
         if frontmatter.names_session(begins, self.session):
             return True
-        ends = os.pread(file, LOOK_BACK_BYTES, max(0, size - LOOK_BACK_BYTES))
-        edge = b" ".join(self.place.edge.split())
-        return edge in b" ".join(ends.split()) if edge else not size
+        both = min(len(begins), len(place.begin))  # it may be the beginning alone that is left
+        if both and begins[:both] == place.begin[:both]:
+            return True
+        edge = b" ".join(place.edge.split())
+        return bool(edge) and edge in b" ".join(ends.split())
 
-    def _remember(self, found: os.stat_result) -> None:
+    def _remember(self, found: os.stat_result, begins: bytes | None = None) -> None:
+        """The file as it is now; `begins` where its beginning may be another."""
         place = self.place
         place.device, place.inode, place.size = found.st_dev, found.st_ino, found.st_size
+        place.changed_ns = found.st_ctime_ns
+        if begins is not None:
+            place.begin = begins[:EDGE_BYTES]
+
+    def _replaced(self) -> Missing:
+        return Missing(
+            f"{self.recording.path} was replaced by something else: the recording ends; "
+            "`holdfast capture` writes it anew"
+        )
 
     def _missing(self) -> Missing:
         return Missing(
@@ -503,13 +548,12 @@ class Follower:
 
     def _change_head(self, file: int, change: frontmatter.Change | None) -> None:
         """In place where it fits, else by writing the whole file anew beside the old one."""
-        before = os.fstat(file)
         if change is None:
-            self._remember(before)
             return
+        before = os.fstat(file)
         if len(change.new) == change.old_bytes:
             os.pwrite(file, change.new, 0)
-            self._remember(os.fstat(file))
+            self._remember(os.fstat(file), change.new)
             return
 
         def chunks() -> Iterator[bytes]:
@@ -530,7 +574,7 @@ class Follower:
         self._policy.write_atomically(
             self.recording.path, chunks(), mode=before.st_mode & 0o777, may_replace=unchanged
         )
-        self._remember(os.stat(self.recording.path, follow_symlinks=False))
+        self._remember(os.stat(self.recording.path, follow_symlinks=False), change.new)
 
 
 def read_piece(
@@ -587,6 +631,10 @@ def _write_at_end(file: int, piece: bytes) -> None:
         if done and os.fstat(file).st_size == size + done:
             os.ftruncate(file, size)
         raise
+
+
+def _is_blank(content: bytes) -> bool:
+    return len(content) <= BLANK_MAX_BYTES and not content.strip()
 
 
 def _digest(piece: bytes) -> bytes:

@@ -137,11 +137,11 @@ class Followers:
             follower.sync()
         if goes_on:
             self._fine(follower)
-        if follower.unsaved:
-            follower.save()
         if follower.stale_head and now_s - head_s >= HEAD_EVERY_S:
             self._tended_s[no] = (now_s, self._tended_s[no][1])
             self._renew_head(follower)
+        if follower.unsaved:  # the time of our own change among it
+            follower.save()
 
     def _retry(self, follower: Follower, now_s: float) -> bool:
         no = follower.recording.no

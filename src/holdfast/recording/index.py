@@ -56,9 +56,13 @@ def render_index(form: str, rows: Iterable[IndexRow]) -> Iterator[bytes]:
 def _markdown(rows: Iterable[IndexRow]) -> Iterator[str]:
     yield f"# {TITLE}\n\n"
     for row in rows:
-        about = (row.started_at[:10], row.agent, row.project, f"{row.events:,} events")
+        about = (row.started_at[:10], row.agent, row.project, _events(row.events))
         told = " · ".join(_one_line(part) for part in about if part)
         yield f"- [{_one_line(_title(row))}](<{quote(row.file)}>)  \n  {told}\n"
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event" if count == 1 else f"{count:,} events"
 
 
 _MARKUP: Final = re.compile(r"[\\`*_{}\[\]<>()#+!|~&-]")

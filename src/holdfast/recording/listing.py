@@ -55,7 +55,17 @@ class RecordingsStatus(msgspec.Struct, frozen=True):
     exported: int
     commands_done: int
     commands_refused: int
-    last_problems: list[str]
+    last_problems: list[str]  # of the paused ones first
+
+    @property
+    def problems_now(self) -> list[str]:
+        """Of those that are paused: they go on when what is wrong is mended."""
+        return self.last_problems[: min(self.paused, LAST_PROBLEMS)]
+
+    @property
+    def problems_before(self) -> list[str]:
+        """Of what is over: files that were lost, files that were not made, commands refused."""
+        return self.last_problems[len(self.problems_now) :]
 
 
 def list_recordings(

@@ -297,7 +297,7 @@ class Recorder:
         except Paused:  # the message is gone
             return None
         for event in decode_lines(lines):
-            for given in commands_of(event):
+            for given in commands_of(event, self._read):
                 if given.key == row.key:
                     return given
         return None
@@ -330,7 +330,18 @@ class Recorder:
                     lines, first, _damage = read_piece(reader, session, first, stop)
             except Paused:  # removed since
                 return
-            self._take(list(commands_in(lines, self._first_run)))
+            self._take(list(commands_in(lines, self._first_run, self._read)))
+
+    def _read(self, session: str, first: int, stop: int) -> bytes:
+        pieces = []
+        try:
+            with self._ledger.readers() as reader:
+                while first < stop:
+                    lines, first, _damage = read_piece(reader, session, first, stop)
+                    pieces.append(lines)
+        except Paused:  # removed since
+            return b""
+        return b"".join(pieces)
 
     def _take(self, given: list[Given]) -> None:
         """Give each command that is new its turn: all are stored before the first one acts."""
