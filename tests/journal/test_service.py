@@ -309,36 +309,25 @@ def test_what_is_urgent_makes_haste_of_feeding_the_index(bench: Bench, *, urgent
         assert len(reader.search(SearchQuery(words="word"))) == 1
 
 
-def test_what_is_urgent_is_stored_before_the_index_is_fed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("events", "stored_before"),
+    [(6, 2), (5 * service.BEHIND_FACTOR + 2, 1)],
+    ids=["before the index is fed", "behind it, when that is far behind"],
+)
+def test_what_is_urgent_is_stored(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, events: int, stored_before: int
 ) -> None:
     until(lambda: bench.service.index_lag == 0, "the index is fed")
     monkeypatch.setattr(service, "INDEX_EVERY_EVENTS", 5)
     stored: list[int] = []
     bench.in_feed = lambda: stored.append(len(bench.groups))
     bench.open.clear()
-    bench.service.submit(bench.batch("import", *["x"] * 6))
+    bench.service.submit(bench.batch("import", *["x"] * events))
     assert bench.arrived.acquire(timeout=SOON_S)
     bench.service.submit(bench.batch("line", "word"), urgent=True)
     bench.open.set()
     bench.service.settle()
-    assert stored[0] == 2
-
-
-def test_an_index_that_is_far_behind_is_fed_though_something_urgent_waits(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    until(lambda: bench.service.index_lag == 0, "the index is fed")
-    monkeypatch.setattr(service, "INDEX_EVERY_EVENTS", 5)
-    stored: list[int] = []
-    bench.in_feed = lambda: stored.append(len(bench.groups))
-    bench.open.clear()
-    bench.service.submit(bench.batch("import", *["x"] * 6 * service.BEHIND_FACTOR))
-    assert bench.arrived.acquire(timeout=SOON_S)
-    bench.service.submit(bench.batch("line", "word"), urgent=True)
-    bench.open.set()
-    bench.service.settle()
-    assert (stored[0], bench.haste[0]) == (1, False)
+    assert (stored[0], bench.haste[0]) == (stored_before, False)
 
 
 def test_texts_that_wait_for_the_index_are_counted_until_it_is_fed(bench: Bench) -> None:
