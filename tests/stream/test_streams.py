@@ -421,6 +421,33 @@ def test_who_goes_through_memory_leaves_turns_to_others(twin: Bench) -> None:
     twin.run(work)
 
 
+@pytest.mark.parametrize(("listeners", "most"), [(1, 131_072), (40, 100_000), (1_000, 32_768)])
+def test_a_turn_from_the_journal_is_long_where_few_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, listeners: int, most: int
+) -> None:
+    """All turns together are bounded; a short one unpacks a block for a few lines."""
+    asked: list[int] = []
+
+    async def work(streams: Streams) -> None:
+        await streams.append("s", [new("x" * 1_000) for _ in range(300)])
+        streams.history.clear()
+        read_back = streams._read_back
+
+        def counted(position: int, bytes_max: int, wanted: Any) -> Any:
+            asked.append(bytes_max)
+            return read_back(position, bytes_max, wanted)
+
+        monkeypatch.setattr(streams, "_read_back", counted)
+        streams.ring.listeners += listeners - 1
+        async with subscribe(streams, after=0) as events:
+            async for batch in events.batches():
+                assert batch
+                break
+
+    bench.run(work)
+    assert asked[0] == most
+
+
 def test_without_a_position_only_what_comes_is_told(twin: Bench) -> None:
     async def work(streams: Streams) -> None:
         await streams.append("a", [new("before")])

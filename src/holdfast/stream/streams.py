@@ -57,6 +57,8 @@ QUERY_READ_BYTES_MAX: Final = 8_000_000  # of lines that one query looks at, fou
 QUERY_READ_PIECES_MAX: Final = 10_000  # the same for those that are passed over unread
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
+TURN_BYTES_MAX: Final = 131_072  # from the journal; more would keep the event loop from others
+TURNS_BYTES_MAX: Final = 4_000_000  # of all who read from there at once
 TURN_RUNS_MAX: Final = 1_024
 REPLAY_BYTES: Final = 1_000_000  # of lines that are read at a time
 _KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
@@ -385,7 +387,7 @@ class Streams:
             await asyncio.sleep(0)
         else:
             runs = await asyncio.to_thread(
-                self._read_back, position, TURN_BYTES, wanted.takes_stream
+                self._read_back, position, self._turn_bytes, wanted.takes_stream
             )
         frames: list[Frame] = []
         for run in runs:
@@ -393,6 +395,12 @@ class Streams:
                 frames += filter(wanted.takes, frames_of(run, after=position - 1))
             position = run.position + run.count
         return frames, position if runs else max(position, self.end)
+
+    @property
+    def _turn_bytes(self) -> int:
+        """From the journal: each turn unpacks blocks anew, so it is long where few take turns."""
+        share = TURNS_BYTES_MAX // max(1, self.ring.listeners)
+        return max(TURN_BYTES, min(share, TURN_BYTES_MAX))
 
     def _read_back(
         self,
