@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from holdfast.governor.gate import WAIT_MAX_S
-from holdfast.journal import checkpoints, mailbox, service, sqlite
+from holdfast.journal import checkpoints, mailbox, service, sqlite, unindexed
 from holdfast.journal.conformance import Trial, cursor, known, many
 from holdfast.journal.footprint import UnindexedTexts, WaitingBatches
 from holdfast.journal.mailbox import JournalClosed
@@ -133,6 +133,15 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
+    yield bench
+    bench.open.set()
+    bench.service.close()
+
+
+@pytest.fixture
+def timeless(tmp_path: Path) -> Iterator[Bench]:
+    """Nothing becomes due because the machine is slow."""
+    bench = Bench(tmp_path, clock_s=lambda: 0.0)
     yield bench
     bench.open.set()
     bench.service.close()
@@ -290,8 +299,9 @@ def test_what_waits_is_counted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("urgent", [True, False])
-def test_what_is_urgent_makes_haste_of_feeding_the_index(bench: Bench, *, urgent: bool) -> None:
+def test_what_is_urgent_makes_haste_of_feeding_the_index(timeless: Bench, *, urgent: bool) -> None:
     """Else a line that somebody just wrote waits for megabytes of an import to be indexed."""
+    bench = timeless
     until(lambda: bench.service.index_lag == 0, "the index is fed")
     said: list[Future[None]] = []
 
@@ -315,8 +325,9 @@ def test_what_is_urgent_makes_haste_of_feeding_the_index(bench: Bench, *, urgent
     ids=["before the index is fed", "behind it, when that is far behind"],
 )
 def test_what_is_urgent_is_stored(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, events: int, stored_before: int
+    timeless: Bench, monkeypatch: pytest.MonkeyPatch, events: int, stored_before: int
 ) -> None:
+    bench = timeless
     until(lambda: bench.service.index_lag == 0, "the index is fed")
     monkeypatch.setattr(service, "INDEX_EVERY_EVENTS", 5)
     stored: list[int] = []
@@ -328,6 +339,29 @@ def test_what_is_urgent_is_stored(
     bench.open.set()
     bench.service.settle()
     assert (stored[0], bench.haste[0]) == (stored_before, False)
+
+
+def test_an_index_that_waited_long_is_fed_in_part_though_something_urgent_waits(
+    tmp_path: Path,
+) -> None:
+    now_s = 0.0
+    bench = Bench(tmp_path, clock_s=lambda: now_s)
+    stored: list[int] = []
+    bench.in_feed = lambda: stored.append(len(bench.groups))
+    bench.open.clear()
+    bench.service.submit(bench.batch("import", "x"))
+    assert bench.arrived.acquire(timeout=SOON_S)
+    bench.service.submit(bench.batch("line", "word"), urgent=True)
+    now_s = service.BEHIND_FACTOR * service.INDEX_EVERY_S
+    bench.open.set()
+    bench.service.settle()
+    assert (stored[0], bench.haste[0]) == (1, True)
+    bench.service.close()
+
+
+def test_all_that_may_wait_for_what_is_urgent_is_remembered() -> None:
+    waits = service.BEHIND_FACTOR * service.INDEX_EVERY_CHARS + mailbox.GROUP_BYTES_MAX
+    assert waits < unindexed.CHARS_MAX
 
 
 def test_texts_that_wait_for_the_index_are_counted_until_it_is_fed(bench: Bench) -> None:

@@ -124,7 +124,7 @@ def test_catching_up_goes_in_steps(trial: Trial, monkeypatch: pytest.MonkeyPatch
 def test_catching_up_takes_no_more_text_at_a_time_than_it_may(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unindexed, "CHARS_MAX", 1_000)
+    monkeypatch.setattr(module, "READ_AGAIN_CHARS", 1_000)
     for _ in range(4):
         trial.say("one", *many("x", 8), sealed=True)  # about 1,300 letters each
     trial.reopen()

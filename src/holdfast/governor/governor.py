@@ -218,10 +218,11 @@ class Governor:
     def mark_baseline(self) -> TreeMemory:
         """Call once all is imported and nothing loaded: what is used now is the program itself.
 
-        Without what components hold already: nothing counts twice.
+        Without what components hold already: nothing counts twice. Of those that come and go, what
+        they hold behind the reading: else all that went meanwhile would be unexplained for good.
         """
         tree, measured = self._read_tree()
-        held = self._components.look(measured).values()
+        held = self._components.look(self._components.lasting(measured)).values()
         self._baseline_bytes = tree.footprint_bytes - sum(usage.bytes for usage in held)
         return tree
 

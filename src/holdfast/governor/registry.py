@@ -60,6 +60,11 @@ class Components:
                 self._failed(name, error)
         return measured
 
+    def lasting(self, measured: Mapping[str, Usage]) -> dict[str, Usage]:
+        """Without those that fill and empty while the tree is read."""
+        passing = {component.name for component in self._fleeting}
+        return {name: usage for name, usage in measured.items() if name not in passing}
+
     def look(self, measured: Mapping[str, Usage] = _NONE) -> dict[str, Usage]:
         """What each uses now, or used when it was measured; the tracker sees it too."""
         for name, usage in measured.items():

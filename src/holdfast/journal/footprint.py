@@ -15,9 +15,10 @@ import apsw
 from holdfast.blocks import contexts
 from holdfast.governor.protocol import Level, Usage
 from holdfast.governor.readings import TreeMemory
-from holdfast.journal.mailbox import GROUP_BYTES_MAX, WAITING_BYTES_MAX, WAITING_MAX
-from holdfast.journal.service import INDEX_EVERY_CHARS, JournalService
+from holdfast.journal.mailbox import WAITING_BYTES_MAX, WAITING_MAX
+from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import CHECKPOINTER_CACHE_KB, READER_CACHE_KB, WRITER_CACHE_KB
+from holdfast.journal.unindexed import CHARS_MAX
 
 # Beside its page caches: prepared statements, the index's hash table, lookaside memory.
 WORKING_KB: Final = 4_096
@@ -105,7 +106,7 @@ class UnindexedTexts:
         return Usage(
             bytes=self._journal.unindexed_chars,
             items=self._journal.index_lag,
-            limit_bytes=INDEX_EVERY_CHARS + GROUP_BYTES_MAX,
+            limit_bytes=CHARS_MAX,
         )
 
     def relieve(self, _level: Level, _target_bytes: int) -> int:

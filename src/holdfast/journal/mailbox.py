@@ -2,9 +2,8 @@
 
 What somebody waits for - a line that was just written, an append, a claim - goes before what an
 import brings, which may be megabytes; after a few groups of the one, a group of the other has its
-turn.
-Each lane keeps its order. A call waits for all that was put before it, whatever its lane: who asks
-for everything to be stored means everything.
+turn. Each lane keeps its order. A call waits for all that was put before it, whatever its lane: who
+asks for everything to be stored means everything.
 
 `queue.Queue` was rejected: it bounds numbers only, a group means reaching into its insides, and
 when it is closed a caller that waits for room can still slip something in that nobody takes.

@@ -385,7 +385,9 @@ class MemoryWriter:
         batch = Batch(facts=facts, first_seq=first, lines=lines, line_count=len(new))
         self._store(batch, split)
         state.stream_keys[session] = keys
-        self._unindexed_chars += sum(len(text.text) for text in texts)
+        chars = self._unindexed_chars
+        self._undone_by(lambda: setattr(self, "_unindexed_chars", chars))
+        self._unindexed_chars = chars + sum(len(text.text) for text in texts)
         if new:
             self._note(facts, position, first, split)
             self._undone_by(partial(self._committed.__delitem__, -1))

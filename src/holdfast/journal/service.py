@@ -42,7 +42,7 @@ from holdfast.journal.streams import Append, Appended, Committed, WrongSequence
 INDEX_EVERY_EVENTS: Final = 8_192
 INDEX_EVERY_CHARS: Final = 2_000_000
 INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
-INDEX_EVERY_S: Final = 0.5  # what is stored is found after this, come what may
+INDEX_EVERY_S: Final = 0.5  # what is stored is found after this, come what may that can wait
 BEHIND_FACTOR: Final = 2  # of these bounds: so much further behind it may fall for what is urgent
 
 T = TypeVar("T")
@@ -353,26 +353,22 @@ class JournalService:
         due = due or self._clock_s() - self._fed_s >= INDEX_EVERY_S
         if not lag or not (idle or due):
             return INDEX_QUIET_S if lag else None
-        if self._is_in_haste():
+        if self._is_in_haste() and self._clock_s() - self._fed_s < BEHIND_FACTOR * INDEX_EVERY_S:
             return 0.0
         try:
             more = self._mended().feed_index(self._is_in_haste)
         except Exception as error:  # noqa: BLE001  # a search that lags must not stop the writing
             self._note(error)
             return None
-        if more:  # else what is left of it would wait as long again
-            return 0.0
         self._fed_s = self._clock_s()
-        return None
+        return 0.0 if more else None
 
     def _is_in_haste(self) -> bool:
-        """Whether something urgent waits; the index waits for it, but not for ever."""
-        if not self._mailbox.has_urgent:
-            return False
+        """Whether something urgent waits, and the index is not too far behind to let it by."""
         return (
-            self._writer.index_lag < BEHIND_FACTOR * INDEX_EVERY_EVENTS
+            self._mailbox.has_urgent
+            and self._writer.index_lag < BEHIND_FACTOR * INDEX_EVERY_EVENTS
             and self._writer.unindexed_chars < BEHIND_FACTOR * INDEX_EVERY_CHARS
-            and self._clock_s() - self._fed_s < BEHIND_FACTOR * INDEX_EVERY_S
         )
 
     def _store(self, group: list[Write] | list[Durable]) -> None:

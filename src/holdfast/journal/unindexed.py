@@ -11,7 +11,7 @@ from typing import Final
 from holdfast.journal import index
 from holdfast.journal.model import Text
 
-CHARS_MAX: Final = 4_000_000  # that are remembered, or read again at a time
+CHARS_MAX: Final = 6_000_000  # that are remembered: more than ever waits for what is urgent
 HURRIED_CHARS: Final = 50_000  # are fed all the same: each feed costs a merge of the index
 HURRIED_SHARE: Final = 8  # and this part of what waits: else it would grow beside steady work
 
@@ -42,7 +42,7 @@ class Unindexed:
 
     def fed(self, upto: int) -> None:
         """The index has everything before a position."""
-        if self.from_position > upto:  # of what is remembered it has nothing yet
+        if self.from_position >= upto:  # of what is remembered it has nothing yet
             return
         self.rows = [row for row in self.rows if _position(row) >= upto]
         # One that the index has not yet goes when it has: what supersedes it stands behind it.

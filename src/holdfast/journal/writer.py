@@ -21,7 +21,7 @@ import apsw
 
 from holdfast import blocks
 from holdfast.events import decode, decode_lines
-from holdfast.journal import index, sqlite, unindexed
+from holdfast.journal import index, sqlite
 from holdfast.journal.appending import Appending
 from holdfast.journal.checkpointer import SqliteCheckpointer
 from holdfast.journal.model import (
@@ -54,12 +54,19 @@ from holdfast.journal.streams import (
     is_own,
     stream_facts,
 )
-from holdfast.journal.unindexed import Portion, Unindexed, WordRow, word_rows
+from holdfast.journal.unindexed import (
+    HURRIED_SHARE,
+    Portion,
+    Unindexed,
+    WordRow,
+    word_rows,
+)
 from holdfast.journal.work_rows import WorkRows
 
 MERGES_MAX: Final = 16
 PURGE_WAIT_MS: Final = 10_000
-INDEX_BATCH_EVENTS: Final = 4_096
+INDEX_BATCH_EVENTS: Final = 4_096  # that are read again at a time
+READ_AGAIN_CHARS: Final = 4_000_000  # of their texts
 
 
 class JournalBusy(JournalError):
@@ -240,8 +247,10 @@ class SqliteWriter:
         if self._unindexed.from_position <= self._indexed_position:
             rows, superseded = self._unindexed.rows, self._unindexed.superseded
             end = self._next_position
-        else:
-            rows, superseded, end = self._read_texts_again(self._unindexed.from_position)
+        else:  # what was read is fed: to read it once more costs more than to feed it
+            most = INDEX_BATCH_EVENTS // (HURRIED_SHARE if in_haste() else 1)
+            rows, superseded, end = self._read_texts_again(self._unindexed.from_position, most)
+            in_haste = never
         portion = Portion(rows, end, in_haste)
 
         def store() -> None:
@@ -616,7 +625,7 @@ class SqliteWriter:
             for (position,) in sqlite.select(self._connection, self._q.position_of, (number, seq))
         ]
 
-    def _read_texts_again(self, stop: int) -> tuple[list[WordRow], list[int], int]:
+    def _read_texts_again(self, stop: int, most: int) -> tuple[list[WordRow], list[int], int]:
         """Texts behind the index, from the journal itself, up to what is remembered at most.
 
         Returns them with the positions that they supersede and the one where that batch ends.
@@ -626,8 +635,8 @@ class SqliteWriter:
         rows: list[WordRow] = []
         superseded: list[int] = []
         chars, position = 0, self._indexed_position
-        stop = min(stop, position + INDEX_BATCH_EVENTS)
-        for run in reader.runs(position, limit=INDEX_BATCH_EVENTS):
+        stop = min(stop, position + most)
+        for run in reader.runs(position, limit=most):
             if is_own(run.agent, run.name):
                 continue
             shift = run.position - run.first_seq
@@ -641,7 +650,7 @@ class SqliteWriter:
                 rows += word_rows(texts, shift)
                 superseded += self._superseded_by(run.session, texts)
                 chars += sum(len(text.text) for text in texts)
-                if chars > unindexed.CHARS_MAX:
+                if chars > READ_AGAIN_CHARS:
                     return rows, superseded, events[-1].seq + 1 + shift
         return rows, superseded, stop
 

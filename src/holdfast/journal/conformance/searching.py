@@ -50,6 +50,15 @@ def a_text_that_was_superseded_is_not_found(trial: Trial) -> None:
 
 
 @require
+def a_text_that_is_read_again_goes_when_it_was_superseded_since(trial: Trial) -> None:
+    trial.say("one", "apples")
+    trial.reopen()
+    trial.say("one", "pears", supersedes=0)
+    trial.settle()
+    same([trial.found("apples"), trial.found("pears")], [[], ["one/1"]], "what is found")
+
+
+@require
 def texts_that_were_not_fed_are_read_again_after_reopening(trial: Trial) -> None:
     trial.say("one", "apples")
     trial.settle()
