@@ -143,7 +143,7 @@ class _Watched:
                 governor.snapshot(governor.look_closely())
                 snapshots += 1
                 heartbeat_s = now_s + self.heartbeat_s
-            delay_s = next_delay_s(found.level, own or found.own, active=active)
+            delay_s = next_delay_s(found.level, found.own if own is None else own, active=active)
             delay_s = min(delay_s, max(0.0, began_s + seconds - time.monotonic()))
             for _batch in range(int(delay_s * BATCHES_PER_S) if active else 0):
                 governor.fast_due()

@@ -348,11 +348,12 @@ class _Listener:
 
     def run(self, ending: threading.Event) -> None:
         while not ending.wait(SAMPLE_S):
-            with suppress(ConnectionError, FileNotFoundError):
+            with suppress(OSError):  # the daemon is away, or has more to do than to answer
                 self._listen(ending)
 
     def _listen(self, ending: threading.Event) -> None:
-        ask = f"GET /v1/events/live?after={self._last} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        path = f"/v1/events/live?stream=@conversations&after={self._last}"
+        ask = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(self._path)
             connection.settimeout(STATUS_S)

@@ -34,6 +34,7 @@ NOT_FIGURES: Final = {
     "sources[].unknown_types[].records": "their types are other people's words",
     "sources[].unknown_types[].bytes": "in holdfast_source_bytes",
     "sources[].expiring.warn_days": "a setting",
+    "sources[].expiring.due_files": "how soon the files of the warning go",
     "sources[].expiring.bytes": "files are what the warning counts",
     "sources[].expiring.kept_files": "the others than the ones not kept",
     "sessions.newest[].events": "of a session",

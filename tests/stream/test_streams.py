@@ -425,7 +425,7 @@ def test_who_goes_through_memory_leaves_turns_to_others(twin: Bench) -> None:
 def test_a_turn_from_the_journal_is_long_where_few_read(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, listeners: int, most: int
 ) -> None:
-    """All turns together are bounded; a short one unpacks a block for a few lines."""
+    """A short one unpacks a block for a few lines; where many read, each gets little at a time."""
     asked: list[int] = []
 
     async def work(streams: Streams) -> None:

@@ -209,6 +209,7 @@ class QueueLoad:
         until_s = time.monotonic() + PATIENCE_S
         with Holdfast(self._home.env, patience_s=PATIENCE_S) as holdfast:
             while Queue(holdfast, QUEUE).counts().pending:
+                assert all(worker.is_alive() for worker in self._workers), "a worker ended"
                 assert time.monotonic() < until_s, "the queue does not empty"
                 time.sleep(0.05)  # until the workers are done with it
         self._drained.set()

@@ -164,11 +164,6 @@ class Follower:
         """Whether its front matter does not name all who speak."""
         return frontmatter.lacks_speakers(self.place.owned, self.place.participants)
 
-    @property
-    def is_up(self) -> bool:
-        """Whether nothing that was begun is still to be written."""
-        return self.place.intent is None
-
     def note(self, seq: int, text: str) -> None:
         if len(self.place.notes) < NOTES_MAX:
             self.place.notes.append(Note(seq, text))
@@ -374,7 +369,7 @@ class Follower:
         whole = intent.lead + piece
         above = b"" if place.end_is_theirs else place.edge
         self._append(whole)
-        if intent.size == len(place.begin):  # the file is shorter than what is remembered of it
+        if intent.size == len(place.begin):  # all of the file is remembered
             place.begin = (place.begin + whole)[:EDGE_BYTES]
         self._written(above + whole, intent.upto, speaker_after)
 

@@ -58,7 +58,7 @@ QUERY_READ_PIECES_MAX: Final = 10_000  # the same for those that are passed over
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
 TURN_BYTES_MAX: Final = 131_072  # from the journal; more would keep the event loop from others
-TURNS_BYTES_MAX: Final = 4_000_000  # of all who read from there at once
+TURNS_BYTES: Final = 4_000_000  # shared by all who listen; each has `TURN_BYTES` at least
 TURN_RUNS_MAX: Final = 1_024
 REPLAY_BYTES: Final = 1_000_000  # of lines that are read at a time
 _KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
@@ -399,7 +399,7 @@ class Streams:
     @property
     def _turn_bytes(self) -> int:
         """From the journal: each turn unpacks blocks anew, so it is long where few take turns."""
-        share = TURNS_BYTES_MAX // max(1, self.ring.listeners)
+        share = TURNS_BYTES // max(1, self.ring.listeners)
         return max(TURN_BYTES, min(share, TURN_BYTES_MAX))
 
     def _read_back(
