@@ -11,6 +11,7 @@ import pytest
 from holdfast import blocks
 from holdfast.blobstore import BlobStore
 from holdfast.events import EMPTY, Event, Kind, Origin, encode
+from holdfast.journal.index import text_of
 from holdfast.journal.model import (
     AuditRecord,
     Batch,
@@ -43,22 +44,20 @@ class Shelf:
 
     def store(self, session: str, *texts: str, sealed: bool = False, record: int = -1) -> None:
         first = self.seq.get(session, 0)
-        lines = b"".join(
-            encode(
-                Event(
-                    id=f"{session}.0.{first + place:x}.0",
-                    session=session,
-                    seq=first + place,
-                    kind=Kind.USER,
-                    at="2026-01-01T00:00:00.000Z",
-                    text=text,
-                    data=EMPTY,
-                    source=Origin("claude", "f", record if record >= 0 else first + place),
-                )
+        events = [
+            Event(
+                id=f"{session}.0.{first + place:x}.0",
+                session=session,
+                seq=first + place,
+                kind=Kind.USER,
+                at="2026-01-01T00:00:00.000Z",
+                text=text,
+                data=EMPTY,
+                source=Origin("claude", "f", record if record >= 0 else first + place),
             )
-            + b"\n"
             for place, text in enumerate(texts)
-        )
+        ]
+        lines = b"".join(encode(event) + b"\n" for event in events)
         batch = Batch(
             facts=Facts(
                 id=session,
@@ -69,6 +68,7 @@ class Shelf:
                 project=f"/home/{HIDDEN}",
             ),
             first_seq=first,
+            texts=[text for text in map(text_of, events) if text is not None],
             cursor=Cursor(
                 agent="claude",
                 path=f"/{session}",

@@ -542,7 +542,8 @@ class SqliteWriter:
             rows = sqlite.select(self._connection, self._q.position_of, (number, event.seq))
             place = rows[0][0]
             self._connection.execute(self._q.delete_words, (place,))
-            text = index.text_of(event) if is_found else None
+            was_found = self._connection.changes() > 0  # else a later one has superseded it
+            text = index.text_of(event) if is_found and was_found else None
             words = word_rows([text], place - event.seq) if text is not None else []
             self._connection.executemany(self._q.insert_words, words)
         return changed

@@ -44,6 +44,15 @@ def _erased(trial: Trial, session: str) -> None:
 
 
 @require
+def what_was_superseded_is_not_found_again_when_it_is_rewritten(trial: Trial) -> None:
+    trial.say("one", "secret apples")
+    trial.say("one", "secret pears", supersedes=0)
+    trial.settle()
+    trial.writer.rewrite(known("one").id, Erasing("secret"))
+    same([trial.found("apples"), trial.found("pears")], [[], ["one/1"]], "what is found")
+
+
+@require
 def a_session_is_rewritten_in_place(trial: Trial) -> None:
     _told(trial)
     trial.settle()
