@@ -214,7 +214,8 @@ def expiring_lines(expiring: JsonObject | None, indent: str, name: str = "") -> 
     """What an agent is about to delete, and whether it is all kept."""
     if expiring is None:
         return []
-    files, kept, due = expiring["files"], expiring["kept_files"], expiring["due_files"]
+    files, kept = expiring["files"], expiring["kept_files"]
+    due = expiring.get("due_files", 0)  # a daemon that an update left running does not tell
     if not due:
         when = f" from {expiring['earliest_at'][:10]} on"
     elif due < files:
