@@ -199,13 +199,12 @@ def test_a_slip_of_one_who_follows_is_told_at_once(
 def test_one_who_followed_in_vain_is_told_what_the_daemon_said(environ: dict[str, str]) -> None:
     script = Script(STOPPING, STOPPING)
 
-    def an_hour_later() -> None:
+    def wait_an_hour(_pause_s: float) -> None:
         script.now_s += 3_600
 
-    script.breaks = an_hour_later
     with (
         listening(script, Paths.from_env(environ).socket),
-        Holdfast(environ, clock_s=script.clock_s) as holdfast,
+        Holdfast(environ, clock_s=script.clock_s, sleep=wait_an_hour) as holdfast,
         pytest.raises(Refused, match="not now"),
     ):
         next(holdfast.follow())
