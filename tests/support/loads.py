@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -25,7 +26,7 @@ PATIENCE_S: Final = 120.0  # of who waits for the daemon to be there again
 QUEUE: Final = "crash"
 
 
-class _Thread(threading.Thread):
+class _Thread(threading.Thread, ABC):
     """Something of a load; what it met is told when it is joined."""
 
     def __init__(self, home: Home) -> None:
@@ -40,8 +41,8 @@ class _Thread(threading.Thread):
         except Exception as error:  # noqa: BLE001  # told by `finish`
             self._error = error
 
-    def work(self, holdfast: Holdfast) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def work(self, holdfast: Holdfast) -> None: ...
 
     def finish(self) -> None:
         self.join(PATIENCE_S)
