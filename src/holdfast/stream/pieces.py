@@ -12,7 +12,7 @@ from holdfast.journal.streams import Committed
 from holdfast.stream.cache import Block, BlockCache
 
 RUNS_PAGE: Final = 256
-BLOCKS_AT_HAND: Final = 8  # beside the cache, which may have let go of them
+BLOCKS_AT_HAND: Final = 32
 
 OnDamage = Callable[[str, DamagedBlock], None]
 
