@@ -1,93 +1,98 @@
-"""Blocks that were read back: found by number, bounded, the least used leave first."""
+"""Stretches that were read back: found by position, bounded, the least used leave first."""
 
 from __future__ import annotations
 
 from holdfast.governor import Level
-from holdfast.stream.cache import BLOCK_BYTES, END_BYTES, Block, BlockCache
+from holdfast.journal.streams import Committed
+from holdfast.stream import cache as cache_module
+from holdfast.stream.cache import StretchCache
+from holdfast.stream.stretches import RUN_BYTES, STRETCH_BYTES, Stretch
+
+ONE = STRETCH_BYTES + RUN_BYTES + 100
 
 
-def block(first_seq: int, count: int = 1, size: int = 10) -> Block:
-    return Block(first_seq, b"".join(b"%*d\n" % (size - 1, first_seq + n) for n in range(count)))
+def stretch(start: int, count: int = 10, size: int = 100) -> Stretch:
+    lines = b"x" * (size - count) + b"\n" * count
+    return Stretch(
+        start, start + count, [Committed(start, "s", "stream", "s", start, count, lines)]
+    )
 
 
-def cache(*, max_events: int = 100, max_bytes: int = 100_000) -> BlockCache:
-    return BlockCache(max_events=max_events, max_bytes=max_bytes)
+def cache(*, max_events: int = 100, max_bytes: int = 100_000) -> StretchCache:
+    return StretchCache(max_events=max_events, max_bytes=max_bytes)
 
 
-def here(held: BlockCache, *seqs: int, session: str = "s") -> list[bool]:
-    return [held.find(session, seq) is not None for seq in seqs]
+def here(held: StretchCache, *positions: int, asked: str = "*") -> list[bool]:
+    return [held.find(asked, position) is not None for position in positions]
 
 
-def test_a_block_gives_any_run_of_its_lines() -> None:
-    held = block(7, 5, size=4)
-    assert (held.count, held.end_seq) == (5, 12)
-    assert held.cut(7, 12) == b"  7\n  8\n  9\n 10\n 11\n"
-    assert held.cut(8, 9) == b"  8\n"
-    assert held.cut(11, 12) == b" 11\n"
-    assert held.cut(9, 9) == b""
-
-
-def test_a_block_is_found_by_any_number_that_it_holds() -> None:
+def test_a_stretch_is_found_by_any_position_that_it_covers_and_by_what_was_asked() -> None:
     held = cache()
-    held.put("s", block(5, 3), held.version)
-    held.put("s", block(8, 2), held.version)
-    held.put("t", block(0), held.version)
-    assert here(held, 4, 5, 7, 8, 9, 10) == [False, True, True, True, True, False]
-    assert here(held, 0, 5, session="t") == [True, False]
+    held.put("*", stretch(5, 3), held.version)
+    held.put("orders", stretch(8, 2), held.version)
+    assert here(held, 4, 5, 7, 8) == [False, True, True, False]
+    assert here(held, 7, 8, 9, 10, asked="orders") == [False, True, True, False]
+    assert (held.hits, held.misses) == (4, 4)
 
 
 def test_the_least_used_leaves_first() -> None:
-    held = cache(max_events=2)
-    held.put("s", block(1), held.version)
-    held.put("s", block(2), held.version)
-    assert here(held, 1) == [True]
-    held.put("s", block(3), held.version)
-    assert here(held, 1, 2, 3) == [True, False, True]
-    assert (held.hits, held.misses) == (3, 1)
+    held = cache(max_events=20)
+    held.put("*", stretch(0), held.version)
+    held.put("*", stretch(10), held.version)
+    assert here(held, 0) == [True]
+    held.put("*", stretch(20), held.version)
+    assert here(held, 0, 10, 20) == [True, False, True]
 
 
 def test_bytes_are_bounded_too() -> None:
-    one = BLOCK_BYTES + 100 + 2 * END_BYTES
-    held = cache(max_bytes=2 * one)
-    for seq in (1, 2, 3):
-        held.put("s", block(seq, size=100), held.version)
-    assert here(held, 1, 2, 3) == [False, True, True]
-    assert held.usage().bytes == 2 * one
+    held = cache(max_bytes=2 * ONE)
+    for start in (0, 10, 20):
+        held.put("*", stretch(start), held.version)
+    assert here(held, 0, 10, 20) == [False, True, True]
+    assert held.usage().bytes == 2 * ONE
+
+
+def test_there_are_never_more_than_can_be_looked_through() -> None:
+    held = cache(max_events=10_000, max_bytes=10_000_000)
+    for start in range(0, 10 * (cache_module.STRETCHES_MAX + 2), 10):
+        held.put("*", stretch(start), held.version)
+    assert here(held, 0, 10, 20) == [False, False, True]
+
+
+def test_others_leave_for_what_is_being_read() -> None:
+    held = cache(max_bytes=2 * ONE)
+    for start in (0, 10):
+        held.put("*", stretch(start), held.version)
+    with held.room(ONE):
+        assert here(held, 0, 10) == [False, True]
+        assert held.usage().bytes == 2 * ONE
+    assert held.usage().bytes == ONE
 
 
 def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> None:
-    held = cache(max_events=5, max_bytes=2_000)
-    held.put("s", block(1), held.version)
-    held.put("s", block(2, 6), held.version)
-    held.put("s", block(10, size=3_000), held.version)
-    assert here(held, 1, 2, 10) == [True, False, False]
-
-
-def test_a_block_that_grew_takes_the_place_of_what_it_was() -> None:
-    held = cache()
-    held.put("s", block(1, 2), held.version)
-    held.put("s", block(1, 4), held.version)
-    assert held.usage().items == 4
-    assert here(held, 4) == [True]
+    held = cache(max_events=15, max_bytes=2_000)
+    held.put("*", stretch(0), held.version)
+    held.put("*", stretch(10, 16), held.version)
+    held.put("*", stretch(30, size=3_000), held.version)
+    assert here(held, 0, 10, 30) == [True, False, False]
 
 
 def test_relief_and_clearing_give_back() -> None:
     held = cache()
-    for seq in range(1, 11):
-        held.put("s", block(seq, size=100), held.version)
-    one = BLOCK_BYTES + 100 + 2 * END_BYTES
-    assert held.relieve(Level.HIGH, one + 1) == 2 * one
-    assert here(held, 1, 2, 3) == [False, False, True]
+    for start in range(0, 100, 10):
+        held.put("*", stretch(start), held.version)
+    assert held.relieve(Level.HIGH, ONE + 1) == 2 * ONE
+    assert here(held, 0, 10, 20) == [False, False, True]
     held.clear()
     assert held.usage().bytes == held.usage().items == 0
-    assert here(held, 5) == [False]
+    assert here(held, 50) == [False]
 
 
 def test_what_was_read_before_it_was_rewritten_is_not_kept() -> None:
     held = cache()
     before = held.version
     held.clear()
-    held.put("s", block(1), before)
-    assert here(held, 1) == [False]
-    held.put("s", block(1), held.version)
-    assert here(held, 1) == [True]
+    held.put("*", stretch(0), before)
+    assert here(held, 0) == [False]
+    held.put("*", stretch(0), held.version)
+    assert here(held, 0) == [True]

@@ -36,6 +36,7 @@ from holdfast.stream import (
     subscribe,
 )
 from holdfast.stream import streams as streams_module
+from holdfast.stream import stretches as stretches_module
 from tests.journal.subjects import MemorySubject
 
 SOON_S = 30  # generous: whoever waits so long has failed
@@ -421,11 +422,11 @@ def test_who_goes_through_memory_leaves_turns_to_others(twin: Bench) -> None:
     twin.run(work)
 
 
-@pytest.mark.parametrize(("listeners", "most"), [(1, 131_072), (40, 100_000), (1_000, 32_768)])
-def test_a_turn_from_the_journal_is_long_where_few_read(
+@pytest.mark.parametrize(("listeners", "most"), [(1, 1_500_000), (9, 400_000), (1_000, 131_072)])
+def test_a_stretch_from_the_journal_is_long_where_few_read(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, listeners: int, most: int
 ) -> None:
-    """A short one unpacks a block for a few lines; where many read, each gets little at a time."""
+    """A short one unpacks blocks for a few lines; of the room for all, each has its part."""
     asked: list[int] = []
 
     async def work(streams: Streams) -> None:
@@ -433,9 +434,9 @@ def test_a_turn_from_the_journal_is_long_where_few_read(
         streams.history.clear()
         read_back = streams._read_back
 
-        def counted(position: int, bytes_max: int, wanted: Any) -> Any:
+        def counted(position: int, wanted: Any, bytes_max: int) -> Any:
             asked.append(bytes_max)
-            return read_back(position, bytes_max, wanted)
+            return read_back(position, wanted, bytes_max)
 
         monkeypatch.setattr(streams, "_read_back", counted)
         streams.ring.listeners += listeners - 1
@@ -446,6 +447,29 @@ def test_a_turn_from_the_journal_is_long_where_few_read(
 
     bench.run(work)
     assert asked[0] == most
+
+
+def test_many_who_resume_from_the_same_place_have_it_read_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(streams: Streams) -> None:
+        for number in range(200):
+            await streams.append(f"s/{number % 7}", [new(f"{number} {'.' * 100}")])
+        streams.history.clear()
+        read: list[int] = []
+        stretches = streams._stretches.read
+
+        def counted(reader: Any, position: int, *how: Any) -> Any:
+            read.append(position)
+            return stretches(reader, position, *how)
+
+        monkeypatch.setattr(streams._stretches, "read", counted)
+        found = await asyncio.gather(*(taken(streams, 200, after=0) for _ in range(20)))
+        expected = [f"{number} {'.' * 100}" for number in range(200)]
+        assert all(texts(frames) == expected for frames in found)
+        assert read == [1]
+
+    bench.run(work)
 
 
 def test_without_a_position_only_what_comes_is_told(twin: Bench) -> None:
@@ -635,7 +659,9 @@ def test_a_query_that_finds_little_leaves_the_reader_to_others(
 def test_a_query_that_passes_most_over_leaves_the_reader_to_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams_module, "QUERY_READ_PIECES_MAX", 10)
+    monkeypatch.setattr(streams_module, "QUERY_READ_RUNS_MAX", 8)
+    monkeypatch.setattr(stretches_module, "RUNS_PAGE", 4)
+    monkeypatch.setattr(stretches_module, "RUNS_MAX", 8)
 
     async def work(streams: Streams) -> None:
         for number in range(60):

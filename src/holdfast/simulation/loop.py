@@ -197,6 +197,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._runnable: list[_Handle | _Timer] = []  # of tasks, in no order
         self._called: deque[_Handle | _Timer] = deque()  # callbacks, in order
         self._from_threads: list[_Handle] = []  # what the loop has not noticed yet
+        self._vanished = False
         self._timers: list[tuple[float, float, int, _Timer]] = []
         self._thread = threading.get_ident()
         self._in_thread = False
@@ -270,11 +271,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._called.extend(self._from_threads)
         self._from_threads.clear()
 
+    def _must_be_open(self) -> None:
+        if self.is_closed() and not self._vanished:
+            raise RuntimeError("Event loop is closed")
+
     def _handle(
         self, callback: Callable[..., object], args: Any, context: Context | None
     ) -> _Handle:
-        if self.is_closed():
-            raise RuntimeError("Event loop is closed")
+        self._must_be_open()
         context = copy_context() if context is None else context
         handle = _Handle(callback, args, self, context)
         handle.process = context.get(_process)
@@ -300,8 +304,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        if self.is_closed():
-            raise RuntimeError("Event loop is closed")
+        self._must_be_open()
         context = copy_context() if context is None else context
         timer = _Timer(when, callback, args, self, context)
         timer.process = context.get(_process)
@@ -403,8 +406,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """The end of the world: nothing that is left takes another step, and none of it complains.
 
         Python would run `finally` blocks whenever it finds a task that nobody has any more; they
-        run here, where nothing can come of it.
+        run here, where nothing can come of it. What they call for, as who gives a lock back wakes
+        the next, is taken down and never done.
         """
+        self._vanished = True
         self.close()
         for task in self._tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # so that it does not complain

@@ -31,16 +31,16 @@ import msgspec
 
 from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
-from holdfast.events import event_id, stream_id
+from holdfast.events import event_id
 from holdfast.governor.admission import PutOff
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import OWN, Append, Appended, Committed, NewEvent
 from holdfast.stream.broadcaster import Broadcaster
-from holdfast.stream.cache import BlockCache
+from holdfast.stream.cache import StretchCache
 from holdfast.stream.frames import Frame, Wanted, frames_of
 from holdfast.stream.history import EventHistory
 from holdfast.stream.patterns import pattern
-from holdfast.stream.pieces import Pieces
+from holdfast.stream.stretches import Stretch, Stretches
 
 NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
@@ -54,13 +54,13 @@ GATHERED_SHARE: Final = 7 / 8  # of who is expected; of two, nobody waits for th
 QUERY_EVENTS_MAX: Final = 10_000
 QUERY_BYTES_MAX: Final = 4_000_000  # of frames that were found
 QUERY_READ_BYTES_MAX: Final = 8_000_000  # of lines that one query looks at, found or not
-QUERY_READ_PIECES_MAX: Final = 10_000  # the same for those that are passed over unread
+QUERY_READ_RUNS_MAX: Final = 10_000  # the same for those that are passed over unread
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
-TURN_BYTES_MAX: Final = 131_072  # from the journal; more would keep the event loop from others
-TURNS_BYTES: Final = 4_000_000  # shared by all who listen; each has `TURN_BYTES` at least
-TURN_RUNS_MAX: Final = 1_024
-REPLAY_BYTES: Final = 1_000_000  # of lines that are read at a time
+STRETCH_BYTES: Final = 1_500_000  # of lines that are read back at a time, where few listen
+STRETCH_BYTES_MIN: Final = 131_072
+REPLAY_BYTES: Final = 4_000_000  # the same for who reads everything
+EVERYTHING: Final = Wanted(pattern("*"), pattern("*"))
 _KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _NAME: Final = re.compile(r"[^\s\x00-\x20\x7f*,@][^\x00-\x1f\x7f*,]*")
 
@@ -161,8 +161,9 @@ class Streams:
         self.history = EventHistory(
             max_events=limits.history_events, max_bytes=limits.history_bytes, start=end
         )
-        self.cache = BlockCache(max_events=limits.cache_events, max_bytes=limits.cache_bytes)
-        self._pieces = Pieces(self.cache, on_damage)
+        self.cache = StretchCache(max_events=limits.cache_events, max_bytes=limits.cache_bytes)
+        self._stretches = Stretches(on_damage)
+        self._reading_back = asyncio.Lock()
         self.ring = Broadcaster(
             capacity=limits.ring_events, ttl_s=limits.ring_ttl_s, clock_s=clock_s, start=end
         )
@@ -385,51 +386,57 @@ class Streams:
         runs = self.history.runs(position, TURN_BYTES)
         if runs:  # nothing is waited for, and whoever wants few of these takes turn after turn
             await asyncio.sleep(0)
+            end = runs[-1].position + runs[-1].count
         else:
-            runs = await asyncio.to_thread(
-                self._read_back, position, self._turn_bytes, wanted.takes_stream
-            )
+            stretch = await self._stretch(position, wanted)
+            if stretch is None:
+                return [], max(position, self.end)
+            runs, end = stretch.behind(position, TURN_BYTES)
         frames: list[Frame] = []
         for run in runs:
             if wanted.may_be_in(run):
                 frames += filter(wanted.takes, frames_of(run, after=position - 1))
-            position = run.position + run.count
-        return frames, position if runs else max(position, self.end)
+        return frames, end
+
+    async def _stretch(self, position: int, wanted: Wanted) -> Stretch | None:
+        """What holds a position; read by one at a time, since the next may find what it needs."""
+        found = self.cache.find(wanted.streams.text, position)
+        if found is not None:
+            await asyncio.sleep(0)
+            return found
+        async with self._reading_back:
+            return await asyncio.to_thread(self._read_back, position, wanted, self._stretch_bytes)
 
     @property
-    def _turn_bytes(self) -> int:
-        """From the journal: each turn unpacks blocks anew, so it is long where few take turns."""
-        share = TURNS_BYTES // max(1, self.ring.listeners)
-        return max(TURN_BYTES, min(share, TURN_BYTES_MAX))
+    def _stretch_bytes(self) -> int:
+        share = self.cache.max_bytes // (1 + max(1, self.ring.listeners))
+        return max(STRETCH_BYTES_MIN, min(share, STRETCH_BYTES))
 
-    def _read_back(
-        self,
-        position: int,
-        bytes_max: int,
-        wanted: Callable[[str, str], bool] = lambda _agent, _name: True,
-    ) -> list[Committed]:
-        """Runs from the journal, up to the end of the first that is over `bytes_max`; those that
-        are not wanted are empty."""
-        runs, size = [], 0
-        with self._journal.reader() as reader:
-            for run in self._pieces.read(reader, position, wanted=wanted):
-                held = run.upto(bytes_max)
-                runs.append(held)
-                size += len(held.lines)
-                if size >= bytes_max or len(runs) == TURN_RUNS_MAX:
-                    break
-        return runs
+    def _read_back(self, position: int, wanted: Wanted, bytes_max: int) -> Stretch | None:
+        found = self.cache.find(wanted.streams.text, position)
+        if found is not None:
+            return found
+        version = self.cache.version
+        with self.cache.room(bytes_max), self._journal.reader() as reader:
+            stretch = self._stretches.read(reader, position, wanted, bytes_max, self.end)
+        if stretch is not None:
+            self.cache.put(wanted.streams.text, stretch, version)
+        return stretch
 
     async def replay(self, after: int = 0) -> AsyncIterator[Committed]:
         """All that is stored behind a position, as runs of lines: the fastest way through."""
         position = after + 1
         while position < self.end:
-            runs = await asyncio.to_thread(self._read_back, position, REPLAY_BYTES)
-            if not runs:
+            stretch = await asyncio.to_thread(self._read_on, position)
+            if stretch is None:
                 return
-            for run in runs:
+            for run in stretch.runs:
                 yield run
-            position = runs[-1].position + runs[-1].count
+            position = stretch.end
+
+    def _read_on(self, position: int) -> Stretch | None:
+        with self._journal.reader() as reader:
+            return self._stretches.read(reader, position, EVERYTHING, REPLAY_BYTES, self.end)
 
     async def query(self, asked: Query) -> Found:
         """One query reads so much and no more, then lets others have the reader."""
@@ -438,24 +445,22 @@ class Streams:
     def _query(self, asked: Query) -> Found:
         wanted = Wanted(pattern(asked.kind), pattern(asked.stream), asked.actor, asked.correlation)
         limit = min(asked.limit, QUERY_EVENTS_MAX)
-        only = stream_id(wanted.streams.exact) if wanted.streams.exact else ""
         found: list[Frame] = []
-        size, looked_bytes, pieces, position = 0, 0, 0, asked.after + 1
-        with self._journal.reader() as reader:
-            for piece in self._pieces.read(
-                reader, position, session=only, wanted=wanted.takes_stream
-            ):
-                for frame in frames_of(piece, after=position - 1):
+        size, looked_bytes, looked, position = 0, 0, 0, asked.after + 1
+        while (stretch := self._read_back(position, wanted, STRETCH_BYTES_MIN)) is not None:
+            runs, end = stretch.behind(position, QUERY_READ_BYTES_MAX)
+            for run in runs:
+                for frame in frames_of(run, after=position - 1):
                     if asked.covers(frame.at) and wanted.takes(frame):
                         found.append(frame)
                         size += frame.size
                         if len(found) == limit or size > QUERY_BYTES_MAX:
                             return Found(found, frame.position, complete=False)
-                position = piece.position + piece.count
-                looked_bytes += len(piece.lines)
-                pieces += 1
-                if looked_bytes >= QUERY_READ_BYTES_MAX or pieces == QUERY_READ_PIECES_MAX:
-                    return Found(found, position - 1, complete=False)
+                looked_bytes += len(run.lines)
+            position = end
+            looked += stretch.looked
+            if looked_bytes >= QUERY_READ_BYTES_MAX or looked >= QUERY_READ_RUNS_MAX:
+                return Found(found, position - 1, complete=False)
         return Found(found, position - 1, complete=True)
 
 

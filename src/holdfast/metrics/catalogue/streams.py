@@ -42,7 +42,7 @@ FIGURES: Final = (
     Figure(
         "holdfast_stream_cache_hits_total",
         "counter",
-        "How often a block of older events was in memory.",
+        "How often a turn of older events was in memory already.",
         _of(lambda s: s.cache_hits),
     ),
     Figure(
