@@ -80,7 +80,7 @@ def test_a_group_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPat
 
 
 def test_bytes_are_those_of_lines_and_texts() -> None:
-    batch = Batch(facts=known("s"), first_seq=0, lines=b"12345", texts=[Text(0, 0, "123")])
+    batch = Batch(facts=known("s"), first_seq=0, lines=b"12345", texts=[Text(0, 0, "né".encode())])
     mailbox = Mailbox()
     mailbox.put(Write(batch, durable=False))
     assert mailbox.bytes == 8

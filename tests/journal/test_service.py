@@ -360,8 +360,8 @@ def test_an_index_that_waited_long_is_fed_in_part_though_something_urgent_waits(
 
 
 def test_all_that_may_wait_for_what_is_urgent_is_remembered() -> None:
-    waits = service.BEHIND_FACTOR * service.INDEX_EVERY_CHARS + mailbox.GROUP_BYTES_MAX
-    assert waits < unindexed.CHARS_MAX
+    waits = service.BEHIND_FACTOR * service.INDEX_EVERY_BYTES + mailbox.GROUP_BYTES_MAX
+    assert waits < unindexed.BYTES_MAX
 
 
 def test_texts_that_wait_for_the_index_are_counted_until_it_is_fed(bench: Bench) -> None:
@@ -425,7 +425,7 @@ def test_a_paused_index_does_not_fall_too_far_behind(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits for it is memory too."""
-    monkeypatch.setattr(service, "INDEX_EVERY_CHARS", 50)
+    monkeypatch.setattr(service, "INDEX_EVERY_BYTES", 50)
     bench.service.pause_index()
     bench.service.submit(bench.batch("a", "z" * 60)).result(SOON_S)
     until(lambda: bench.service.index_lag == 0, "the index is fed")
@@ -482,7 +482,7 @@ def test_what_was_not_indexed_before_is_indexed_at_the_start(tmp_path: Path) -> 
     started.close()
 
 
-@pytest.mark.parametrize(("limit", "bound"), [("INDEX_EVERY_EVENTS", 5), ("INDEX_EVERY_CHARS", 50)])
+@pytest.mark.parametrize(("limit", "bound"), [("INDEX_EVERY_EVENTS", 5), ("INDEX_EVERY_BYTES", 50)])
 def test_the_index_does_not_fall_too_far_behind_while_much_is_written(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: str, bound: int
 ) -> None:

@@ -124,7 +124,7 @@ def test_catching_up_goes_in_steps(trial: Trial, monkeypatch: pytest.MonkeyPatch
 def test_catching_up_takes_no_more_text_at_a_time_than_it_may(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "READ_AGAIN_CHARS", 1_000)
+    monkeypatch.setattr(module, "READ_AGAIN_BYTES", 1_000)
     for _ in range(4):
         trial.say("one", *many("x", 8), sealed=True)  # about 1,300 letters each
     trial.reopen()
@@ -135,14 +135,14 @@ def test_catching_up_takes_no_more_text_at_a_time_than_it_may(
 def test_more_text_than_may_be_remembered_is_read_again(
     trial: Trial, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unindexed, "CHARS_MAX", 1_000)
+    monkeypatch.setattr(unindexed, "BYTES_MAX", 1_000)
     writer: Any = trial.writer
     trial.say("one", *many("first", 2))
-    assert len(writer._unindexed.rows) == 2
+    assert len(writer._unindexed.words) == 2
     trial.say("one", *many("flood", 20))
-    assert writer._unindexed.rows == []
+    assert writer._unindexed.words == []
     trial.say("one", *many("after", 2))
-    assert len(writer._unindexed.rows) == 2
+    assert len(writer._unindexed.words) == 2
     trial.settle()
     assert indexed_rows(database) == 24
     assert len(trial.found("number", limit=100)) == 24

@@ -15,7 +15,7 @@ from holdfast.events import Event, encode_onto
 from holdfast.journal.index import text_of
 from holdfast.journal.model import NO_USAGE, Batch, Cursor, Facts, ItemMark, Text
 
-TEXTS_CHARS_MAX: Final = 1_000_000
+TEXTS_BYTES_MAX: Final = 1_000_000
 
 
 class ReadingLimits(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Gathering:
     def __init__(self, first_seq: int, block_bytes: int, blobs: BlobStore, *, sealed: bool) -> None:
         self.seq = first_seq
         self.lines = bytearray()
-        self.text_chars = 0
+        self.text_bytes = 0
         self.items: list[ItemMark] = []
         self._first_seq = first_seq
         self._block_bytes = block_bytes
@@ -40,7 +40,7 @@ class Gathering:
 
     @property
     def is_full(self) -> bool:
-        return len(self.lines) >= self._block_bytes or self.text_chars > TEXTS_CHARS_MAX
+        return len(self.lines) >= self._block_bytes or self.text_bytes > TEXTS_BYTES_MAX
 
     def add(self, event: Event) -> None:
         """The event gets its number; its id is the caller's."""
@@ -52,7 +52,7 @@ class Gathering:
         text = text_of(event)
         if text is not None:
             self._texts.append(text)
-            self.text_chars += len(text.text)
+            self.text_bytes += len(text.text)
 
     def batch(self, facts: Facts, cursor: Cursor, unknown: dict[str, tuple[int, int]]) -> Batch:
         """All of it, with the cursor that is true once it is stored; `unknown` is emptied."""
@@ -75,7 +75,7 @@ class Gathering:
         self._first_seq = self.seq
         self.lines.clear()
         self._texts = []
-        self.text_chars = 0
+        self.text_bytes = 0
         self.items = []
         self._usage = NO_USAGE
         return batch

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from holdfast.blobstore import BlobStore
 from holdfast.events import Event, Kind, Origin, event_id, origin_of
-from holdfast.ingest.gathering import TEXTS_CHARS_MAX, Gathering, ReadingLimits
+from holdfast.ingest.gathering import TEXTS_BYTES_MAX, Gathering, ReadingLimits
 from holdfast.ingest.kinship import Kin
 from holdfast.ingest.lines import Lines, Torn, read_lines, read_range
 from holdfast.journal.model import NO_BYTES, Batch, Cursor, Ledger, Verdict
@@ -121,7 +121,7 @@ class Reading:
                 lines = gathering.lines
                 for content in found.contents:
                     self._whole(fd, content)
-                    if len(lines) >= block_bytes or gathering.text_chars > TEXTS_CHARS_MAX:
+                    if len(lines) >= block_bytes or gathering.text_bytes > TEXTS_BYTES_MAX:
                         yield self._batch(fd)
             elif isinstance(found, Torn):
                 self._suspect = True

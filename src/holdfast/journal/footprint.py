@@ -18,7 +18,7 @@ from holdfast.governor.readings import TreeMemory
 from holdfast.journal.mailbox import WAITING_BYTES_MAX, WAITING_MAX
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import CHECKPOINTER_CACHE_KB, READER_CACHE_KB, WRITER_CACHE_KB
-from holdfast.journal.unindexed import CHARS_MAX
+from holdfast.journal.unindexed import BYTES_MAX
 
 # Beside its page caches: prepared statements, the index's hash table, lookaside memory.
 WORKING_KB: Final = 4_096
@@ -104,9 +104,9 @@ class UnindexedTexts:
 
     def usage(self) -> Usage:
         return Usage(
-            bytes=self._journal.unindexed_chars,
+            bytes=self._journal.unindexed_bytes,
             items=self._journal.index_lag,
-            limit_bytes=CHARS_MAX,
+            limit_bytes=BYTES_MAX,
         )
 
     def relieve(self, _level: Level, _target_bytes: int) -> int:

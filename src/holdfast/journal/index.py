@@ -71,4 +71,4 @@ def text_of(event: Event) -> Text | None:
         column = SYSTEM
     if column is None or (not event.text and event.supersedes is None):
         return None
-    return Text(event.seq, column, spread(event.text[:MAX_TEXT_CHARS]), event.supersedes)
+    return Text(event.seq, column, spread(event.text[:MAX_TEXT_CHARS]).encode(), event.supersedes)

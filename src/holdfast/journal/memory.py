@@ -123,7 +123,7 @@ class MemoryWriter:
         self._journal = journal
         self._state = journal.state
         self._committed: list[Committed] = []
-        self._unindexed_chars = 0
+        self._unindexed_bytes = 0
         self._undo: list[Callable[[], None]] | None = None  # what undoes the work that runs
         self._lanes: Lanes | None = None  # of the queues
 
@@ -132,8 +132,8 @@ class MemoryWriter:
         return len(self._state.order) - self._state.indexed
 
     @property
-    def unindexed_chars(self) -> int:
-        return self._unindexed_chars
+    def unindexed_bytes(self) -> int:
+        return self._unindexed_bytes
 
     @property
     def next_position(self) -> int:
@@ -154,7 +154,7 @@ class MemoryWriter:
             for batch, new in zip(batches, lines, strict=True):
                 position = len(self._state.order) + 1
                 self._store(batch, new)
-                self._unindexed_chars += sum(len(text.text) for text in batch.texts)
+                self._unindexed_bytes += sum(len(text.text) for text in batch.texts)
                 if batch.count:
                     self._note(batch.facts, position, batch.first_seq, new)
 
@@ -210,7 +210,7 @@ class MemoryWriter:
             if in_haste():
                 fed = -(-fed // HURRIED_SHARE)
             self._state.indexed += fed
-            self._unindexed_chars = self._unindexed_chars * (waiting - fed) // (waiting or 1)
+            self._unindexed_bytes = self._unindexed_bytes * (waiting - fed) // (waiting or 1)
             return waiting > fed
 
     def audit(self, records: Sequence[AuditRecord]) -> None:
@@ -385,9 +385,9 @@ class MemoryWriter:
         batch = Batch(facts=facts, first_seq=first, lines=lines, line_count=len(new))
         self._store(batch, split)
         state.stream_keys[session] = keys
-        chars = self._unindexed_chars
-        self._undone_by(lambda: setattr(self, "_unindexed_chars", chars))
-        self._unindexed_chars = chars + sum(len(text.text) for text in texts)
+        chars = self._unindexed_bytes
+        self._undone_by(lambda: setattr(self, "_unindexed_bytes", chars))
+        self._unindexed_bytes = chars + sum(len(text.text) for text in texts)
         if new:
             self._note(facts, position, first, split)
             self._undone_by(partial(self._committed.__delitem__, -1))
@@ -880,7 +880,7 @@ def _fits(row: SessionRow, agent: str, project: str, since: str) -> bool:
 
 def _holds(event: Event, terms: Iterable[Term]) -> bool:
     indexed = text_of(event)
-    words = tokens(indexed.text) if indexed else []
+    words = tokens(indexed.text.decode()) if indexed else []
     return all(_has(words, term) for term in terms)
 
 

@@ -144,7 +144,7 @@ class Text(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     seq: int
     column: int
-    text: str
+    text: bytes  # UTF-8: a string with one picture in it takes four bytes a letter
     supersedes: int | None = None  # the event whose text is not to be found any more
 
 

@@ -86,7 +86,7 @@ class JournalWriter(Protocol):
     @property
     def index_lag(self) -> int: ...
     @property
-    def unindexed_chars(self) -> int:
+    def unindexed_bytes(self) -> int:
         """Of texts that are remembered until the index is fed."""
         ...
 

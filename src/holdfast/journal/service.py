@@ -40,7 +40,7 @@ from holdfast.journal.sqlite import (
 from holdfast.journal.streams import Append, Appended, Committed, WrongSequence
 
 INDEX_EVERY_EVENTS: Final = 8_192
-INDEX_EVERY_CHARS: Final = 2_000_000
+INDEX_EVERY_BYTES: Final = 2_000_000
 INDEX_QUIET_S: Final = 0.02  # without mail for so long: nobody is in the middle of something
 INDEX_EVERY_S: Final = 0.5  # what is stored is found after this, come what may that can wait
 BEHIND_FACTOR: Final = 2  # of these bounds: so much further behind it may fall for what is urgent
@@ -141,9 +141,9 @@ class JournalService:
         return 1 + beside + len(self._idle_readers) + len(self._lends)
 
     @property
-    def unindexed_chars(self) -> int:
-        """Texts that are kept for the index, about one byte each."""
-        return self._writer.unindexed_chars
+    def unindexed_bytes(self) -> int:
+        """Of texts that are kept for the index."""
+        return self._writer.unindexed_bytes
 
     @property
     def log_problem(self) -> str:
@@ -342,7 +342,7 @@ class JournalService:
         Gives after how much quiet it is to be fed next; None when it lacks nothing.
         """
         lag = self._writer.index_lag
-        due = lag >= INDEX_EVERY_EVENTS or self._writer.unindexed_chars >= INDEX_EVERY_CHARS
+        due = lag >= INDEX_EVERY_EVENTS or self._writer.unindexed_bytes >= INDEX_EVERY_BYTES
         paused_s = self._index_paused_s
         if paused_s is not None and not due:
             since_s = max(paused_s, self._fed_s)  # once in so long a time, however long it lasts
@@ -368,7 +368,7 @@ class JournalService:
         return (
             self._mailbox.has_urgent
             and self._writer.index_lag < BEHIND_FACTOR * INDEX_EVERY_EVENTS
-            and self._writer.unindexed_chars < BEHIND_FACTOR * INDEX_EVERY_CHARS
+            and self._writer.unindexed_bytes < BEHIND_FACTOR * INDEX_EVERY_BYTES
         )
 
     def _store(self, group: list[Write] | list[Durable]) -> None:

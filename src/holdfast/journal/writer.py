@@ -58,15 +58,15 @@ from holdfast.journal.unindexed import (
     HURRIED_SHARE,
     Portion,
     Unindexed,
-    WordRow,
-    word_rows,
+    Words,
+    words_of,
 )
 from holdfast.journal.work_rows import WorkRows
 
 MERGES_MAX: Final = 16
 PURGE_WAIT_MS: Final = 10_000
 INDEX_BATCH_EVENTS: Final = 4_096  # that are read again at a time
-READ_AGAIN_CHARS: Final = 4_000_000  # of their texts
+READ_AGAIN_BYTES: Final = 4_000_000  # of their texts
 
 
 class JournalBusy(JournalError):
@@ -132,8 +132,8 @@ class SqliteWriter:
         return self._next_position - self._indexed_position
 
     @property
-    def unindexed_chars(self) -> int:
-        return self._unindexed.chars
+    def unindexed_bytes(self) -> int:
+        return self._unindexed.bytes
 
     @property
     def next_position(self) -> int:
@@ -149,14 +149,14 @@ class SqliteWriter:
     def write(self, batches: Sequence[Batch], *, durable: bool = False) -> None:
         """Store all batches or none of them."""
         position = self._next_position
-        words: list[WordRow] = []
+        words: list[Words] = []
         superseded: list[int] = []
         committed: list[Committed] = []
 
         def store() -> None:
             nonlocal position
             for batch in batches:
-                words.extend(word_rows(batch.texts, position - batch.first_seq))
+                words.extend(words_of(batch.texts, position - batch.first_seq))
                 committed.extend(_runs_of(batch, position))
                 position = self._store(batch, position)
                 superseded.extend(self._superseded_by(batch.facts.id, batch.texts))
@@ -193,7 +193,7 @@ class SqliteWriter:
             self._committed.append(run)
             self._next_position = run.position + run.count
             if texts:
-                words = word_rows(texts, run.position - run.first_seq)
+                words = words_of(texts, run.position - run.first_seq)
                 self._unindexed.add(words, [], end=self._next_position)
         return outcomes
 
@@ -245,13 +245,13 @@ class SqliteWriter:
         if self._indexed_position >= self._next_position:
             return False
         if self._unindexed.from_position <= self._indexed_position:
-            rows, superseded = self._unindexed.rows, self._unindexed.superseded
+            words, superseded = self._unindexed.words, self._unindexed.superseded
             end = self._next_position
         else:  # what was read is fed: to read it once more costs more than to feed it
             most = INDEX_BATCH_EVENTS // (HURRIED_SHARE if in_haste() else 1)
-            rows, superseded, end = self._read_texts_again(self._unindexed.from_position, most)
+            words, superseded, end = self._read_texts_again(self._unindexed.from_position, most)
             in_haste = never
-        portion = Portion(rows, end, in_haste)
+        portion = Portion(words, end, in_haste)
 
         def store() -> None:
             self._connection.executemany(self._q.insert_words, portion)
@@ -544,8 +544,8 @@ class SqliteWriter:
             self._connection.execute(self._q.delete_words, (place,))
             was_found = self._connection.changes() > 0  # else a later one has superseded it
             text = index.text_of(event) if is_found and was_found else None
-            words = word_rows([text], place - event.seq) if text is not None else []
-            self._connection.executemany(self._q.insert_words, words)
+            words = words_of([text], place - event.seq) if text is not None else []
+            self._connection.executemany(self._q.insert_words, (each.row() for each in words))
         return changed
 
     def _rewrite_audit(self, scrub: Scrub) -> int:
@@ -626,16 +626,16 @@ class SqliteWriter:
             for (position,) in sqlite.select(self._connection, self._q.position_of, (number, seq))
         ]
 
-    def _read_texts_again(self, stop: int, most: int) -> tuple[list[WordRow], list[int], int]:
+    def _read_texts_again(self, stop: int, most: int) -> tuple[list[Words], list[int], int]:
         """Texts behind the index, from the journal itself, up to what is remembered at most.
 
         Returns them with the positions that they supersede and the one where that batch ends.
         Damaged events have no texts any more; what stands behind them is found all the same.
         """
         reader = SqliteReader.on(self._connection, self.path)
-        rows: list[WordRow] = []
+        words: list[Words] = []
         superseded: list[int] = []
-        chars, position = 0, self._indexed_position
+        read, position = 0, self._indexed_position
         stop = min(stop, position + most)
         for run in reader.runs(position, limit=most):
             if is_own(run.agent, run.name):
@@ -648,12 +648,12 @@ class SqliteWriter:
             for lines in pieces:
                 events = decode_lines(lines)
                 texts = [text for text in map(index.text_of, events) if text is not None]
-                rows += word_rows(texts, shift)
+                words += words_of(texts, shift)
                 superseded += self._superseded_by(run.session, texts)
-                chars += sum(len(text.text) for text in texts)
-                if chars > READ_AGAIN_CHARS:
-                    return rows, superseded, events[-1].seq + 1 + shift
-        return rows, superseded, stop
+                read += sum(len(text.text) for text in texts)
+                if read > READ_AGAIN_BYTES:
+                    return words, superseded, events[-1].seq + 1 + shift
+        return words, superseded, stop
 
 
 def _runs_of(batch: Batch, position: int) -> Iterable[Committed]:

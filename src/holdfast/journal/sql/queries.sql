@@ -278,7 +278,7 @@ DELETE FROM words WHERE rowid = ?;
 
 -- name: insert_words
 -- What the index gets of one event.
-INSERT INTO words (rowid, user, assistant, thinking, tool, system) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO words (rowid, user, assistant, thinking, tool, system) VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT));
 
 -- name: insert_audit
 -- One audit record.
