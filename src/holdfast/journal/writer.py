@@ -69,6 +69,9 @@ INDEX_BATCH_EVENTS: Final = 4_096  # that are read again at a time
 READ_AGAIN_BYTES: Final = 4_000_000  # of their texts
 
 
+_OF_THE_DISK: Final = (apsw.Error, JournalBroken, JournalDamaged, JournalFull)
+
+
 class JournalBusy(JournalError):
     """What was rewritten cannot be made unreadable while somebody reads it."""
 
@@ -83,6 +86,13 @@ class _Change(NamedTuple):
 
     def plus(self, other: _Change) -> _Change:
         return _Change(*map(int.__add__, self, other))
+
+
+class _UndoneError(Exception):
+    """A work failed by itself: its transaction is undone, and nothing else is concerned."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
 
 
 class SequenceConflict(JournalError):
@@ -172,14 +182,18 @@ class SqliteWriter:
     ) -> list[object | Exception]:
         outcomes: list[object | Exception] = []
         before = self._next_position, len(self._committed)
+        attempt = self._attempt if len(works) > 1 else self._attempt_alone
 
         def run() -> None:
-            outcomes.extend(self._attempt(work) for work in works)
+            outcomes.extend(attempt(work) for work in works)
             if self._next_position != before[0]:
                 self._connection.execute(self._q.set_state, (self._next_position, "next_position"))
 
         try:
             self._transaction(run, durable=True)
+        except _UndoneError as undone:
+            self._undo(*before)
+            return [undone.cause]
         except BaseException:
             self._undo(*before)
             raise
@@ -223,14 +237,24 @@ class SqliteWriter:
         self._connection.execute("SAVEPOINT work")
         try:
             outcome = work(self)
-        except (apsw.Error, JournalBroken, JournalDamaged, JournalFull):
-            raise  # of the disk: it concerns all
+        except _OF_THE_DISK:
+            raise  # it concerns all
         except Exception as error:  # noqa: BLE001  # it goes to whoever waits for the work
             self._connection.execute("ROLLBACK TO work")
             self._undo(*before)
             outcome = error
         self._connection.execute("RELEASE work")
         return outcome
+
+    def _attempt_alone(self, work: Callable[[JournalWriter], object]) -> object:
+        """What has a transaction to itself needs no savepoint, for which SQLite would copy every
+        page that it touches."""
+        try:
+            return work(self)
+        except _OF_THE_DISK:
+            raise
+        except Exception as error:
+            raise _UndoneError(error) from error
 
     def _undo(self, position: int, committed: int) -> None:
         """What was stored from a position on is not: nothing may remember it."""
