@@ -72,6 +72,7 @@ class Walk:
         stretches, position = Stretches(on_damage), 1
         while stretch := stretches.read(reader, position, wanted(streams), bytes_max, end):
             assert stretch.start == position < stretch.end
+            assert all(run.position + run.count <= stretch.end for run in stretch.runs)
             self.stretches.append(stretch)
             position = stretch.end
         assert position == end
@@ -161,6 +162,18 @@ def test_a_single_line_is_given_however_large_it_is(journal: JournalService) -> 
         walk = Walk(reader, 4, bytes_max=1_000)
     assert [len(text) for text in walk.texts] == [5, 900_000, 9]
     assert [stretch.end for stretch in walk.stretches] == [2, 3, 4]
+
+
+def test_a_stretch_may_end_in_the_middle_of_what_was_written_at_once(
+    journal: JournalService,
+) -> None:
+    append(journal, "s", *(f"{number}" for number in range(500)))
+    append(journal, "t", "behind it")
+    with journal.reader() as reader:
+        walk = Walk(reader, 502, bytes_max=30_000)
+    assert walk.texts == [*map(str, range(500)), "behind it"]
+    assert walk.places == list(range(1, 502))
+    assert len(walk.stretches) > 2
 
 
 def test_a_turn_takes_whole_lines_and_the_next_goes_on_behind_them(

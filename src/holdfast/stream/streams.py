@@ -40,7 +40,7 @@ from holdfast.stream.cache import StretchCache
 from holdfast.stream.frames import Frame, Wanted, frames_of
 from holdfast.stream.history import EventHistory
 from holdfast.stream.patterns import pattern
-from holdfast.stream.stretches import Stretch, Stretches
+from holdfast.stream.stretches import AtHand, Stretch, Stretches
 
 NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
@@ -57,6 +57,8 @@ QUERY_READ_BYTES_MAX: Final = 8_000_000  # of lines that one query looks at, fou
 QUERY_READ_RUNS_MAX: Final = 10_000  # the same for those that are passed over unread
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
+TURN_BYTES_MAX: Final = 131_072  # of older ones; more would keep the event loop from others
+TURNS_BYTES: Final = 4_000_000  # shared by all who listen; each has `TURN_BYTES` at least
 STRETCH_BYTES: Final = 1_500_000  # of lines that are read back at a time, where few listen
 STRETCH_BYTES_MIN: Final = 131_072
 REPLAY_BYTES: Final = 4_000_000  # the same for who reads everything
@@ -391,7 +393,7 @@ class Streams:
             stretch = await self._stretch(position, wanted)
             if stretch is None:
                 return [], max(position, self.end)
-            runs, end = stretch.behind(position, TURN_BYTES)
+            runs, end = stretch.behind(position, self._turn_bytes)
         frames: list[Frame] = []
         for run in runs:
             if wanted.may_be_in(run):
@@ -406,6 +408,13 @@ class Streams:
             return found
         async with self._reading_back:
             return await asyncio.to_thread(self._read_back, position, wanted, self._stretch_bytes)
+
+    @property
+    def _turn_bytes(self) -> int:
+        """Of older events: whoever has many to take waits for its client after each turn, so it is
+        long where few take turns."""
+        share = TURNS_BYTES // max(1, self.ring.listeners)
+        return max(TURN_BYTES, min(share, TURN_BYTES_MAX))
 
     @property
     def _stretch_bytes(self) -> int:
@@ -425,18 +434,20 @@ class Streams:
 
     async def replay(self, after: int = 0) -> AsyncIterator[Committed]:
         """All that is stored behind a position, as runs of lines: the fastest way through."""
-        position = after + 1
+        position, at_hand = after + 1, AtHand()
         while position < self.end:
-            stretch = await asyncio.to_thread(self._read_on, position)
+            stretch = await asyncio.to_thread(self._read_on, position, at_hand)
             if stretch is None:
                 return
             for run in stretch.runs:
                 yield run
             position = stretch.end
 
-    def _read_on(self, position: int) -> Stretch | None:
+    def _read_on(self, position: int, at_hand: AtHand) -> Stretch | None:
         with self._journal.reader() as reader:
-            return self._stretches.read(reader, position, EVERYTHING, REPLAY_BYTES, self.end)
+            return self._stretches.read(
+                reader, position, EVERYTHING, REPLAY_BYTES, self.end, at_hand
+            )
 
     async def query(self, asked: Query) -> Found:
         """One query reads so much and no more, then lets others have the reader."""

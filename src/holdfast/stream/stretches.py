@@ -12,9 +12,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from heapq import heappop, heappush
 from itertools import accumulate
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from holdfast.blocks import DamagedBlock
 from holdfast.events import session_id, stream_id
@@ -23,12 +23,16 @@ from holdfast.journal.protocol import JournalReader
 from holdfast.journal.streams import Committed
 from holdfast.stream.frames import Wanted
 
-RUNS_MIN: Final = 16  # that one stretch is made of, where there are as many
+EVENTS_MIN: Final = 64  # that one stretch is made of, where there are as many and there is room
 RUNS_MAX: Final = 2_048  # that it looks at, wanted or not
 RUNS_PAGE: Final = 256
 RUN_BYTES: Final = 140  # of a run besides its lines, measured
 STRETCH_BYTES: Final = 400  # of a stretch besides its runs, measured
-SPARE: Final = 1.25  # how many more runs are read than it takes by the size of the last ones
+BLOCKS_AT_HAND: Final = 32
+PART_BYTES: Final = 32_768  # of lines, about what somebody is given at a time
+SPARE: Final = 1.25  # how many more events are looked at than it takes by the size of the last
+
+_position: Final = attrgetter("position")
 
 OnDamage = Callable[[str, DamagedBlock], None]
 
@@ -42,7 +46,7 @@ class Stretch:
         self.start, self.end, self.runs = start, end, runs
         self.looked = looked  # runs, wanted or not
         self.events = sum(run.count for run in runs)
-        self.size = STRETCH_BYTES + sum(RUN_BYTES + len(run.lines) for run in runs)
+        self.size = STRETCH_BYTES + RUN_BYTES * len(runs) + sum(len(run.lines) for run in runs)
         self._starts = [run.position for run in runs]
 
     def behind(self, position: int, bytes_max: int) -> tuple[list[Committed], int]:
@@ -69,69 +73,70 @@ class Stretches:
 
     def __init__(self, on_damage: OnDamage) -> None:
         self._on_damage = on_damage
-        self._run_bytes = 4_096.0  # of a run, by what was read last
+        self._event_bytes = 1_000.0  # of an event, by what was read last
 
     def read(
-        self, reader: JournalReader, position: int, wanted: Wanted, bytes_max: int, end: int
+        self,
+        reader: JournalReader,
+        position: int,
+        wanted: Wanted,
+        bytes_max: int,
+        end: int,
+        at_hand: AtHand | None = None,
     ) -> Stretch | None:
-        """From a position on, about so many bytes of lines or the first block; None at the end.
+        """From a position on, about so many bytes of lines or the first part; None at the end.
 
         The journal is known to reach to `end` at least. A damaged block costs itself: its place is
-        there, without lines.
+        there, without lines. Who reads on at once brings the blocks that are `at_hand` along, at
+        the price of the memory that they take.
         """
-        runs, looked_end, looked = self._runs(reader, position, wanted, bytes_max)
-        end = looked_end or max(end, runs[-1].position + runs[-1].count if runs else 0)
+        at_hand = AtHand() if at_hand is None else at_hand
+        most = EVENTS_MIN + int(SPARE * bytes_max / self._event_bytes)
+        runs, looked_end, looked = _look(reader, position, wanted, most)
+        if looked_end is not None:
+            end = looked_end
+        elif runs:
+            end = max(end, runs[-1].position + runs[-1].count)
         if end <= position:
             return None
-        parts: list[tuple[int, Committed]] = []  # the last of them first
+        parts: list[Committed] = []
         size = 0
         for of_one in _by_session(runs):
-            for part in self._parts(reader, of_one, position):
+            if of_one[0].position >= end:
+                break  # as all that come behind it
+            limit = size + bytes_max
+            for part in self._parts(reader, of_one, position, at_hand):
                 if part.position >= end:
                     break
-                heappush(parts, (-part.position, part))
+                parts.append(part)
                 size += len(part.lines)
-                while size > bytes_max and len(parts) > 1:
-                    over = heappop(parts)[1]
-                    size -= len(over.lines)
-                    end = over.position
-        if parts:
-            self._run_bytes = max(1.0, size / sum(run.position < end for run in runs))
-        in_order = [part for _place, part in sorted(parts, reverse=True)]
-        return Stretch(position, end, in_order, looked)
+                if size > limit or part.position + part.count >= end:  # none is read for nothing
+                    break
+            if size > bytes_max:
+                end, size = _cut(parts, bytes_max)
+        parts.sort(key=_position)
+        if parts:  # a part of the run in which it ends may reach further
+            end = max(end, parts[-1].position + parts[-1].count)
+        stretch = Stretch(position, end, parts, looked)
+        if stretch.events:
+            self._event_bytes = max(1.0, size / stretch.events)
+        return stretch
 
-    def _runs(
-        self, reader: JournalReader, position: int, wanted: Wanted, bytes_max: int
-    ) -> tuple[list[Run], int, int]:
-        """About as many as it takes; where looking for them ended, 0 for the journal's end; and
-        how many were looked at."""
-        enough = RUNS_MIN + int(SPARE * bytes_max / self._run_bytes)
-        only = _only(reader, wanted)
-        found: list[Run] = []
-        looked = 0
-        while only is not None and len(found) < enough and looked < RUNS_MAX:
-            page = reader.runs(position, limit=RUNS_PAGE, session=only)
-            found += [run for run in page if wanted.takes_stream(run.agent, run.name)]
-            looked += len(page)
-            if len(page) < RUNS_PAGE:
-                return found, 0, looked
-            position = page[-1].position + page[-1].count
-        return found, 0 if only is None else position, looked
-
-    def _parts(self, reader: JournalReader, runs: list[Run], position: int) -> Iterator[Committed]:
-        """Of one session, each out of one block."""
-        block: _Block | None = None
+    def _parts(
+        self, reader: JournalReader, runs: list[Run], position: int, at_hand: AtHand
+    ) -> Iterator[Committed]:
+        """Of one session, each out of one block, and not larger than one turn takes."""
+        block = at_hand.get(runs[0].session)
         for run in runs:
             shift = run.position - run.first_seq
             seq, end = max(position - shift, run.first_seq), run.first_seq + run.count
             while seq < end:
                 if block is None or not block.first_seq <= seq < block.end_seq:
                     block = self._block(reader, run.session, seq, end)
-                stop = min(end, block.end_seq)
-                lines = block.cut(seq, stop)
-                yield Committed(
-                    seq + shift, run.session, run.agent, run.name, seq, stop - seq, lines
-                )
+                    at_hand.put(run.session, block)
+                stop, lines = block.take(seq, end)
+                whose = (run.session, run.agent, run.name)
+                yield Committed(seq + shift, *whose, seq, stop - seq, lines)
                 seq = stop
 
     def _block(self, reader: JournalReader, session: str, seq: int, end: int) -> _Block:
@@ -157,11 +162,44 @@ class _Block:
         self._ends = array("I", accumulate(map(len, lines.splitlines(keepends=True)), initial=0))
         self.end_seq = first_seq + (len(self._ends) - 1 or missing)
 
-    def cut(self, first: int, end: int) -> bytes:
+    def take(self, seq: int, end: int) -> tuple[int, bytes]:
+        """Lines from a number on, one at least and no more than make a part; the number behind."""
+        end = min(end, self.end_seq)
         if not self._lines:
-            return b""
-        ends = self._ends
-        return self._lines[ends[first - self.first_seq] : ends[end - self.first_seq]]
+            return end, b""
+        ends, place, stop = self._ends, seq - self.first_seq, end - self.first_seq
+        start = ends[place]
+        if ends[stop] - start > PART_BYTES:
+            stop = max(place + 1, bisect_right(ends, start + PART_BYTES, place + 1, stop) - 1)
+        return self.first_seq + stop, self._lines[start : ends[stop]]
+
+
+class AtHand:
+    """The blocks that were unpacked last, one of a session."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, _Block] = {}
+
+    def get(self, session: str) -> _Block | None:
+        return self._blocks.get(session)
+
+    def put(self, session: str, block: _Block) -> None:
+        if len(self._blocks) == BLOCKS_AT_HAND:
+            self._blocks.clear()
+        self._blocks[session] = block
+
+
+def _cut(parts: list[Committed], bytes_max: int) -> tuple[int, int]:
+    """Drop what is over so many bytes off the end, the first part never; where the rest ends, and
+    how much it is."""
+    parts.sort(key=_position)
+    size = 0
+    for kept, part in enumerate(parts):
+        if kept and size + len(part.lines) > bytes_max:
+            del parts[kept:]
+            return part.position, size
+        size += len(part.lines)
+    return parts[-1].position + parts[-1].count, size
 
 
 def _by_session(runs: list[Run]) -> Iterable[list[Run]]:
@@ -169,6 +207,37 @@ def _by_session(runs: list[Run]) -> Iterable[list[Run]]:
     for run in runs:
         found.setdefault(run.session, []).append(run)
     return found.values()
+
+
+class _Looked(NamedTuple):
+    """Runs that somebody wants, in order."""
+
+    runs: list[Run]
+    end: int | None  # where looking for them ended; None when the journal did
+    looked: int  # how many runs that took
+
+
+def _look(reader: JournalReader, position: int, wanted: Wanted, most: int) -> _Looked:
+    """The runs of so many events that are wanted, or of as many as there are in `RUNS_MAX`."""
+    only = _only(reader, wanted)
+    if only is None:
+        return _Looked([], None, 0)
+    runs: list[Run] = []
+    events = looked = 0
+    start = position
+    while looked < RUNS_MAX:
+        page = reader.runs(position, limit=RUNS_PAGE, session=only)
+        for run in page:
+            looked += 1
+            position = run.position + run.count
+            if wanted.takes_stream(run.agent, run.name):
+                runs.append(run)
+                events += position - max(start, run.position)
+                if events >= most:
+                    return _Looked(runs, position - (events - most), looked)
+        if len(page) < RUNS_PAGE:
+            return _Looked(runs, None, looked)
+    return _Looked(runs, position, looked)
 
 
 def _only(reader: JournalReader, wanted: Wanted) -> str | None:
