@@ -6,9 +6,9 @@ from holdfast.governor import Level
 from holdfast.journal.streams import Committed
 from holdfast.stream import cache as cache_module
 from holdfast.stream.cache import StretchCache
-from holdfast.stream.stretches import RUN_BYTES, STRETCH_BYTES, Stretch
+from holdfast.stream.stretches import BESIDE_BYTES, RUN_BYTES, Stretch
 
-ONE = STRETCH_BYTES + RUN_BYTES + 100
+ONE = BESIDE_BYTES + RUN_BYTES + 100
 
 
 def stretch(start: int, count: int = 10, size: int = 100) -> Stretch:
@@ -32,7 +32,9 @@ def test_a_stretch_is_found_by_any_position_that_it_covers_and_by_what_was_asked
     held.put("orders", stretch(8, 2), held.version)
     assert here(held, 4, 5, 7, 8) == [False, True, True, False]
     assert here(held, 7, 8, 9, 10, asked="orders") == [False, True, True, False]
-    assert (held.hits, held.misses) == (4, 4)
+    with held.room(100):
+        pass
+    assert (held.hits, held.misses) == (4, 1)  # what is not here is missed when it is read
 
 
 def test_the_least_used_leaves_first() -> None:
@@ -67,6 +69,12 @@ def test_others_leave_for_what_is_being_read() -> None:
         assert here(held, 0, 10) == [False, True]
         assert held.usage().bytes == 2 * ONE
     assert held.usage().bytes == ONE
+
+
+def test_what_holds_nothing_is_not_kept() -> None:
+    held = cache()
+    held.put("nobody", Stretch(0, 1_000, []), held.version)
+    assert here(held, 5, asked="nobody") == [False]
 
 
 def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> None:

@@ -37,6 +37,7 @@ from holdfast.stream import (
 )
 from holdfast.stream import streams as streams_module
 from holdfast.stream import stretches as stretches_module
+from holdfast.stream.stretches import AtHand
 from tests.journal.subjects import MemorySubject
 
 SOON_S = 30  # generous: whoever waits so long has failed
@@ -422,9 +423,9 @@ def test_who_goes_through_memory_leaves_turns_to_others(twin: Bench) -> None:
     twin.run(work)
 
 
-@pytest.mark.parametrize(("listeners", "most"), [(1, 1_500_000), (9, 400_000), (1_000, 131_072)])
-def test_a_stretch_from_the_journal_is_long_where_few_read(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, listeners: int, most: int
+@pytest.mark.parametrize(("late", "most"), [(1, 1_000_000), (9, 200_000), (1_000, 131_072)])
+def test_a_stretch_from_the_journal_is_long_where_few_are_late(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, late: int, most: int
 ) -> None:
     """A short one unpacks blocks for a few lines; of the room for all, each has its part."""
     asked: list[int] = []
@@ -432,21 +433,72 @@ def test_a_stretch_from_the_journal_is_long_where_few_read(
     async def work(streams: Streams) -> None:
         await streams.append("s", [new("x" * 1_000) for _ in range(300)])
         streams.history.clear()
-        read_back = streams._read_back
+        read = streams._stretches.read
 
-        def counted(position: int, wanted: Any, bytes_max: int) -> Any:
+        def counted(*what: Any, bytes_max: int, **how: Any) -> Any:
             asked.append(bytes_max)
-            return read_back(position, wanted, bytes_max)
+            return read(*what, bytes_max=bytes_max, **how)
 
-        monkeypatch.setattr(streams, "_read_back", counted)
-        streams.ring.listeners += listeners - 1
+        monkeypatch.setattr(streams._stretches, "read", counted)
+        streams.late += late - 1
         async with subscribe(streams, after=0) as events:
             async for batch in events.batches():
                 assert batch
                 break
+        assert streams.late == late - 1
 
     bench.run(work)
     assert asked[0] == most
+
+
+def test_a_stretch_that_was_rewritten_while_it_was_read_is_not_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(streams: Streams) -> None:
+        await streams.append("s", numbered(20))
+        streams.history.clear()
+        read = streams._stretches.read
+
+        def rewritten(*what: Any, **how: Any) -> Any:
+            found = read(*what, **how)
+            streams.cache.clear()
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(streams._stretches, "read", rewritten)
+            assert len(await taken(streams, 20, after=0)) == 20
+        assert streams.cache.usage().items == 0
+        assert len(await taken(streams, 20, after=0)) == 20
+        assert streams.cache.usage().items == 20
+
+    bench.run(work)
+
+
+def test_a_replay_is_of_what_is_stored_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks at hand are of what was stored: when that was rewritten they go."""
+    monkeypatch.setattr(streams_module, "REPLAY_BYTES", 1_000)
+    made: list[AtHand] = []
+
+    class Counted(AtHand):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(streams_module, "AtHand", Counted)
+
+    async def work(streams: Streams) -> None:
+        for number in range(90):
+            await streams.append(f"s/{number % 40}", numbered(1))
+        seen = 0
+        async for run in streams.replay():
+            seen += run.count
+            if len(made) == 1 and seen > 30:
+                streams.forget()
+        assert seen == 90
+        assert len(made) == 2
+        assert streams.cache.usage().bytes == 0
+
+    bench.run(work)
 
 
 def test_many_who_resume_from_the_same_place_have_it_read_once(
@@ -459,9 +511,9 @@ def test_many_who_resume_from_the_same_place_have_it_read_once(
         read: list[int] = []
         stretches = streams._stretches.read
 
-        def counted(reader: Any, position: int, *how: Any) -> Any:
+        def counted(reader: Any, position: int, *what: Any, **how: Any) -> Any:
             read.append(position)
-            return stretches(reader, position, *how)
+            return stretches(reader, position, *what, **how)
 
         monkeypatch.setattr(streams._stretches, "read", counted)
         found = await asyncio.gather(*(taken(streams, 200, after=0) for _ in range(20)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast.blocks import DamagedBlock
-from holdfast.events import decode_lines
+from holdfast.events import decode_lines, stream_id
 from holdfast.journal.conformance import Trial, known
 from holdfast.journal.memory import MemoryJournal
 from holdfast.journal.protocol import JournalReader
@@ -21,10 +20,12 @@ from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Append, NewEvent
 from holdfast.journal.writer import SqliteWriter
+from holdfast.stream import stretches as module
 from holdfast.stream.frames import Wanted
 from holdfast.stream.patterns import pattern
-from holdfast.stream.stretches import Stretch, Stretches
+from holdfast.stream.stretches import PART_BYTES, AtHand, Stretch, Stretches
 from tests.journal.subjects import MemorySubject
+from tests.support.damage import turn_a_bit
 
 BLOCK_BYTES = 4_096
 
@@ -56,6 +57,19 @@ def no_damage(_session: str, error: DamagedBlock) -> None:
     raise error
 
 
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often lines of each session are asked for."""
+    asked: Counter[str] = Counter()
+    read = SqliteReader.read
+
+    def counted(self: SqliteReader, session: str, *where: int, **how: Any) -> Any:
+        asked[session] += 1
+        return read(self, session, *where, **how)
+
+    monkeypatch.setattr(SqliteReader, "read", counted)
+    return asked
+
+
 class Walk:
     """From the beginning to the end, a stretch after the other."""
 
@@ -67,10 +81,13 @@ class Walk:
         bytes_max: int,
         streams: str = "*",
         on_damage: Any = no_damage,
+        at_hand: AtHand | None = None,
     ) -> None:
         self.stretches: list[Stretch] = []
         stretches, position = Stretches(on_damage), 1
-        while stretch := stretches.read(reader, position, wanted(streams), bytes_max, end):
+        while stretch := stretches.read(
+            reader, position, wanted(streams), bytes_max=bytes_max, end=end, at_hand=at_hand
+        ):
             assert stretch.start == position < stretch.end
             assert all(run.position + run.count <= stretch.end for run in stretch.runs)
             self.stretches.append(stretch)
@@ -94,9 +111,11 @@ class Walk:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_everything_that_is_wanted_comes_once_and_in_order(
-    journal: JournalService, seed: int
+    journal: JournalService, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     throw = random.Random(seed)
+    monkeypatch.setattr(module, "RUNS_PAGE", throw.choice((1, 7, 256)))
+    monkeypatch.setattr(module, "RUNS_MAX", throw.choice((7, 50, 2_048)))
     told: list[tuple[str, str]] = []
     for number in range(200):
         stream = f"s/{throw.randrange(throw.choice((1, 2, 12)))}"
@@ -109,16 +128,16 @@ def test_everything_that_is_wanted_comes_once_and_in_order(
     end = len(told) + 1
     bytes_max = throw.choice((1, 1_000, 30_000, 10_000_000))
     for streams in ("*", "s/0", "s/1,s/2", "nobody", "@conversations"):
+        at_hand = throw.choice((None, AtHand(), AtHand(3 * BLOCK_BYTES)))
         with journal.reader() as reader:
-            walk = Walk(reader, end, bytes_max=bytes_max, streams=streams)
+            walk = Walk(reader, end, bytes_max=bytes_max, streams=streams, at_hand=at_hand)
         matches = wanted(streams).streams.matches
         assert walk.texts == [text for stream, text in told if matches(stream)]
         assert walk.places == [
             place for place, (stream, _text) in enumerate(told, 1) if matches(stream)
         ]
-        largest = max(BLOCK_BYTES + 70_000, bytes_max)  # a tail with what made it full
         for stretch in walk.stretches:
-            assert sum(len(run.lines) for run in stretch.runs) <= largest
+            assert sum(len(run.lines) for run in stretch.runs) <= max(PART_BYTES, bytes_max)
 
 
 def test_a_block_is_unpacked_once_for_all_that_lies_in_a_stretch(
@@ -126,14 +145,7 @@ def test_a_block_is_unpacked_once_for_all_that_lies_in_a_stretch(
 ) -> None:
     for number in range(400):
         append(journal, f"s/{number % 40}", "." * 200)
-    asked: Counter[str] = Counter()
-    read = SqliteReader.read
-
-    def counted(self: SqliteReader, session: str, *where: int, **how: Any) -> Any:
-        asked[session] += 1
-        return read(self, session, *where, **how)
-
-    monkeypatch.setattr(SqliteReader, "read", counted)
+    asked = counted_reads(monkeypatch)
     with journal.reader() as reader:
         walk = Walk(reader, 401, bytes_max=10_000_000)
     assert len(walk.texts) == 400
@@ -183,7 +195,7 @@ def test_a_turn_takes_whole_lines_and_the_next_goes_on_behind_them(
         append(journal, f"s/{number % 3}", *(f"{number}.{part}" for part in range(4)))
     append(journal, "others", "not wanted")
     with journal.reader() as reader:
-        stretch = Stretches(no_damage).read(reader, 1, wanted("s/*"), 1_000_000, 122)
+        stretch = Stretches(no_damage).read(reader, 1, wanted("s/*"), bytes_max=1_000_000, end=122)
     assert stretch is not None
     position, lines, turns = 1, b"", 0
     while position < stretch.end:
@@ -202,31 +214,17 @@ def test_a_turn_takes_whole_lines_and_the_next_goes_on_behind_them(
 def test_a_damaged_block_costs_itself_and_is_told(journal: JournalService, path: str) -> None:
     for number in range(300):
         append(journal, f"s/{number % 2}", f"{number} {'.' * 100}")
-    database = sqlite3.connect(path)
-    with database:
-        ((position, count, data),) = database.execute(
-            "SELECT pos, count, data FROM blocks ORDER BY pos LIMIT 1"
-        )
-        database.execute(
-            "UPDATE blocks SET data = ? WHERE pos = ?", (data[:-1] + b"\0\0", position)
-        )
-    database.close()
+    turn_a_bit(path)
     told: list[str] = []
     with journal.reader() as reader:
         walk = Walk(
             reader, 301, bytes_max=5_000, on_damage=lambda session, _error: told.append(session)
         )
-    assert set(told) == {journal_session(journal, "s/0")}
+    assert set(told) == {stream_id("s/0")}
     assert walk.places == list(range(1, 301))
-    assert len(walk.texts) == 300 - count
-    assert [text for text in walk.texts if int(text.split()[0]) % 2] == [
-        f"{number} {'.' * 100}" for number in range(1, 300, 2)
-    ]
-
-
-def journal_session(journal: JournalService, stream: str) -> str:
-    with journal.reader() as reader:
-        return next(run.session for run in reader.runs(1) if run.name == stream)
+    numbers = [int(text.split()[0]) for text in walk.texts]
+    assert 0 < 300 - len(numbers) < 20  # of a block
+    assert [number for number in numbers if number % 2] == [*range(1, 300, 2)]
 
 
 def test_what_is_stored_is_given_whether_or_not_anybody_was_told_of_it(
@@ -235,10 +233,57 @@ def test_what_is_stored_is_given_whether_or_not_anybody_was_told_of_it(
     append(journal, "s", "told")
     append(journal, "s", "not told")
     with journal.reader() as reader:
-        stretch = Stretches(no_damage).read(reader, 1, wanted(), 1_000, 2)
+        stretch = Stretches(no_damage).read(reader, 1, wanted(), bytes_max=1_000, end=2)
     assert stretch is not None
     assert stretch.end == 3
     assert [run.count for run in stretch.runs] == [2]
+
+
+def test_a_run_that_grows_between_two_pages_comes_once(
+    journal: JournalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RUNS_PAGE", 1)
+    append(journal, "a", "1", "2")
+    append(journal, "b", "3", "4")
+    runs = SqliteReader.runs
+
+    def grows(self: SqliteReader, *what: Any, **how: Any) -> Any:
+        found = runs(self, *what, **how)
+        if found and found[0].name == "b" and found[0].count == 2:
+            append(journal, "b", "5")
+        return found
+
+    monkeypatch.setattr(SqliteReader, "runs", grows)
+    with journal.reader() as reader:
+        walk = Walk(reader, 6, bytes_max=1_000_000)
+    assert walk.texts == ["1", "2", "3", "4", "5"]
+    assert walk.places == [1, 2, 3, 4, 5]
+
+
+def test_blocks_at_hand_are_unpacked_once_however_short_the_stretches_are(
+    journal: JournalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVENTS_MIN", 1)
+    for number in range(400):
+        append(journal, f"s/{number % 8}", "." * 200)
+    asked = counted_reads(monkeypatch)
+    with journal.reader() as reader:
+        assert len(Walk(reader, 401, bytes_max=5_000, at_hand=AtHand()).texts) == 400
+        at_once = asked.total()
+        assert len(Walk(reader, 401, bytes_max=5_000).texts) == 400
+    blocks = sum(-(-count * 400 // BLOCK_BYTES) for count in [50] * 8)
+    assert at_once <= blocks + 8
+    assert asked.total() - at_once > 2 * at_once
+
+
+def test_blocks_at_hand_are_bounded_by_bytes(journal: JournalService) -> None:
+    for number in range(400):
+        append(journal, f"s/{number % 40}", "." * 400)
+    at_hand = AtHand(4 * BLOCK_BYTES)
+    with journal.reader() as reader:
+        walk = Walk(reader, 401, bytes_max=20_000, at_hand=at_hand)
+    assert len(walk.texts) == 400
+    assert 0 < at_hand.bytes <= 4 * BLOCK_BYTES
 
 
 def test_a_conversation_is_known_by_its_name_too(tmp_path: Path) -> None:

@@ -425,6 +425,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._called.clear()
         self._from_threads.clear()
         self._timers.clear()
+        self._vanished = False
 
     # Its own.
 

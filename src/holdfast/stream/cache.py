@@ -13,7 +13,7 @@ from typing import Final
 from holdfast.governor import Level, Usage
 from holdfast.stream.stretches import Stretch
 
-STRETCHES_MAX: Final = 64  # each asking looks at all of them
+STRETCHES_MAX: Final = 128  # each asking looks at all of them
 
 
 class StretchCache:
@@ -22,12 +22,12 @@ class StretchCache:
     name = "stream cache"
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
-        self._max_events, self.max_bytes = max_events, max_bytes
+        self.max_events, self.max_bytes = max_events, max_bytes
         self._lock = threading.Lock()
         self._held: list[tuple[str, Stretch]] = []  # the least used first
         self._events = self._bytes = 0
         self._room_bytes = 0  # of those that are being read
-        self.hits = self.misses = 0
+        self.hits = self.misses = 0  # a miss is whatever has to be read
         self.version = 0  # of what is stored: what was read of an older one is not kept
 
     def find(self, asked: str, position: int) -> Stretch | None:
@@ -38,13 +38,13 @@ class StretchCache:
                     self._held.append(self._held.pop(place))
                     self.hits += 1
                     return stretch
-            self.misses += 1
-            return None
+        return None
 
     @contextmanager
     def room(self, size: int) -> Iterator[None]:
         """What is read meanwhile takes this much, which counts and for which others leave."""
         with self._lock:
+            self.misses += 1
             self._room_bytes += size
             self._fit(self.max_bytes)
         try:
@@ -55,8 +55,8 @@ class StretchCache:
 
     def put(self, asked: str, stretch: Stretch, version: int) -> None:
         """`version` as it was before the stretch was read. One that is larger than all there is
-        room for is not kept."""
-        if stretch.events > self._max_events or stretch.size > self.max_bytes:
+        room for is not kept, nor one that holds nothing."""
+        if not stretch.runs or stretch.events > self.max_events or stretch.size > self.max_bytes:
             return
         with self._lock:
             if version != self.version:
@@ -78,7 +78,7 @@ class StretchCache:
             bytes=self._bytes + self._room_bytes,
             items=self._events,
             limit_bytes=self.max_bytes,
-            limit_items=self._max_events,
+            limit_items=self.max_events,
         )
 
     def relieve(self, level: Level, target_bytes: int) -> int:  # noqa: ARG002  # any level will do
@@ -89,7 +89,7 @@ class StretchCache:
 
     def _fit(self, max_bytes: int) -> None:
         while self._held and (
-            self._events > self._max_events
+            self._events > self.max_events
             or self._bytes + self._room_bytes > max_bytes
             or len(self._held) > STRETCHES_MAX
         ):

@@ -40,7 +40,7 @@ from holdfast.stream.cache import StretchCache
 from holdfast.stream.frames import Frame, Wanted, frames_of
 from holdfast.stream.history import EventHistory
 from holdfast.stream.patterns import pattern
-from holdfast.stream.stretches import AtHand, Stretch, Stretches
+from holdfast.stream.stretches import AT_HAND_BYTES, PEAK, AtHand, Stretch, Stretches
 
 NAME_CHARS_MAX: Final = 200
 KIND_CHARS_MAX: Final = 100
@@ -54,14 +54,14 @@ GATHERED_SHARE: Final = 7 / 8  # of who is expected; of two, nobody waits for th
 QUERY_EVENTS_MAX: Final = 10_000
 QUERY_BYTES_MAX: Final = 4_000_000  # of frames that were found
 QUERY_READ_BYTES_MAX: Final = 8_000_000  # of lines that one query looks at, found or not
-QUERY_READ_RUNS_MAX: Final = 10_000  # the same for those that are passed over unread
+QUERY_READ_RUNS_MAX: Final = 10_000  # the same for runs, most of them passed over unread
 TICK_S: Final = 15.0
 TURN_BYTES: Final = 32_768  # of lines that one listener is given at a time
 TURN_BYTES_MAX: Final = 131_072  # of older ones; more would keep the event loop from others
 TURNS_BYTES: Final = 4_000_000  # shared by all who listen; each has `TURN_BYTES` at least
-STRETCH_BYTES: Final = 1_500_000  # of lines that are read back at a time, where few listen
-STRETCH_BYTES_MIN: Final = 131_072
-REPLAY_BYTES: Final = 4_000_000  # the same for who reads everything
+READ_BYTES: Final = 1_000_000  # of lines that are read back at a time, where few are late
+READ_BYTES_MIN: Final = TURN_BYTES_MAX
+REPLAY_BYTES: Final = 2_000_000  # the same for who reads everything
 EVERYTHING: Final = Wanted(pattern("*"), pattern("*"))
 _KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _NAME: Final = re.compile(r"[^\s\x00-\x20\x7f*,@][^\x00-\x1f\x7f*,]*")
@@ -166,6 +166,7 @@ class Streams:
         self.cache = StretchCache(max_events=limits.cache_events, max_bytes=limits.cache_bytes)
         self._stretches = Stretches(on_damage)
         self._reading_back = asyncio.Lock()
+        self.late = 0  # of those who listen: they read what the ring does not hold
         self.ring = Broadcaster(
             capacity=limits.ring_events, ttl_s=limits.ring_ttl_s, clock_s=clock_s, start=end
         )
@@ -407,7 +408,7 @@ class Streams:
             await asyncio.sleep(0)
             return found
         async with self._reading_back:
-            return await asyncio.to_thread(self._read_back, position, wanted, self._stretch_bytes)
+            return await asyncio.to_thread(self._read_back, position, wanted, self._read_bytes)
 
     @property
     def _turn_bytes(self) -> int:
@@ -417,36 +418,53 @@ class Streams:
         return max(TURN_BYTES, min(share, TURN_BYTES_MAX))
 
     @property
-    def _stretch_bytes(self) -> int:
-        share = self.cache.max_bytes // (1 + max(1, self.ring.listeners))
-        return max(STRETCH_BYTES_MIN, min(share, STRETCH_BYTES))
+    def _read_bytes(self) -> int:
+        """So much that each of those who are late finds the rest of it when its turn comes."""
+        return min(READ_BYTES, self.cache.max_bytes // (PEAK * (1 + self.late)))
 
     def _read_back(self, position: int, wanted: Wanted, bytes_max: int) -> Stretch | None:
-        found = self.cache.find(wanted.streams.text, position)
-        if found is not None:
-            return found
-        version = self.cache.version
-        with self.cache.room(bytes_max), self._journal.reader() as reader:
-            stretch = self._stretches.read(reader, position, wanted, bytes_max, self.end)
+        bytes_max = max(READ_BYTES_MIN, bytes_max)
+        with self._journal.reader() as reader:
+            found = self.cache.find(wanted.streams.text, position)
+            if found is not None:  # somebody has read it meanwhile
+                return found
+            version = self.cache.version
+            with self.cache.room(PEAK * bytes_max):
+                stretch = self._stretches.read(
+                    reader,
+                    position,
+                    wanted,
+                    bytes_max=bytes_max,
+                    events_max=self.cache.max_events,
+                    end=self.end,
+                )
         if stretch is not None:
             self.cache.put(wanted.streams.text, stretch, version)
         return stretch
 
     async def replay(self, after: int = 0) -> AsyncIterator[Committed]:
         """All that is stored behind a position, as runs of lines: the fastest way through."""
-        position, at_hand = after + 1, AtHand()
-        while position < self.end:
-            stretch = await asyncio.to_thread(self._read_on, position, at_hand)
-            if stretch is None:
-                return
-            for run in stretch.runs:
-                yield run
-            position = stretch.end
+        position, at_hand, version = after + 1, AtHand(), self.cache.version
+        with self.cache.room(AT_HAND_BYTES + PEAK * REPLAY_BYTES):
+            while position < self.end:
+                if version != self.cache.version:  # what is stored was rewritten meanwhile
+                    at_hand, version = AtHand(), self.cache.version
+                stretch = await asyncio.to_thread(self._read_on, position, at_hand)
+                if stretch is None:
+                    return
+                for run in stretch.runs:
+                    yield run
+                position = stretch.end
 
     def _read_on(self, position: int, at_hand: AtHand) -> Stretch | None:
         with self._journal.reader() as reader:
             return self._stretches.read(
-                reader, position, EVERYTHING, REPLAY_BYTES, self.end, at_hand
+                reader,
+                position,
+                EVERYTHING,
+                bytes_max=REPLAY_BYTES,
+                end=self.end,
+                at_hand=at_hand,
             )
 
     async def query(self, asked: Query) -> Found:
@@ -458,7 +476,9 @@ class Streams:
         limit = min(asked.limit, QUERY_EVENTS_MAX)
         found: list[Frame] = []
         size, looked_bytes, looked, position = 0, 0, 0, asked.after + 1
-        while (stretch := self._read_back(position, wanted, STRETCH_BYTES_MIN)) is not None:
+        read_bytes = READ_BYTES_MIN  # little for who asks for little, more where little is found
+        while (stretch := self._read_back(position, wanted, read_bytes)) is not None:
+            read_bytes = min(READ_BYTES, 2 * read_bytes)
             runs, end = stretch.behind(position, QUERY_READ_BYTES_MAX)
             for run in runs:
                 for frame in frames_of(run, after=position - 1):

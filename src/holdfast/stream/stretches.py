@@ -5,12 +5,16 @@ events of the global order lie in forty blocks. Going through them in order and 
 at hand was tried first: with more sessions than blocks are kept each run unpacks its block again,
 and with enough kept each reader holds megabytes. So a stretch is read session by session, each
 block once, and put into order afterwards; what is over the bound is cut off its end.
+
+Whoever replays everything goes on at once where a stretch ended, in the middle of blocks: only
+there these stay at hand, up to a bound in bytes.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from operator import attrgetter
@@ -26,11 +30,12 @@ from holdfast.stream.frames import Wanted
 EVENTS_MIN: Final = 64  # that one stretch is made of, where there are as many and there is room
 RUNS_MAX: Final = 2_048  # that it looks at, wanted or not
 RUNS_PAGE: Final = 256
-RUN_BYTES: Final = 140  # of a run besides its lines, measured
-STRETCH_BYTES: Final = 400  # of a stretch besides its runs, measured
-BLOCKS_AT_HAND: Final = 32
-PART_BYTES: Final = 32_768  # of lines, about what somebody is given at a time
+RUN_BYTES: Final = 190  # of a run besides its lines, measured
+BESIDE_BYTES: Final = 250  # of a stretch besides its runs, measured
+AT_HAND_BYTES: Final = 6_000_000  # of blocks that stay unpacked for one who reads on at once
+PART_BYTES: Final = 32_768  # of lines of a run that are cut out of a block at once
 SPARE: Final = 1.25  # how many more events are looked at than it takes by the size of the last
+PEAK: Final = 2  # of the bytes that are wanted, so many times are held while they are gathered
 
 _position: Final = attrgetter("position")
 
@@ -46,7 +51,7 @@ class Stretch:
         self.start, self.end, self.runs = start, end, runs
         self.looked = looked  # runs, wanted or not
         self.events = sum(run.count for run in runs)
-        self.size = STRETCH_BYTES + RUN_BYTES * len(runs) + sum(len(run.lines) for run in runs)
+        self.size = BESIDE_BYTES + RUN_BYTES * len(runs) + sum(len(run.lines) for run in runs)
         self._starts = [run.position for run in runs]
 
     def behind(self, position: int, bytes_max: int) -> tuple[list[Committed], int]:
@@ -56,7 +61,7 @@ class Stretch:
         size = 0
         for place in range(max(0, bisect_right(self._starts, position) - 1), len(self.runs)):
             held = self.runs[place].behind(position)
-            if not held.count:  # it is before the position
+            if held.count <= 0:  # it is before the position
                 continue
             held = held.upto(bytes_max - size)
             found.append(held)
@@ -75,23 +80,25 @@ class Stretches:
         self._on_damage = on_damage
         self._event_bytes = 1_000.0  # of an event, by what was read last
 
-    def read(
+    def read(  # what a stretch is read by
         self,
         reader: JournalReader,
         position: int,
         wanted: Wanted,
+        *,
         bytes_max: int,
         end: int,
+        events_max: int | None = None,
         at_hand: AtHand | None = None,
     ) -> Stretch | None:
         """From a position on, about so many bytes of lines or the first part; None at the end.
 
         The journal is known to reach to `end` at least. A damaged block costs itself: its place is
-        there, without lines. Who reads on at once brings the blocks that are `at_hand` along, at
-        the price of the memory that they take.
+        there, without lines.
         """
-        at_hand = AtHand() if at_hand is None else at_hand
         most = EVENTS_MIN + int(SPARE * bytes_max / self._event_bytes)
+        if events_max is not None:
+            most = min(most, events_max)
         runs, looked_end, looked = _look(reader, position, wanted, most)
         if looked_end is not None:
             end = looked_end
@@ -104,14 +111,14 @@ class Stretches:
         for of_one in _by_session(runs):
             if of_one[0].position >= end:
                 break  # as all that come behind it
-            limit = size + bytes_max
+            size_most = size + bytes_max  # what is behind would be cut off whatever else there is
             for part in self._parts(reader, of_one, position, at_hand):
                 if part.position >= end:
                     break
                 parts.append(part)
                 size += len(part.lines)
-                if size > limit or part.position + part.count >= end:  # none is read for nothing
-                    break
+                if size > size_most or part.position + part.count >= end:
+                    break  # before another block is read for nothing
             if size > bytes_max:
                 end, size = _cut(parts, bytes_max)
         parts.sort(key=_position)
@@ -123,19 +130,21 @@ class Stretches:
         return stretch
 
     def _parts(
-        self, reader: JournalReader, runs: list[Run], position: int, at_hand: AtHand
+        self, reader: JournalReader, runs: list[Run], position: int, at_hand: AtHand | None
     ) -> Iterator[Committed]:
         """Of one session, each out of one block, and not larger than one turn takes."""
-        block = at_hand.get(runs[0].session)
+        whose = (runs[0].session, runs[0].agent, runs[0].name)  # one for all: each run has its own
+        session = runs[0].session
+        block = None if at_hand is None else at_hand.get(session)
         for run in runs:
             shift = run.position - run.first_seq
             seq, end = max(position - shift, run.first_seq), run.first_seq + run.count
             while seq < end:
                 if block is None or not block.first_seq <= seq < block.end_seq:
-                    block = self._block(reader, run.session, seq, end)
-                    at_hand.put(run.session, block)
+                    block = self._block(reader, session, seq, end)
+                    if at_hand is not None:
+                        at_hand.put(session, block)
                 stop, lines = block.take(seq, end)
-                whose = (run.session, run.agent, run.name)
                 yield Committed(seq + shift, *whose, seq, stop - seq, lines)
                 seq = stop
 
@@ -162,6 +171,10 @@ class _Block:
         self._ends = array("I", accumulate(map(len, lines.splitlines(keepends=True)), initial=0))
         self.end_seq = first_seq + (len(self._ends) - 1 or missing)
 
+    @property
+    def size(self) -> int:
+        return BESIDE_BYTES + len(self._lines) + self._ends.itemsize * len(self._ends)
+
     def take(self, seq: int, end: int) -> tuple[int, bytes]:
         """Lines from a number on, one at least and no more than make a part; the number behind."""
         end = min(end, self.end_seq)
@@ -175,18 +188,22 @@ class _Block:
 
 
 class AtHand:
-    """The blocks that were unpacked last, one of a session."""
+    """The blocks that were unpacked last, one of a session; the oldest leave."""
 
-    def __init__(self) -> None:
-        self._blocks: dict[str, _Block] = {}
+    def __init__(self, bytes_max: int = AT_HAND_BYTES) -> None:
+        self._bytes_max = bytes_max
+        self._blocks: OrderedDict[str, _Block] = OrderedDict()
+        self.bytes = 0
 
     def get(self, session: str) -> _Block | None:
         return self._blocks.get(session)
 
     def put(self, session: str, block: _Block) -> None:
-        if len(self._blocks) == BLOCKS_AT_HAND:
-            self._blocks.clear()
+        before = self._blocks.pop(session, None)
         self._blocks[session] = block
+        self.bytes += block.size - (before.size if before is not None else 0)
+        while self.bytes > self._bytes_max:
+            self.bytes -= self._blocks.popitem(last=False)[1].size
 
 
 def _cut(parts: list[Committed], bytes_max: int) -> tuple[int, int]:
@@ -224,17 +241,19 @@ def _look(reader: JournalReader, position: int, wanted: Wanted, most: int) -> _L
         return _Looked([], None, 0)
     runs: list[Run] = []
     events = looked = 0
-    start = position
     while looked < RUNS_MAX:
         page = reader.runs(position, limit=RUNS_PAGE, session=only)
         for run in page:
             looked += 1
-            position = run.position + run.count
-            if wanted.takes_stream(run.agent, run.name):
-                runs.append(run)
-                events += position - max(start, run.position)
-                if events >= most:
-                    return _Looked(runs, position - (events - most), looked)
+            before, position = max(position, run.position), run.position + run.count
+            if not wanted.takes_stream(run.agent, run.name):
+                continue
+            if runs and runs[-1].position == run.position:  # it grew since the page before
+                runs.pop()
+            runs.append(run)
+            events += position - before
+            if events >= most:
+                return _Looked(runs, position - (events - most), looked)
         if len(page) < RUNS_PAGE:
             return _Looked(runs, None, looked)
     return _Looked(runs, position, looked)

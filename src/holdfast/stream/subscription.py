@@ -50,6 +50,7 @@ class Subscription:
         self._log, self._wanted, self._on_lag = log, wanted, on_lag
         self.position = position  # of the next event
         self._live = False  # whether the ring had what came next
+        self._late = False  # whether it reads what was before
 
     async def __aenter__(self) -> Self:
         self._log.ring.listeners += not self._background
@@ -62,6 +63,11 @@ class Subscription:
         trace: TracebackType | None,
     ) -> None:
         self._log.ring.listeners -= not self._background
+        self._be_late(False)
+
+    def _be_late(self, late: bool) -> None:
+        self._log.late += late - self._late
+        self._late = late
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
         async for batch in self.batches():
@@ -86,10 +92,12 @@ class Subscription:
                     if self._on_lag == "disconnect":
                         return
                     continue
+                self._be_late(True)
                 frames, self.position = await self._log.read(self.position, self._wanted)
                 yield frames
                 continue
             self._live = True
+            self._be_late(False)
             frames = []
             for frame in held:
                 self.position = frame.position + 1

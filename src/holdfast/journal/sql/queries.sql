@@ -277,8 +277,11 @@ ORDER BY pos DESC LIMIT 1;
 DELETE FROM words WHERE rowid = ?;
 
 -- name: insert_words
--- What the index gets of one event.
-INSERT INTO words (rowid, user, assistant, thinking, tool, system) VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT));
+-- What the index gets of one event: its text as UTF-8, which is given as bytes.
+INSERT INTO words (rowid, user, assistant, thinking, tool, system)
+VALUES (
+    ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)
+);
 
 -- name: insert_audit
 -- One audit record.
@@ -350,6 +353,7 @@ ORDER BY r.pos LIMIT ?2;
 SELECT r.pos, s.id, r.first_seq, r.count, s.agent, s.agent_session_id
 FROM sessions AS s JOIN runs AS r ON r.session_no = s.no
 WHERE s.id = ?3 AND r.pos + r.count > ?1
+  AND r.pos >= coalesce((SELECT max(pos) FROM runs WHERE session_no = s.no AND pos <= ?1), 0)
 ORDER BY r.pos LIMIT ?2;
 
 -- name: list_files
