@@ -60,7 +60,7 @@ from holdfast.journal.streams import (
     numbered,
     stream_facts,
 )
-from holdfast.journal.unindexed import HURRIED_SHARE
+from holdfast.journal.unindexed import HURRIED_SHARE, bytes_in, words_of
 from holdfast.journal.words import Highlighter, Term, apart, parse, tokens
 from holdfast.journal.work import PREVIEW_BYTES, DeadItem, Lanes, QueueCounts
 from holdfast.journal.work_memory import MemoryWork, WorkState, lanes_of
@@ -154,7 +154,7 @@ class MemoryWriter:
             for batch, new in zip(batches, lines, strict=True):
                 position = len(self._state.order) + 1
                 self._store(batch, new)
-                self._unindexed_bytes += sum(len(text.text) for text in batch.texts)
+                self._unindexed_bytes += bytes_in(words_of(batch.texts, 0))
                 if batch.count:
                     self._note(batch.facts, position, batch.first_seq, new)
 
@@ -385,9 +385,9 @@ class MemoryWriter:
         batch = Batch(facts=facts, first_seq=first, lines=lines, line_count=len(new))
         self._store(batch, split)
         state.stream_keys[session] = keys
-        chars = self._unindexed_bytes
-        self._undone_by(lambda: setattr(self, "_unindexed_bytes", chars))
-        self._unindexed_bytes = chars + sum(len(text.text) for text in texts)
+        unindexed = self._unindexed_bytes
+        self._undone_by(lambda: setattr(self, "_unindexed_bytes", unindexed))
+        self._unindexed_bytes = unindexed + bytes_in(words_of(texts, 0))
         if new:
             self._note(facts, position, first, split)
             self._undone_by(partial(self._committed.__delitem__, -1))

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from holdfast.journal import index
 from holdfast.journal.model import Text
 
-BYTES_MAX: Final = 6_000_000  # that are remembered: more than ever waits for what is urgent
+BYTES_MAX: Final = 8_000_000  # that are remembered: more than ever waits for what is urgent
 HURRIED_BYTES: Final = 50_000  # are fed all the same: each feed costs a merge of the index
 HURRIED_SHARE: Final = 8  # and this part of what waits: else it would grow beside steady work
 ROW_BYTES: Final = 130  # of a text besides its bytes, measured

@@ -67,8 +67,6 @@ MERGES_MAX: Final = 16
 PURGE_WAIT_MS: Final = 10_000
 INDEX_BATCH_EVENTS: Final = 4_096  # that are read again at a time
 READ_AGAIN_BYTES: Final = 4_000_000  # of their texts
-
-
 _OF_THE_DISK: Final = (apsw.Error, JournalBroken, JournalDamaged, JournalFull)
 
 
@@ -88,15 +86,15 @@ class _Change(NamedTuple):
         return _Change(*map(int.__add__, self, other))
 
 
+class SequenceConflict(JournalError):
+    """A batch does not start where its session ends: somebody reads from an old cursor."""
+
+
 class _UndoneError(Exception):
     """A work failed by itself: its transaction is undone, and nothing else is concerned."""
 
     def __init__(self, cause: Exception) -> None:
         self.cause = cause
-
-
-class SequenceConflict(JournalError):
-    """A batch does not start where its session ends: somebody reads from an old cursor."""
 
 
 class SqliteWriter:

@@ -180,6 +180,24 @@ def an_append_that_is_refused_costs_only_itself(trial: Trial) -> None:
 
 
 @require
+def a_work_that_fails_by_itself_leaves_nothing(trial: Trial) -> None:
+    append(trial, "a", new("0", key="k0"))
+    trial.writer.take_committed()
+
+    def fails(writer: JournalWriter) -> None:
+        writer.append([Append("a", [new("x", key="kx")]), Append("new", [new("y")])], NOW_S)
+        raise Refusal
+
+    [outcome] = run(trial, fails)
+    same(isinstance(outcome, Refusal), True, "what it raised")
+    same(trial.writer.take_committed(), [], "what is told of it")
+    same(trial.reader.session(stream_id("new")), None, "the stream that it began")
+    same(places(append(trial, "a", new("1", key="kx"))), ([1], [2], 0), "where the next one stands")
+    same(len(trial.writer.take_committed()), 1, "what is told of that")
+    same(texts(trial, "a"), ["0", "1"], "what is there")
+
+
+@require
 def a_work_that_fails_leaves_nothing_and_the_others_stay(trial: Trial) -> None:
     append(trial, "a", new("0", key="k0"))
 
