@@ -28,10 +28,12 @@ class Desk(Log[Intent]):
         self.now_ms += 1_000
         return self.store(COMMANDS[what](self, intent))
 
-    def progress(self, *, pct: float | None = None, note: str = "", memo: str = "") -> None:
+    def progress(
+        self, *, pct: float | None = None, note: str = "", memo: str = "", by: str = ""
+    ) -> None:
         self.store(
             commands.progress(
-                self.intents, "i", pct=pct, note=note, memo=memo, by="", now_ms=self.now_ms
+                self.intents, "i", pct=pct, note=note, memo=memo, by=by, now_ms=self.now_ms
             )
         )
 
@@ -81,6 +83,20 @@ def test_who_resumes_is_given_the_memo_that_was_left_last() -> None:
     intent = desk.known("i")
     assert (intent.memo, intent.pct, intent.note) == ("behind the third file", 30, "slow")
     assert (intent.worker, intent.resumed, intent.reason, intent.ended_ms) == ("ann", 1, "", 0)
+
+
+def test_who_was_relieved_leaves_no_memo_any_more() -> None:
+    desk = Desk()
+    desk.create()
+    desk.progress(memo="behind the first file", by="bob")  # nobody has taken it up yet
+    desk.do("resume")
+    desk.progress(memo="behind the third file", by="ann")
+    with pytest.raises(WrongState, match="taken up by ann"):
+        desk.progress(memo="behind the second file", by="bob")
+    assert desk.known("i").memo == "behind the third file"
+    desk.progress(note="I was here", by="bob")
+    desk.progress(memo="from a script that gives no name")
+    assert desk.known("i").memo == "from a script that gives no name"
 
 
 def test_progress_must_say_something() -> None:

@@ -5,7 +5,8 @@
        └─────fail────> failed ─resume─> active
 
 Whoever takes one up - after a crash, on another day, another agent - resumes it and is given the
-memo that was left last.
+memo that was left last. From then on the memo is theirs: who worked on it before and does not know
+that it was taken up, or repeats what was not answered, would send them back.
 """
 
 from __future__ import annotations
@@ -175,7 +176,12 @@ def progress(
         raise NotValid("say how far it is: pct, note, memo, or some of them")
     if pct is not None and not 0 <= pct <= 100:  # percent
         raise NotValid(f"pct is a number from 0 to 100, not {pct}")
-    _active(intents, intent, "make progress")
+    known = _active(intents, intent, "make progress")
+    if memo and by and known.worker not in ("", by):
+        raise WrongState(
+            f"intent {intent} was taken up by {known.worker} meanwhile, whose memo stays: stop, "
+            f"or `holdfast intents resume {intent}` to take it back and read what is done"
+        )
     return [
         changed("intent.progress", intent, Change(now_ms, pct=pct, memo=memo), text=note, by=by)
     ]
