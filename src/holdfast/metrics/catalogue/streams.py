@@ -42,7 +42,7 @@ FIGURES: Final = (
     Figure(
         "holdfast_stream_cache_hits_total",
         "counter",
-        "How often a turn of older events was in memory already.",
+        "How often older events that somebody asked for had been read back before.",
         _of(lambda s: s.cache_hits),
     ),
     Figure(
