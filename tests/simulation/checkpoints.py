@@ -8,64 +8,38 @@ fills up and fails. What counts is the log: the first end in it is the end, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
 from holdfast.events import decode, stream_id
-from holdfast.simulation import Host, Process, Simulation
-from holdfast.simulation.journal import Disk, SimulatedJournal
-from holdfast.stream import Appended, NewEvent, Streams
+from holdfast.simulation import Host, Simulation
+from holdfast.simulation.journal import Disk
 from holdfast.work import Checkpoint, CheckpointDesk, CheckpointSettings, NewCheckpoint
 from holdfast.work.checkpoints import STREAM, Answer
 from holdfast.work.entities import WrongState
-from holdfast.work.keeper import Room
-from holdfast.work.timers import Timers
 from tests.simulation.asking import again
+from tests.simulation.keeping import Program, hosted, same_after_a_crash
 
 SETTINGS: Final = CheckpointSettings(max_pending=100, expiry_s=60, retain_s=30 * 86_400)
 AGENTS: Final = 3
 PEOPLE: Final = 2
 ASKED_EACH: Final = 4  # by an agent
-RESTART_SHARE: Final = 0.5
 ANSWERS: Final[tuple[Answer, ...]] = ("approved", "rejected")
 ENDS: Final = frozenset(
     f"checkpoint.{end}" for end in ("approved", "rejected", "expired", "cancelled")
 )
 
 
-class Program:
-    """As much of the daemon as checkpoints take."""
-
-    def __init__(self, world: Simulation, process: Process, disk: Disk) -> None:
-        self.journal = SimulatedJournal(world, process, disk)
-        self.streams = Streams(self.journal, clock_s=world.now_s)
-
-        def now_ms() -> int:
-            return int(world.wall_s() * 1_000)
-
-        self.timers = Timers(now_ms=now_ms)
-        self.desk = CheckpointDesk(Room(self.journal, self._append, self.timers, now_ms), SETTINGS)
-
-    async def start(self) -> None:
-        self.streams.start()
-        await self.desk.start()
-
+class Desk(CheckpointDesk):
     async def close(self) -> None:
-        self.desk.release()
-        await self.desk.close()
-        await self.timers.close()
-        await self.streams.close()
-        self.journal.close()
+        """As the room of all of them does: nobody is left waiting."""
+        self.release()
+        await super().close()
 
-    async def listed(self, *states: str) -> list[Checkpoint]:
-        return self.desk.listed(states=states)
 
-    def _append(
-        self, stream: str, events: Sequence[NewEvent], *, expected_seq: int | None
-    ) -> Coroutine[Any, Any, Appended]:
-        return self.streams.append(stream, events, expected_seq=expected_seq, own=True)
+Daemon = Host[Program[Desk]]
 
 
 class _Change(msgspec.Struct):
@@ -117,36 +91,20 @@ class Told:
 async def scenario(world: Simulation) -> None:
     disk = Disk(world)
     told = Told(disk)
-
-    async def boot(process: Process) -> Program:
-        program = Program(world, process, disk)
-        await program.start()
-        return program
-
-    host = Host(world, "daemon", boot)
+    host = hosted(world, disk, lambda room: Desk(room, SETTINGS))
     people = [
         world.spawn(_answer(world, host, told, f"person {number}"), name=f"person {number}")
         for number in range(PEOPLE)
     ]
     agents = [_agent(world, host, told, f"agent {number}") for number in range(AGENTS)]
-    if world.random.random() < RESTART_SHARE:
-        world.loop.call_later(
-            world.random.uniform(0, 20),
-            lambda: world.spawn(host.restart(lambda program: program.close()), name="restart"),
-        )
     await asyncio.gather(*agents)
     for person in people:
         person.cancel()
     told.check()
-    before = await again(world, host, lambda program: program.listed())
-    host.crash()
-    after = await again(world, host, lambda program: program.listed())
-    other = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
-    assert not other, f"before a restart and after it: {other}"
-    await host.stop(lambda program: program.close())
+    await same_after_a_crash(world, host, lambda desk: desk.listed())
 
 
-async def _agent(world: Simulation, host: Host[Program], told: Told, name: str) -> None:
+async def _agent(world: Simulation, host: Daemon, told: Told, name: str) -> None:
     for number in range(ASKED_EACH):
         wanted = NewCheckpoint(
             title="Delete it?",
@@ -154,7 +112,7 @@ async def _agent(world: Simulation, host: Host[Program], told: Told, name: str) 
             by=name,
             expires_s=world.random.choice((0, 1, 1, 2, 20)),
         )
-        asked = await again(world, host, lambda program: program.desk.ask(wanted))  # noqa: B023  # asked at once
+        asked = await again(world, host, lambda program: program.keeper.ask(wanted))  # noqa: B023  # asked at once
         told.asked.add(asked.id)
         if world.random.random() < 0.2:
             await world.pause(0.5)
@@ -163,21 +121,21 @@ async def _agent(world: Simulation, host: Host[Program], told: Told, name: str) 
                 host,
                 told,
                 asked.id,
-                lambda program: program.desk.cancel(asked.id, by=name),  # noqa: B023  # asked at once
+                lambda desk: desk.cancel(asked.id, by=name),  # noqa: B023  # asked at once
             )
         while asked.is_open:
             wait_s = world.random.choice((0.2, 5, 60))
-            asked = await again(world, host, lambda program: program.desk.wait(asked.id, wait_s))  # noqa: B023  # asked at once
+            asked = await again(world, host, lambda program: program.keeper.wait(asked.id, wait_s))  # noqa: B023  # asked at once
             await world.pause(0.01)
         told.ended(asked)
 
 
-async def _answer(world: Simulation, host: Host[Program], told: Told, name: str) -> None:
+async def _answer(world: Simulation, host: Daemon, told: Told, name: str) -> None:
     """In half of the runs people leave alone what ends by itself."""
     number, eager = 0, world.draw("people").random() < 0.5
     while True:
         await world.pause(world.random.choice((0.2, 1, 3)))
-        pending = await again(world, host, lambda program: program.listed("pending"))
+        pending = await again(world, host, _pending)
         pending = [each for each in pending if eager or not each.expires_ms]
         if not pending:
             continue
@@ -189,7 +147,7 @@ async def _answer(world: Simulation, host: Host[Program], told: Told, name: str)
             host,
             told,
             chosen.id,
-            lambda program: program.desk.resolve(chosen.id, answer, by=by),  # noqa: B023  # asked at once
+            lambda desk: desk.resolve(chosen.id, answer, by=by),  # noqa: B023  # asked at once
         )
         if decided is not None:
             got = decided.state, decided.ended_by
@@ -198,17 +156,21 @@ async def _answer(world: Simulation, host: Host[Program], told: Told, name: str)
 
 async def _decided(
     world: Simulation,
-    host: Host[Program],
+    host: Daemon,
     told: Told,
     checkpoint: str,
-    decide: Callable[[Program], Awaitable[Checkpoint]],
+    decide: Callable[[Desk], Awaitable[Checkpoint]],
 ) -> Checkpoint | None:
     """How it ended by what was done; None when it had ended before, or that was not heard."""
     try:
-        decided = await again(world, host, decide)
+        decided = await again(world, host, lambda program: decide(program.keeper))
     except WrongState:
         decided = None
-    known = await again(world, host, lambda program: program.desk.wait(checkpoint, 0))
+    known = await again(world, host, lambda program: program.keeper.wait(checkpoint, 0))
     assert not known.is_open, f"{checkpoint} was decided and is pending"
     told.ended(known)
     return decided
+
+
+async def _pending(program: Program[Desk]) -> list[Checkpoint]:
+    return program.keeper.listed(states=("pending",))

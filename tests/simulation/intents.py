@@ -8,19 +8,17 @@ is restarted, and its disk fills up and fails. A step that was acknowledged is n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from holdfast.events import decode, stream_id
-from holdfast.simulation import Host, Process, Simulation
-from holdfast.simulation.journal import Disk, SimulatedJournal
-from holdfast.stream import Appended, NewEvent, Streams
+from holdfast.simulation import Host, Simulation
+from holdfast.simulation.journal import Disk
 from holdfast.work.entities import WrongState
 from holdfast.work.intent_registry import IntentRegistry, IntentSettings
 from holdfast.work.intents import STREAM, Intent, NewIntent
-from holdfast.work.keeper import Room
-from holdfast.work.timers import Timers
 from tests.simulation.asking import again
+from tests.simulation.keeping import Program, hosted, same_after_a_crash
 
 SETTINGS: Final = IntentSettings(retain_s=30 * 86_400)
 INTENTS: Final = 3
@@ -28,43 +26,9 @@ AGENTS_EACH: Final = 2  # who ask for the same one, under the same key
 STEPS: Final = 6
 VANISH_SHARE: Final = 0.3  # after a step
 FAIL_SHARE: Final = 0.1
-RESTART_SHARE: Final = 0.5
 
 
-class Program:
-    """As much of the daemon as intents take."""
-
-    def __init__(self, world: Simulation, process: Process, disk: Disk) -> None:
-        self.journal = SimulatedJournal(world, process, disk)
-        self.streams = Streams(self.journal, clock_s=world.now_s)
-
-        def now_ms() -> int:
-            return int(world.wall_s() * 1_000)
-
-        self.timers = Timers(now_ms=now_ms)
-        room = Room(self.journal, self._append, self.timers, now_ms)
-        self.intents = IntentRegistry(room, SETTINGS)
-
-    async def start(self) -> None:
-        self.streams.start()
-        await self.intents.start()
-
-    async def close(self) -> None:
-        await self.intents.close()
-        await self.timers.close()
-        await self.streams.close()
-        self.journal.close()
-
-    async def listed(self) -> list[Intent]:
-        return self.intents.listed()
-
-    async def get(self, intent: str) -> Intent:
-        return self.intents.get(intent)
-
-    def _append(
-        self, stream: str, events: Sequence[NewEvent], *, expected_seq: int | None
-    ) -> Coroutine[Any, Any, Appended]:
-        return self.streams.append(stream, events, expected_seq=expected_seq, own=True)
+Daemon = Host[Program[IntentRegistry]]
 
 
 class Told:
@@ -106,19 +70,8 @@ class Told:
 
 async def scenario(world: Simulation) -> None:
     disk = Disk(world)
-
-    async def boot(process: Process) -> Program:
-        program = Program(world, process, disk)
-        await program.start()
-        return program
-
-    host = Host(world, "daemon", boot)
+    host = hosted(world, disk, lambda room: IntentRegistry(room, SETTINGS))
     told = Told()
-    if world.random.random() < RESTART_SHARE:
-        world.loop.call_later(
-            world.random.uniform(0, 20),
-            lambda: world.spawn(host.restart(lambda program: program.close()), name="restart"),
-        )
     await asyncio.gather(
         *(
             _agent(world, host, told, f"intent {number}", f"agent {number}.{other}")
@@ -127,21 +80,17 @@ async def scenario(world: Simulation) -> None:
         )
     )
     told.check(disk)
-    before = await again(world, host, lambda program: program.listed())
-    host.crash()
-    after = await again(world, host, lambda program: program.listed())
-    assert before == after, "the states are others after a restart"
-    await host.stop(lambda program: program.close())
+    await same_after_a_crash(world, host, lambda intents: intents.listed())
 
 
-async def _agent(world: Simulation, host: Host[Program], told: Told, key: str, name: str) -> None:
+async def _agent(world: Simulation, host: Daemon, told: Told, key: str, name: str) -> None:
     wanted = NewIntent(title="Move it over", key=key, by=name)
-    made = await again(world, host, lambda program: program.intents.create(wanted))
+    made = await again(world, host, lambda program: program.keeper.create(wanted))
     told.made(key, made)
     intent = made.id
     while True:
         before = told.steps.get(intent, 0)
-        taken = await _try(world, host, lambda program: program.intents.resume(intent, by=name))
+        taken = await _try(world, host, lambda intents: intents.resume(intent, by=name))
         if taken is None:  # it is completed
             return
         told.resumed(taken, before)
@@ -150,9 +99,7 @@ async def _agent(world: Simulation, host: Host[Program], told: Told, key: str, n
         await world.pause(world.random.choice((0.1, 2.0)))
 
 
-async def _work(
-    world: Simulation, host: Host[Program], told: Told, taken: Intent, name: str
-) -> bool:
+async def _work(world: Simulation, host: Daemon, told: Told, taken: Intent, name: str) -> bool:
     """From the step behind the memo on; whether that was seen through."""
     intent = taken.id
     for step in range(int(taken.memo or 0) + 1, STEPS + 1):
@@ -160,7 +107,7 @@ async def _work(
         noted = await _try(
             world,
             host,
-            lambda program: program.intents.progress(intent, memo=str(step), by=name),  # noqa: B023  # asked at once
+            lambda intents: intents.progress(intent, memo=str(step), by=name),  # noqa: B023  # asked at once
         )
         if noted is None or noted.worker != name:  # somebody else has taken it up
             return False
@@ -168,19 +115,19 @@ async def _work(
         if world.random.random() < VANISH_SHARE:
             return False
         if world.random.random() < FAIL_SHARE:
-            await _try(world, host, lambda program: program.intents.fail(intent, by=name))
+            await _try(world, host, lambda intents: intents.fail(intent, by=name))
             return False
-    if await _try(world, host, lambda program: program.intents.complete(intent, by=name)) is None:
+    if await _try(world, host, lambda intents: intents.complete(intent, by=name)) is None:
         return False
     told.completed.add(intent)
     return True
 
 
 async def _try(
-    world: Simulation, host: Host[Program], do: Callable[[Program], Awaitable[Intent]]
+    world: Simulation, host: Daemon, do: Callable[[IntentRegistry], Awaitable[Intent]]
 ) -> Intent | None:
     """What it answers; None when that cannot be done, or was done before its answer was lost."""
     try:
-        return await again(world, host, do)
+        return await again(world, host, lambda program: do(program.keeper))
     except WrongState:
         return None

@@ -9,22 +9,20 @@ through by rules that are written down here once more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
 from holdfast.events import Event, decode, stream_id
-from holdfast.simulation import Host, Process, Simulation
-from holdfast.simulation.journal import Disk, SimulatedJournal
-from holdfast.stream import Appended, NewEvent, Streams
+from holdfast.simulation import Host, Simulation
+from holdfast.simulation.journal import Disk
 from holdfast.work.entities import WrongState
-from holdfast.work.keeper import Room
 from holdfast.work.registry import TaskRegistry, TaskSettings
 from holdfast.work.task_commands import NewTask, Usual
 from holdfast.work.tasks import STREAM, Task
-from holdfast.work.timers import Timers
 from tests.simulation.asking import again
+from tests.simulation.keeping import Program, hosted, same_after_a_crash
 
 SETTINGS: Final = TaskSettings(
     usual=Usual(timeout_s=60, heartbeat_s=5, retries=1),
@@ -35,46 +33,13 @@ SETTINGS: Final = TaskSettings(
 CLIENTS: Final = 2
 CHAIN: Final = 4  # tasks of a client, many of them waiting for the one before
 WORKERS: Final = 3
-RESTART_SHARE: Final = 0.5
 SILENT_SHARE: Final = 0.2  # of what is started, nobody hears again
 CANCEL_SHARE: Final = 0.1
 LOOKS_MAX: Final = 1_000  # two seconds apart, until all must have ended
 ENDS: Final = {f"task.{end}" for end in ("completed", "failed", "timeout", "cancelled")}
 
 
-class Program:
-    """As much of the daemon as tasks take."""
-
-    def __init__(self, world: Simulation, process: Process, disk: Disk) -> None:
-        self.journal = SimulatedJournal(world, process, disk)
-        self.streams = Streams(self.journal, clock_s=world.now_s)
-
-        def now_ms() -> int:
-            return int(world.wall_s() * 1_000)
-
-        self.timers = Timers(now_ms=now_ms)
-        self.tasks = TaskRegistry(Room(self.journal, self._append, self.timers, now_ms), SETTINGS)
-
-    async def start(self) -> None:
-        self.streams.start()
-        await self.tasks.start()
-
-    async def close(self) -> None:
-        await self.tasks.close()
-        await self.timers.close()
-        await self.streams.close()
-        self.journal.close()
-
-    async def listed(self, *states: str) -> list[Task]:
-        return self.tasks.listed(states=states)
-
-    async def get(self, task: str) -> Task:
-        return self.tasks.get(task)
-
-    def _append(
-        self, stream: str, events: Sequence[NewEvent], *, expected_seq: int | None
-    ) -> Coroutine[Any, Any, Appended]:
-        return self.streams.append(stream, events, expected_seq=expected_seq, own=True)
+Daemon = Host[Program[TaskRegistry]]
 
 
 class _Change(msgspec.Struct):
@@ -171,42 +136,27 @@ _VAIN: Final = {"failed", "timeout", "cancelled"}
 
 async def scenario(world: Simulation) -> None:
     disk = Disk(world)
-
-    async def boot(process: Process) -> Program:
-        program = Program(world, process, disk)
-        await program.start()
-        return program
-
-    host = Host(world, "daemon", boot)
+    host = hosted(world, disk, lambda room: TaskRegistry(room, SETTINGS))
     told = Told()
     workers = [
         world.spawn(_work(world, host, told, f"worker {number}"), name=f"worker {number}")
         for number in range(WORKERS)
     ]
-    if world.random.random() < RESTART_SHARE:
-        world.loop.call_later(
-            world.random.uniform(0, 20),
-            lambda: world.spawn(host.restart(lambda program: program.close()), name="restart"),
-        )
     await asyncio.gather(
         *(_create(world, host, told, f"client {number}") for number in range(CLIENTS))
     )
     looks = 0
-    while await again(world, host, lambda program: program.listed(*_OPEN)):
+    while await _listed(world, host, *_OPEN):
         looks += 1
         assert looks < LOOKS_MAX, "there are tasks that nobody ends"
         await world.pause(2)
     for worker in workers:
         worker.cancel()
     told.check(Log(disk))
-    before = await again(world, host, lambda program: program.listed())
-    host.crash()
-    after = await again(world, host, lambda program: program.listed())
-    assert before == after, "the states are others after a restart"
     log = Log(disk).tasks
+    after = await same_after_a_crash(world, host, lambda tasks: tasks.listed())
     other = [each.id for each in after if each.state != log[each.id].state]
     assert not other, f"the log tells otherwise of {other}"
-    await host.stop(lambda program: program.close())
 
 
 _OPEN: Final = ("pending", "running", "blocked", "stale")
@@ -236,7 +186,7 @@ class Told:
 _ENDED: Final = _VAIN | {"completed"}
 
 
-async def _create(world: Simulation, host: Host[Program], told: Told, name: str) -> None:
+async def _create(world: Simulation, host: Daemon, told: Told, name: str) -> None:
     last = ""
     for number in range(CHAIN):
         wanted = NewTask(
@@ -249,7 +199,7 @@ async def _create(world: Simulation, host: Host[Program], told: Told, name: str)
             retries=world.random.choice((0, 1, 2)),
         )
         try:
-            created = await again(world, host, lambda program: program.tasks.create(wanted))  # noqa: B023  # asked at once
+            created = await again(world, host, lambda program: program.keeper.create(wanted))  # noqa: B023  # asked at once
         except WrongState:  # what it should wait for has failed meanwhile
             last = ""
             continue
@@ -257,15 +207,15 @@ async def _create(world: Simulation, host: Host[Program], told: Told, name: str)
         last = created.id
         if world.random.random() < CANCEL_SHARE:
             await world.pause(1)
-            await _try(world, host, lambda program: program.tasks.cancel(last, by=name))  # noqa: B023  # asked at once
+            await _try(world, host, lambda tasks: tasks.cancel(last, by=name))  # noqa: B023  # asked at once
         await world.pause(world.random.choice((0.0, 0.5, 3.0)))
 
 
-async def _work(world: Simulation, host: Host[Program], told: Told, worker: str) -> None:
+async def _work(world: Simulation, host: Daemon, told: Told, worker: str) -> None:
     number = 0
     while True:
         await world.pause(world.random.choice((0.2, 1.0)))
-        found = await again(world, host, lambda program: program.listed("pending", "stale"))
+        found = await _listed(world, host, "pending", "stale")
         if not found:
             continue
         number += 1
@@ -277,29 +227,36 @@ async def _work(world: Simulation, host: Host[Program], told: Told, worker: str)
             continue
         for _ in range(world.random.randrange(4)):
             await world.pause(world.random.choice((0.1, 0.9, 2.0)))
-            await _try(world, host, lambda program: program.tasks.heartbeat(task, by=name))  # noqa: B023  # asked at once
+            await _try(world, host, lambda tasks: tasks.heartbeat(task, by=name))  # noqa: B023  # asked at once
         if world.random.random() < 0.3:
-            await _try(world, host, lambda program: program.tasks.fail(task, by=name))  # noqa: B023  # asked at once
+            await _try(world, host, lambda tasks: tasks.fail(task, by=name))  # noqa: B023  # asked at once
         else:
-            done = await _try(world, host, lambda program: program.tasks.complete(task, by=name))  # noqa: B023  # asked at once
+            done = await _try(world, host, lambda tasks: tasks.complete(task, by=name))  # noqa: B023  # asked at once
             if done is not None:
                 assert done.state == "completed", f"{name} completed {task}, which is {done.state}"
                 told.completed[task] = name
 
 
-async def _begun(world: Simulation, host: Host[Program], task: str, name: str) -> bool:
+async def _begun(world: Simulation, host: Daemon, task: str, name: str) -> bool:
     """An answer that was lost may have been a yes: then the task says who is at it."""
-    begun = await _try(world, host, lambda program: program.tasks.begin(task, by=name))
+    begun = await _try(world, host, lambda tasks: tasks.begin(task, by=name))
     if begun is None:
-        begun = await again(world, host, lambda program: program.get(task))
+        [begun] = [each for each in await _listed(world, host) if each.id == task]
     return begun.state == "running" and begun.worker == name
 
 
 async def _try(
-    world: Simulation, host: Host[Program], do: Callable[[Program], Awaitable[Task]]
+    world: Simulation, host: Daemon, do: Callable[[TaskRegistry], Awaitable[Task]]
 ) -> Task | None:
     """What it answers; None when it comes too late, or did it before its answer was lost."""
     try:
-        return await again(world, host, do)
+        return await again(world, host, lambda program: do(program.keeper))
     except WrongState:
         return None
+
+
+async def _listed(world: Simulation, host: Daemon, *states: str) -> list[Task]:
+    async def listed(program: Program[TaskRegistry]) -> list[Task]:
+        return program.keeper.listed(states=states)
+
+    return await again(world, host, listed)
