@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,13 +15,15 @@ import pytest
 from holdfast import library as library_module
 from holdfast.demo import lines
 from holdfast.errors import Exit
-from holdfast.events import Kind, encode
-from holdfast.journal.conformance import said
+from holdfast.events import Kind, encode, stream_id
+from holdfast.journal.conformance import Trial, known, said
 from holdfast.journal.memory import MemoryJournal
 from holdfast.journal.model import Batch, Facts, SearchQuery, SessionFilter, SessionRow, Span
 from holdfast.journal.protocol import JournalReader
-from holdfast.library import HITS_MAX, Library, TooManyHits
+from holdfast.journal.streams import Append, NewEvent
+from holdfast.library import HITS_MAX, Library, SessionAmbiguous, TooManyHits, resolve
 from holdfast.recording.view import EVERYTHING, View
+from tests.journal.subjects import MemorySubject
 from tests.support.home import Home, moment, sid, talk
 
 SECRET = b"AKIAIOSFODNN7EXAMPLE"
@@ -294,3 +297,38 @@ def test_there_is_an_end_to_how_many_hits_are_held_in_memory(library: Library, k
     refused = kept.run("search", "-n", "1001", "please")
     assert refused.code == Exit.USAGE
     assert "narrow it by project" in refused.err
+
+
+def append(trial: Trial, stream: str) -> None:
+    appends = [Append(stream, [NewEvent(kind="note", text="note")])]
+    trial.writer.transact([lambda writer: writer.append(appends, 1_800_000_000)])
+
+
+def test_whoever_has_an_id_is_given_that_session_whatever_streams_are_called(
+    tmp_path: Path,
+) -> None:
+    """A stream of notes on a conversation is naturally called as that is."""
+    trial = Trial(MemorySubject(tmp_path, MemoryJournal()))
+    trial.say("talk", "hello")
+    talk, own = known("talk").id, known("talk").agent_session_id
+    append(trial, "orders")
+    orders = stream_id("orders")
+    for name in (talk, own, f"claude/{own}", orders):
+        append(trial, name)
+    assert resolve(trial.reader, talk) == talk
+    assert resolve(trial.reader, own) == talk
+    assert resolve(trial.reader, f"claude/{own}") == talk
+    assert resolve(trial.reader, orders) == orders
+    assert resolve(trial.reader, "orders") == orders
+    for name in (talk, own, f"claude/{own}", orders):
+        assert resolve(trial.reader, f"stream/{name}") == stream_id(name)
+
+
+def test_what_fits_two_conversations_exactly_is_refused(tmp_path: Path) -> None:
+    trial = Trial(MemorySubject(tmp_path, MemoryJournal()))
+    facts = known("same")
+    other = msgspec.structs.replace(facts, id="another", agent="codex")
+    trial.write(Batch(facts=facts, first_seq=0), Batch(facts=other, first_seq=0))
+    with pytest.raises(SessionAmbiguous):
+        resolve(trial.reader, facts.agent_session_id)
+    assert resolve(trial.reader, f"codex/{facts.agent_session_id}") == "another"

@@ -114,7 +114,7 @@ class Daemon:
         self.state = "starting"
         self.started_s = time.monotonic()
         self.last_run: LastRun | None = None
-        self.journal_problem = ""  # until something is stored again
+        self._journal_problem = ""
         self.last_journal_problem = ""
         self.warnings: list[str] = []
         self.exit = Exit.OK
@@ -440,9 +440,13 @@ class Daemon:
 
     # While it runs.
 
+    @property
+    def journal_problem(self) -> str:
+        """Until something is stored again, whoever stores it."""
+        return self._journal_problem if self.journal.is_failing else ""
+
     def _stored(self, batch: Batch) -> None:
         """A batch is in the journal: show it in memory, and to who writes recordings."""
-        self.journal_problem = ""
         if batch.count:
             self.recorder.wake()
         session = batch.facts.id
@@ -538,7 +542,7 @@ class Daemon:
             self.notes.hand_over(self.journal)
 
     def _journal_failed(self, error: JournalError) -> None:
-        self.journal_problem = str(error)
+        self._journal_problem = str(error)
         self.last_journal_problem = f"{instant()} {error}"
         self.logs.operational.error("journal.failed", error=str(error))
 

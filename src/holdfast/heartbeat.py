@@ -43,7 +43,6 @@ class Living(Protocol):
 
     state: str
     started_s: float
-    journal_problem: str
     settings: Settings
     paths: Paths
     logs: Logs
@@ -60,6 +59,9 @@ class Living(Protocol):
 
     async def status(self) -> Status: ...
     async def memory(self) -> Snapshot: ...
+
+    @property
+    def journal_problem(self) -> str: ...
 
 
 class Heartbeat:

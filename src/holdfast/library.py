@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast.blocks import DamagedBlock
 from holdfast.errors import Exit, HoldfastError
-from holdfast.events import EMPTY, Event, Kind, Usage, decode_lines, encode
+from holdfast.events import EMPTY, STREAM_AGENT, Event, Kind, Usage, decode_lines, encode
 from holdfast.journal.model import Hit, SearchQuery, SessionFilter, SessionRow
 from holdfast.journal.protocol import JournalReader, ReaderScope
 from holdfast.recording.markdown import SessionHead, render
@@ -399,16 +399,24 @@ def _minute(at: str) -> str:
 
 
 def resolve(reader: JournalReader, name: str) -> str:
-    """The id of the session that a person means."""
+    """The id of the session that a person means.
+
+    Whoever has an id is given that session, whatever others are called. A stream may be called
+    anything, as the conversation that it has notes of: then the conversation is meant, and the
+    stream is `stream/<name>`.
+    """
     agent, _, rest = name.partition("/")  # an agent's own id may have slashes, as streams have
     found = reader.find(name)
-    if not found and rest:
-        found = reader.find(rest, agent)
-    exact = [each for each in found if name in (each[0], each[2], f"{each[1]}/{each[2]}")]
     if rest:
-        exact += [each for each in found if each[1] == agent and each[2] == rest]
-    if len(found) == 1 or exact:
-        return (exact or found)[0][0]
+        known = {each[0] for each in found}
+        found += [each for each in reader.find(rest, agent) if each[0] not in known]
+    for fits in (_is_id, _is_conversation, _is_stream):
+        exact = [each for each in found if fits(name, *each)]
+        if exact:
+            found = exact
+            break
+    if len(found) == 1:
+        return found[0][0]
     if not found:
         raise SessionNotFound(
             f"no session fits {name!r}: `holdfast sessions` lists them, "
@@ -419,6 +427,18 @@ def resolve(reader: JournalReader, name: str) -> str:
     raise SessionAmbiguous(
         "\n".join([f"{name!r} fits several sessions; type more of one:", *shown, *more])
     )
+
+
+def _is_id(name: str, session: str, *_others: str) -> bool:
+    return name == session
+
+
+def _is_conversation(name: str, _session: str, agent: str, own: str, _title: str) -> bool:
+    return agent != STREAM_AGENT and name in (own, f"{agent}/{own}")
+
+
+def _is_stream(name: str, _session: str, agent: str, own: str, _title: str) -> bool:
+    return agent == STREAM_AGENT and name in (own, f"{agent}/{own}")
 
 
 class _Numbered(msgspec.Struct):

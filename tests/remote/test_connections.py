@@ -6,19 +6,22 @@ import asyncio
 import os
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Unpack
 
+import msgspec
 import pytest
 
 from holdfast import AsyncHoldfast, Holdfast, NewEvent
 from holdfast.client import PutOff, Refused
 from holdfast.errors import Exit
 from holdfast.journal.streams import WrongSequence
+from holdfast.journal.work import NewItem
 from holdfast.paths import Paths
-from holdfast.remote import Told
+from holdfast.remote import Queue, Told
 from holdfast.remote.talk import Answer, Ask, Asked
 
 SUBSCRIBED = 'event: holdfast.subscribed\ndata: {"next_position": 5}\n\n'
@@ -296,3 +299,44 @@ def test_what_is_put_off_is_asked_again_when_the_daemon_says_for_a_while(
         with pytest.raises(PutOff, match="not now"):
             ask(environ)
     assert script.says == []
+
+
+@pytest.mark.parametrize("ask", [_task, _task_async], ids=["blocking", "asyncio"])
+def test_a_daemon_that_stops_is_asked_again_what_may_be_asked_twice(
+    ask: Callable[[dict[str, str]], object], environ: dict[str, str]
+) -> None:
+    short = problem("503 Service Unavailable", Exit.BUSY, retry_after="0")
+    script = Script(STOPPING, short, Whole("{}"))
+    with listening(script, Paths.from_env(environ).socket):
+        ask(environ)
+    assert script.says == []
+
+
+def test_a_worker_waits_out_a_daemon_that_is_short_of_memory(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes: longer than whoever asks once would."""
+    short = problem("503 Service Unavailable", Exit.BUSY, retry_after="11")
+    claimed = '{"items":[{"claim":"1.1","id":1,"payload":7,"attempt":1,"max_attempts":3,'
+    claimed += '"priority":0,"subject":"","key":"","enqueued_ms":0,"lease_ends_ms":0}]}'
+    script = Script(short, short, Whole(claimed))
+    waited: list[float] = []
+    with listening(script, Paths.from_env(environ).socket), Holdfast(environ) as holdfast:
+        monkeypatch.setattr(time, "sleep", waited.append)
+        working = Queue(holdfast, "q").work()
+        item = next(working)
+        item.settled = True  # nobody listens any longer
+        working.close()
+    assert item.payload == 7
+    assert waited == [11, 11]
+
+
+def test_who_adds_to_a_queue_that_stops_meanwhile_goes_on_for_as_long_as_it_would_wait(
+    environ: dict[str, str],
+) -> None:
+    placed = Whole('{"ids":[1],"repeated":0}')
+    script = Script(STOPPING, placed, STOPPING)
+    with listening(script, Paths.from_env(environ).socket), Holdfast(environ) as holdfast:
+        assert Queue(holdfast, "q").add(1) == 1
+        with pytest.raises(Refused, match="not now"):
+            Queue(holdfast, "q").enqueue([NewItem(payload=msgspec.Raw(b"1"))], wait_secs=0)

@@ -18,6 +18,7 @@ from holdfast.errors import Exit, HoldfastError
 BATCH: Final = 100
 SHOWN: Final = 20
 WAIT_S: Final = 60
+AWAY_PAUSE_S: Final = 0.5
 _SPANS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 EXAMPLE: Final = """\
@@ -244,16 +245,30 @@ def run_claim(context: Context, arguments: argparse.Namespace) -> int:
 def _claimed(context: Context, arguments: argparse.Namespace) -> Any:
     """The daemon lets wait for a minute, and answers early when it stops: then it is asked again.
 
-    So whoever waits hears that nothing came only when the time is over.
+    So whoever waits hears that nothing came only when the time is over. One that goes away
+    meanwhile, or is short of memory, is waited for too; one that was not there is told at once.
     """
+    from holdfast.client import NotRunning, PutOff, Refused
+    from holdfast.remote.talk import passes
+
     asked: dict[str, float] = {"count": arguments.limit}
     if arguments.lease is not None:
         asked["lease_secs"] = arguments.lease
     ends_s = time.monotonic() + arguments.wait
     left_s = float(arguments.wait)
+    was_there = False
     while True:
-        asked["wait_secs"] = min(left_s, WAIT_S)
-        items = _post(context, f"/v1/queues/{arguments.queue}/claim", asked)["items"]
+        asked["wait_secs"], asked_s = min(left_s, WAIT_S), time.monotonic()
+        try:
+            items = _post(context, f"/v1/queues/{arguments.queue}/claim", asked)["items"]
+        except (NotRunning, Refused) as error:  # it restarts, or is short of memory
+            left_s = ends_s - time.monotonic()
+            was_there |= isinstance(error, Refused) or time.monotonic() - asked_s > AWAY_PAUSE_S
+            if left_s <= 0 or not was_there or (isinstance(error, Refused) and not passes(error)):
+                raise
+            pause_s = error.retry_after_s if isinstance(error, PutOff) else AWAY_PAUSE_S
+            time.sleep(min(pause_s, left_s))
+            continue
         left_s = ends_s - time.monotonic()
         if items or left_s <= 0:
             return items

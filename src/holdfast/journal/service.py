@@ -106,6 +106,7 @@ class JournalService:
         self._untold = self._writer.next_position  # of what comes next, nobody was told yet
         self._checkpoints = self._beside(self._writer)
         self._broken = False
+        self.is_failing = False  # until something is stored again
         self._fed_s = clock_s()
         self._index_paused_s: float | None = None  # since when
         self._lends: dict[int, Lend] = {}
@@ -392,6 +393,7 @@ class JournalService:
             for write in group:
                 write.done.set_exception(error)
             return
+        self.is_failing = False
         self._tell_committed()
         for write in group:
             write.done.set_result(None)
@@ -405,6 +407,7 @@ class JournalService:
             for item in group:
                 item.done.set_exception(error)
             return
+        self.is_failing = False
         self._tell_committed()
         for (_work, parts), outcome in zip(works, outcomes, strict=True):
             for part, own in zip(parts, _each(outcome, parts), strict=True):
@@ -436,6 +439,7 @@ class JournalService:
             problem = JournalError(f"the journal's thread met {error!r}: please report this")
             problem.__cause__ = error
             error = problem
+        self.is_failing = True
         self._on_failure(error)
         if isinstance(error, JournalBroken):
             self._broken = True
@@ -475,6 +479,7 @@ class JournalService:
 
     def _checkpoint_failed(self, error: JournalError) -> None:
         """On the thread of the checkpoints. The writer's thread opens all anew, at once."""
+        self.is_failing = True
         self._on_failure(error)
         if isinstance(error, JournalBroken):
             self._broken = True

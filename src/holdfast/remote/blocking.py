@@ -100,9 +100,22 @@ class Holdfast:
                 pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
             self._sleep(pause_s)
 
-    def request(self, asked: Ask) -> bytes:
-        """Ask, and ask again while nobody answers; only for what may be asked twice."""
-        return self._answer(asked).body
+    def request(self, asked: Ask, *, patience_s: float | None = None) -> bytes:
+        """Ask, and ask again while nobody answers; only for what may be asked twice.
+
+        A daemon that stops, or is short of memory, is waited for as one that is away.
+        """
+        patience_s = self._patience_s if patience_s is None else patience_s
+        began_s: float | None = None
+        while True:
+            try:
+                return self._answer(asked).body
+            except Refused as error:
+                began_s = self._clock_s() if began_s is None else began_s
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else RETRY_MAX_S
+                if not talk.passes(error) or self._clock_s() + pause_s - began_s > patience_s:
+                    raise
+                self._sleep(pause_s)
 
     def _admitted(self, asked: Ask) -> Answer:
         """Comes again for as long as is sensible while the daemon puts it off."""

@@ -12,6 +12,7 @@ twice is once, and what was claimed for nobody comes again when its lease ends.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Generator, Sequence
 from types import TracebackType
@@ -20,11 +21,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from holdfast.client import PutOff, Refused
 from holdfast.errors import Exit, HoldfastError
 from holdfast.journal.work import NewItem, QueueCounts
-from holdfast.remote.talk import Ask, ask
+from holdfast.remote.talk import Ask, ask, passes
 
 WAIT_SECS: Final = 30
+FULL_PAUSE_S: Final = 0.5
 
 
 class VoidClaim(HoldfastError):
@@ -36,7 +39,7 @@ class VoidClaim(HoldfastError):
 class Asking(Protocol):
     """Who asks the daemon: `Holdfast` does."""
 
-    def request(self, asked: Ask) -> bytes: ...
+    def request(self, asked: Ask, *, patience_s: float | None = None) -> bytes: ...
 
 
 class Enqueued(msgspec.Struct, frozen=True):
@@ -143,8 +146,17 @@ class Queue:
             item if item.key else msgspec.structs.replace(item, key=uuid.uuid4().hex)
             for item in items
         ]
-        body = self._ask("items", {"items": keyed}, wait_secs=wait_secs)
-        return msgspec.json.decode(body, type=Enqueued)
+        ends_s = time.monotonic() + wait_secs
+        while True:
+            left_s = max(0.0, ends_s - time.monotonic())
+            try:
+                body = self._ask("items", {"items": keyed}, patience_s=0, wait_secs=round(left_s))
+                return msgspec.json.decode(body, type=Enqueued)
+            except Refused as error:  # it is full, or stops meanwhile
+                if not passes(error) or time.monotonic() >= ends_s:
+                    raise
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else FULL_PAUSE_S
+                time.sleep(max(0.0, min(pause_s, ends_s - time.monotonic())))
 
     def claim(
         self, *, count: int = 1, lease_secs: float | None = None, wait_secs: float = 0
@@ -156,9 +168,16 @@ class Queue:
     def work(
         self, *, batch: int = 1, lease_secs: float | None = None
     ) -> Generator[Item, None, None]:
-        """Items for ever; each is confirmed when the next is asked for, unless it was settled."""
+        """Items for ever; each is confirmed when the next is asked for, unless it was settled.
+
+        A daemon that is short of memory is waited for, however long that takes.
+        """
         while True:
-            items = self.claim(count=batch, lease_secs=lease_secs, wait_secs=WAIT_SECS)
+            try:
+                items = self.claim(count=batch, lease_secs=lease_secs, wait_secs=WAIT_SECS)
+            except PutOff as put_off:
+                time.sleep(put_off.retry_after_s)
+                continue
             try:
                 while items:
                     yield items[0]
@@ -206,9 +225,12 @@ class Queue:
         asked = ask("GET", self._path)
         return msgspec.json.decode(self._holdfast.request(asked), type=QueueCounts)
 
-    def _ask(self, action: str, body: object, **query: object) -> bytes:
+    def _ask(
+        self, action: str, body: object, *, patience_s: float | None = None, **query: object
+    ) -> bytes:
         asked = ask("POST", f"{self._path}/{action}", query)
-        return self._holdfast.request(asked._replace(body=msgspec.json.encode(body)))
+        asked = asked._replace(body=msgspec.json.encode(body))
+        return self._holdfast.request(asked, patience_s=patience_s)
 
 
 def _held(outcome: Outcome) -> Outcome:

@@ -176,8 +176,21 @@ class AsyncHoldfast:
             await asyncio.sleep(pause_s)
 
     async def request(self, asked: Ask) -> bytes:
-        """Ask, and ask again while nobody answers; only for what may be asked twice."""
-        return (await self._answer(asked)).body
+        """Ask, and ask again while nobody answers; only for what may be asked twice.
+
+        A daemon that stops, or is short of memory, is waited for as one that is away.
+        """
+        clock_s = asyncio.get_running_loop().time
+        began_s: float | None = None
+        while True:
+            try:
+                return (await self._answer(asked)).body
+            except Refused as error:
+                began_s = clock_s() if began_s is None else began_s
+                pause_s = error.retry_after_s if isinstance(error, PutOff) else RETRY_MAX_S
+                if not talk.passes(error) or clock_s() + pause_s - began_s > self._patience_s:
+                    raise
+                await asyncio.sleep(pause_s)
 
     async def _admitted(self, asked: Ask) -> Answer:
         """Comes again for as long as is sensible while the daemon puts it off."""

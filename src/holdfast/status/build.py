@@ -65,7 +65,6 @@ class Running(Protocol):
     state: str
     started_s: float
     last_run: LastRun | None
-    journal_problem: str
     last_journal_problem: str
     warnings: list[str]
     settings: Settings
@@ -84,6 +83,8 @@ class Running(Protocol):
     queue: WorkQueue
     streams: Streams
 
+    @property
+    def journal_problem(self) -> str: ...
     @property
     def expiry(self) -> dict[str, ExpiryStatus]: ...  # by agent, as of the last look
 
