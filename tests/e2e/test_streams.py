@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -149,3 +151,46 @@ def test_a_field_that_is_spelt_wrong_is_refused_and_not_dropped(home: Home) -> N
         for body in ({"kind": "a", "txt": "lost"}, {"events": [{"kind": "a", "txt": "lost"}]}):
             with pytest.raises(Refused, match="unknown field `txt`"):
                 list(home.client.stream("POST", "/v1/streams/a/events", body=body))
+
+
+def test_a_time_is_a_time_in_any_zone_and_nothing_else(home: Home) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        holdfast.append("orders", happened("now"))
+        now = datetime.now(UTC)
+        east, west = timezone(timedelta(hours=14)), timezone(timedelta(hours=-11))
+        for zone in (UTC, east, west):
+            before = (now - timedelta(minutes=5)).astimezone(zone).isoformat()
+            behind = (now + timedelta(minutes=5)).astimezone(zone).isoformat()
+            assert len(holdfast.query(stream="orders", since=before, until=behind)) == 1
+            assert not holdfast.query(stream="orders", since=behind)
+            assert not holdfast.query(stream="orders", until=before)
+        for name in ("since", "until"):
+            with pytest.raises(Refused, match="no time"):
+                home.client.get("/v1/events", **{name: "yesterday"})
+        with pytest.raises(Refused, match="no time"):
+            home.client.get("/v1/sessions", since="yesterday")
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "told"),
+    [
+        ("/v1/events", {"streams": "orders"}, "nothing is called 'streams' here; use stream"),
+        ("/v1/events/live", {"kinds": "order.*"}, "nothing is called 'kinds' here; use stream"),
+        ("/v1/events", {"limit": "0"}, "limit must be 1 or more"),
+    ],
+)
+def test_an_argument_that_means_nothing_is_refused(
+    home: Home, path: str, asked: dict[str, str], told: str
+) -> None:
+    """Without it the answer would be to another question."""
+    with home.daemon(), pytest.raises(Refused, match=told):
+        home.client.get(path, **asked)
+
+
+def test_a_resume_from_nowhere_is_refused(home: Home) -> None:
+    with home.daemon(), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(home.paths.socket)
+        head = b"GET /v1/events/live HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: abc\r\n\r\n"
+        connection.sendall(head)
+        answer = connection.makefile("rb").readline()
+    assert b" 400 " in answer

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from holdfast.errors import Exit, HoldfastError
+from holdfast.recording.view import canonical_time
 
 T = TypeVar("T")
 
@@ -49,6 +50,27 @@ def number_in(request: Request, name: str) -> int | None:
             f"{name} must be a whole number of {DIGITS_MAX} digits at most, not {text[:100]!r}"
         )
     return int(text)
+
+
+def count_in(request: Request, name: str, usual: int) -> int:
+    """How many are wanted: one at least."""
+    number = number_in(request, name)
+    if number == 0:
+        raise BadRequest(f"{name} must be 1 or more; leave it out for {usual:,}")
+    return usual if number is None else number
+
+
+def time_in(request: Request, name: str) -> str:
+    """A time as events write it; "" when none was given."""
+    text = request.query_params.get(name, "")
+    return canonical_time(text) if text else ""
+
+
+def only(request: Request, *known: str) -> None:
+    """What is spelt wrong must not be passed over: the answer would be to another question."""
+    for name in request.query_params:
+        if name not in known:
+            raise BadRequest(f"nothing is called {name[:100]!r} here; use {', '.join(known)}")
 
 
 def is_number(text: str) -> bool:

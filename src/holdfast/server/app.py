@@ -44,7 +44,14 @@ from holdfast.server import (
     streams,
     tasks,
 )
-from holdfast.server.answers import BadRequest, Handler, answer, number_in, streamed
+from holdfast.server.answers import (
+    BadRequest,
+    Handler,
+    answer,
+    number_in,
+    streamed,
+    time_in,
+)
 from holdfast.snapshots import SessionStore
 from holdfast.status import Status
 from holdfast.status.sources import SourceReport
@@ -230,7 +237,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
         wanted = SessionFilter(
             agent=ask.get("agent", ""),
             project=ask.get("project", ""),
-            since=ask.get("since", ""),
+            since=time_in(request, "since"),
             text=ask.get("text", ""),
             limit=number_in(request, "limit"),
         )
@@ -273,7 +280,7 @@ def _routes(daemon: Served) -> list[tuple[str, str, Handler]]:
             agent=ask.get("agent", ""),
             project=ask.get("project", ""),
             kind=ask.get("kind", ""),
-            since=ask.get("since", ""),
+            since=time_in(request, "since"),
             limit=number_in(request, "limit") or 20,
         )
         return answer(await asyncio.to_thread(library.search, query))

@@ -19,9 +19,12 @@ from holdfast.server.answers import (
     Handler,
     answer,
     body_of,
+    count_in,
     is_number,
     number_in,
+    only,
     streamed,
+    time_in,
 )
 from holdfast.stream import (
     ON_LAG,
@@ -147,16 +150,17 @@ def routes(daemon: Streaming) -> list[tuple[str, str, Handler]]:
 
     async def query(request: Request) -> Response:
         ask = request.query_params
+        only(request, *Query.__struct_fields__)
         found = await daemon.streams.query(
             Query(
                 stream=ask.get("stream", "*"),
                 kind=ask.get("kind", "*"),
                 actor=ask.get("actor", ""),
                 correlation=ask.get("correlation", ""),
-                since=ask.get("since", ""),
-                until=ask.get("until", ""),
+                since=time_in(request, "since"),
+                until=time_in(request, "until"),
                 after=number_in(request, "after") or 0,
-                limit=number_in(request, "limit") or 1_000,
+                limit=count_in(request, "limit", 1_000),
             )
         )
         body = b"".join(
@@ -169,11 +173,17 @@ def routes(daemon: Streaming) -> list[tuple[str, str, Handler]]:
 
     async def live(request: Request) -> Response:
         ask = request.query_params
+        only(request, "stream", "kind", "actor", "correlation", "after", "on_lag")
         on_lag = ask.get("on_lag", "catch_up")
         if on_lag not in ON_LAG:
             raise BadRequest(f"on_lag must be one of {', '.join(ON_LAG)}, not {on_lag!r}")
         last = request.headers.get("last-event-id", "")
-        after = int(last) if is_number(last) else number_in(request, "after")
+        if last and not is_number(last):
+            raise BadRequest(
+                f"Last-Event-ID is the id of the last frame that came, not {last[:100]!r}; without "
+                "it only what comes from now on is told"
+            )
+        after = int(last) if last else number_in(request, "after")
         events = subscribe(
             daemon.streams,
             after=after,

@@ -180,7 +180,7 @@ def progress(
     if memo and by and known.worker not in ("", by):
         raise WrongState(
             f"intent {intent} was taken up by {known.worker} meanwhile, whose memo stays: stop, "
-            f"or `holdfast intents resume {intent}` to take it back and read what is done"
+            f"or `holdfast intents resume {intent} --by {by}` to take it back and read what is done"
         )
     return [
         changed("intent.progress", intent, Change(now_ms, pct=pct, memo=memo), text=note, by=by)
