@@ -180,6 +180,20 @@ def test_a_worker_goes_on_when_the_daemon_was_restarted(home: Home) -> None:
     assert seen == ["first", "last"]
 
 
+def test_a_claim_is_void_in_another_queue(home: Home) -> None:
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        here, there = Queue(holdfast, "here"), Queue(holdfast, "there")
+        here.add("mine")
+        [item] = here.claim()
+        for how in ("confirm", "release"):
+            mixed = home.run("queue", how, "there", item.told.claim)
+            assert mixed.code == Exit.CONFLICT
+        with pytest.raises(VoidClaim):
+            there.extend(item.told.claim, lease_secs=60)
+        assert here.counts().claimed == 1
+        item.confirm()
+
+
 def test_a_claim_is_void_when_its_lease_ended(home: Home) -> None:
     with home.daemon(), Holdfast(home.env) as holdfast:
         queue = Queue(holdfast, "q")

@@ -182,6 +182,10 @@ class MemoryWork:
             items.append(_given(kept))
         return Claimed(items, self._done())
 
+    def elsewhere(self, queue: str, claims: Sequence[Claim]) -> set[Claim]:
+        items = self._state.items
+        return {each for each in claims if each.no in items and items[each.no].queue != queue}
+
     def extend(self, claims: Sequence[Claim], lease_ms: int, now_ms: int) -> Settled:
         self._effects = Effects()
         held = self._held(claims)

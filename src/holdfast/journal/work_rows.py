@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 from holdfast.journal import sqlite
 from holdfast.journal.protocol import Scrub
@@ -136,6 +137,12 @@ class WorkRows:
             self._due(ends_ms)
         items = [_given(row, queue, ends_ms) for row in rows]
         return Claimed(items, _both(effects, self._effects()))
+
+    def elsewhere(self, queue: str, claims: Sequence[Claim]) -> set[Claim]:
+        asked = msgspec.json.encode([claim.no for claim in claims]).decode()
+        rows = sqlite.select(self._connection, self._q.work_elsewhere, (queue, asked))
+        others = {no for (no,) in rows}
+        return {claim for claim in claims if claim.no in others}
 
     def extend(self, claims: Sequence[Claim], lease_ms: int, now_ms: int) -> Settled:
         ends_ms = now_ms + lease_ms

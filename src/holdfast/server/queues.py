@@ -155,7 +155,8 @@ def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
 
     async def confirm(request: Request) -> Response:
         wanted = await _body(request, Claims)
-        return answer(Outcome.of(await daemon.queue.confirm(_claims(wanted.claims))))
+        settled = await daemon.queue.confirm(_claims(wanted.claims), queue=_name(request))
+        return answer(Outcome.of(settled))
 
     async def release(request: Request) -> Response:
         wanted = await _body(request, Releasing)
@@ -164,14 +165,16 @@ def routes(daemon: Queueing) -> list[tuple[str, str, Handler]]:
             delay_secs=wanted.delay_secs,
             failed=wanted.failed,
             error=wanted.error,
+            queue=_name(request),
         )
         return answer(Outcome.of(settled))
 
     async def extend(request: Request) -> Response:
         wanted = await _body(request, Extending)
-        return answer(
-            Outcome.of(await daemon.queue.extend(_claims(wanted.claims), wanted.lease_secs))
+        settled = await daemon.queue.extend(
+            _claims(wanted.claims), wanted.lease_secs, queue=_name(request)
         )
+        return answer(Outcome.of(settled))
 
     async def dead(request: Request) -> Response:
         after, limit = number_in(request, "after") or 0, number_in(request, "limit") or 100

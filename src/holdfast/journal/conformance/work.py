@@ -348,6 +348,19 @@ def who_waits_for_what_was_dropped_needs_a_person(trial: Trial) -> None:
 
 
 @require
+def claims_of_other_queues_are_told_apart(trial: Trial) -> None:
+    put(trial, "q", new("a"), new("b"))
+    put(trial, "other", new("c"))
+    [first, second] = [item.claim for item in take(trial, "q")]
+    [third] = [item.claim for item in take(trial, "other")]
+    asked = [first, third, NOBODY]
+    same(step(trial, lambda table: table.elsewhere("q", asked)), {third}, "those of the other")
+    same(step(trial, lambda table: table.elsewhere("other", asked)), {first}, "those of the one")
+    confirm(trial, second)
+    same(step(trial, lambda table: table.elsewhere("other", [second])), set(), "one that is done")
+
+
+@require
 def dead_letters_are_listed_in_pages(trial: Trial) -> None:
     put(trial, "q", *[new(number) for number in range(5)], attempts=1)
     release(trial, *take(trial, "q"))

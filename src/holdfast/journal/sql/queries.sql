@@ -598,6 +598,10 @@ WHERE no IN (
 )
 RETURNING priority, turn, no, claims, payload, subject, key, attempts, max_attempts, enqueued_ms;
 
+-- name: work_elsewhere
+-- Of some items, those that are pending in another queue.
+SELECT no FROM work_items WHERE queue <> ?1 AND no IN (SELECT value FROM json_each(?2));
+
 -- name: confirm_work
 -- An item that is done leaves, when the claim is not void.
 DELETE FROM work_items WHERE no = ? AND claims = ? AND state = 3 RETURNING no, claims, awaited;

@@ -330,22 +330,26 @@ class WorkQueue:
 
     # Settling it.
 
-    async def confirm(self, claims: Sequence[Claim]) -> Settled:
+    # With the name of a queue, claims of items of another are void: somebody mixed them up.
+
+    async def confirm(self, claims: Sequence[Claim], *, queue: str = "") -> Settled:
         """It is done: the items leave. What was confirmed before is no error."""
 
-        def work(writer: JournalWriter) -> _Settled:
+        def work(writer: JournalWriter, claims: Sequence[Claim]) -> _Settled:
             return writer.work.confirm(claims, self._now_ms())
 
-        return await self._settle(claims, work)
+        return await self._settle(queue, claims, work)
 
-    async def extend(self, claims: Sequence[Claim], lease_secs: float) -> Settled:
+    async def extend(
+        self, claims: Sequence[Claim], lease_secs: float, *, queue: str = ""
+    ) -> Settled:
         """More time, from now on."""
         check_lease(lease_secs)
 
-        def work(writer: JournalWriter) -> _Settled:
+        def work(writer: JournalWriter, claims: Sequence[Claim]) -> _Settled:
             return writer.work.extend(claims, round(lease_secs * 1_000), self._now_ms())
 
-        return await self._settle(claims, work)
+        return await self._settle(queue, claims, work)
 
     async def release(
         self,
@@ -354,6 +358,7 @@ class WorkQueue:
         delay_secs: float | None = None,
         failed: bool = True,
         error: str = "",
+        queue: str = "",
     ) -> Settled:
         """Give items back, for others or for later."""
         if delay_secs is not None:
@@ -365,7 +370,7 @@ class WorkQueue:
                 return round(delay_secs * 1_000)
             return self.limits.backoff.delay_ms(attempt, self._chance) if failed else 0
 
-        def work(writer: JournalWriter) -> _Settled:
+        def work(writer: JournalWriter, claims: Sequence[Claim]) -> _Settled:
             if found:
                 writer.count_redactions(found)
             settled = writer.work.release(
@@ -374,14 +379,24 @@ class WorkQueue:
             self._note_died(writer, settled.effects)
             return settled
 
-        return await self._settle(claims, work)
+        return await self._settle(queue, claims, work)
 
     async def _settle(
-        self, claims: Sequence[Claim], work: Callable[[JournalWriter], _Settled]
+        self,
+        queue: str,
+        claims: Sequence[Claim],
+        work: Callable[[JournalWriter, Sequence[Claim]], _Settled],
     ) -> Settled:
         check_count(len(claims))
-        settled = await self._step(work)
-        return Settled(settled.done, settled.gone, settled.stale)
+        void: set[Claim] = set()
+
+        def step(writer: JournalWriter) -> _Settled:
+            if queue:
+                void.update(writer.work.elsewhere(queue, claims))
+            return work(writer, [each for each in claims if each not in void] if void else claims)
+
+        settled = await self._step(step)
+        return Settled(settled.done, settled.gone, [*settled.stale, *sorted(void)])
 
     # Dead letters, and what there is.
 
