@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from bench.kit.proc import (
     footprint_bytes,
     sampling,
+    shares_memory,
     tree,
     tree_cpu_s,
     tree_footprint_bytes,
@@ -33,6 +34,21 @@ PARENT_OF_BURNER = (
 )
 
 
+# As between vfork and exec: a child that waits in the memory of its parent.
+IN_ITS_MEMORY = f"""
+import ctypes, os, signal
+libc = ctypes.CDLL(None)
+held = bytearray({HELD_BYTES})
+stack = ctypes.create_string_buffer(1 << 16)
+top = ctypes.c_void_p((ctypes.addressof(stack) + (1 << 16)) & ~15)
+waits = ctypes.cast(libc.pause, ctypes.c_void_p)
+child = libc.clone(waits, top, 0x100 | signal.SIGCHLD, None)
+print(flush=True)
+input()
+os.kill(child, signal.SIGKILL)
+"""
+
+
 @contextmanager
 def running(program: str) -> Iterator[int]:
     """A Python program that says when it is ready and ends with its input."""
@@ -47,6 +63,14 @@ def running(program: str) -> Iterator[int]:
         finally:
             process.stdin.close()
             process.wait()
+
+
+def test_memory_that_a_child_shares_with_its_parent_counts_once() -> None:
+    with running(IN_ITS_MEMORY) as pid:
+        [child] = [each for each in tree(pid) if each != pid]
+        assert shares_memory(child, pid)
+        assert footprint_bytes(child) > HELD_BYTES  # as the kernel tells it
+        assert tree_footprint_bytes(pid) < 1.5 * footprint_bytes(pid)
 
 
 def test_the_memory_of_a_child_counts() -> None:
