@@ -48,8 +48,8 @@ from holdfast.snapshots import Eviction, SessionStore, StoreLimits
 from holdfast.sources.base import Source
 from holdfast.sources.registry import every_source
 from holdfast.status.crash import CrashFile
+from holdfast.stream import BadAppend, NewEvent, Streams
 from holdfast.stream import Limits as StreamLimits
-from holdfast.stream import NewEvent, Streams
 from holdfast.telemetry import Job
 from holdfast.telemetry.supervisor import Supervisor
 from holdfast.work import (
@@ -224,11 +224,21 @@ def make_work(
 
 
 def clean_events(door: Door, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
-    """What programs append goes through the same door as what agents log."""
+    """What programs append goes through the same door as what agents log.
+
+    A key is refused and not cleaned: two that differ only in what is taken out would be one, and
+    the second event a repeat of the first.
+    """
     lines = [msgspec.json.encode(event) for event in events]
     if not door.suspects(b"\n".join(lines)):
         return events
-    return [msgspec.json.decode(door.clean_event(line, 0)[0], type=NewEvent) for line in lines]
+    clean = [msgspec.json.decode(door.clean_event(line, 0)[0], type=NewEvent) for line in lines]
+    if any(before.key != after.key for before, after in zip(events, clean, strict=True)):
+        raise BadAppend(
+            "the key of an event holds a secret or something private, which is not stored: take a "
+            "key that says nothing, such as a number"
+        )
+    return clean
 
 
 def make_door(setup: Setup) -> Callable[[], Door]:

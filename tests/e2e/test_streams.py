@@ -131,6 +131,19 @@ def test_what_is_private_never_reaches_the_journal(home: Home) -> None:
         assert b"zanzibar" not in file.read()
 
 
+def test_a_key_that_holds_something_private_is_refused(home: Home) -> None:
+    """Cleaned, two of them would be one, and the second event a repeat that is not stored."""
+    with home.daemon(), Holdfast(home.env) as holdfast:
+        for word in ("one", "two"):
+            with pytest.raises(Refused, match="take a key that says nothing"):
+                holdfast.append("orders", happened(word, key=f"<private>{word}</private>"))
+            added = home.run("queue", "add", "q", word, "--key", f"<private>{word}</private>")
+            assert added.code == Exit.USAGE
+            assert "take a key that says nothing" in added.err
+        holdfast.append("orders", happened("<private>text</private>", key="1"))
+        assert len(holdfast.query(stream="orders")) == 1
+
+
 def test_a_pattern_or_number_that_says_nothing_is_refused(home: Home) -> None:
     with home.daemon():
         for path in (

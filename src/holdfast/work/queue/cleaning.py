@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from holdfast.journal.work import NewItem
+from holdfast.work.queue.checking import BadItem
 
 
 class Cleaner(Protocol):
@@ -45,15 +46,18 @@ def cleaned(items: Sequence[NewItem], door: Door) -> Clean:
     cleaner = door()
     if not cleaner.suspects(said) and not cleaner.suspects("\n".join(names).encode()):
         return Clean(items, size, {})
+    named = [item.key for item in items] + [each for item in items for each in item.after]
+    if any(isinstance(each, str) and cleaner.clean_text(each) != each for each in named):
+        # Cleaned, two keys would be one, and the second item a repeat of the first.
+        raise BadItem(
+            "the key of an item, or one that it waits for, holds a secret or something private, "
+            "which is not stored: take a key that says nothing, such as a number"
+        )
     clean = [
         msgspec.structs.replace(
             item,
             payload=msgspec.Raw(cleaner.clean(payload)),
-            key=cleaner.clean_text(item.key),
             subject=cleaner.clean_text(item.subject),
-            after=[
-                cleaner.clean_text(what) if isinstance(what, str) else what for what in item.after
-            ],
         )
         for item, payload in zip(items, payloads, strict=True)
     ]
