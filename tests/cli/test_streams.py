@@ -38,7 +38,7 @@ def test_a_stream_from_its_first_event_to_the_last(home: Home) -> None:
         about = ("--text", "ten walnuts", "--data", '{"n": 10}', "--actor", "hana", "--key", "7")
         assert "Stored 1 in orders." in home.ok(*PLACED, *about).err
         again = home.ok(*PLACED, *about).err
-        assert "Stored 0 in orders, 1 were there before." in again
+        assert "Stored 0 in orders, 1 was there before." in again
         [listed] = home.ok("stream", "--json").json
         assert (listed["name"], listed["events"]) == ("orders", 1)
         shown = home.ok("stream", "query", "--kind", "order.*").text

@@ -200,6 +200,11 @@ def test_an_argument_that_means_nothing_is_refused(
         home.client.get(path, **asked)
 
 
+def test_who_reads_a_stream_that_is_none_is_told_its_name(home: Home) -> None:
+    with home.daemon(), pytest.raises(Refused, match="there is no stream 'claude/talk'"):
+        home.client.get("/v1/streams/claude/talk/events")
+
+
 def test_a_resume_from_nowhere_is_refused(home: Home) -> None:
     with home.daemon(), socket.socket(socket.AF_UNIX) as connection:
         connection.connect(home.paths.socket)

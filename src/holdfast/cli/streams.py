@@ -176,7 +176,9 @@ def run_append(context: Context, arguments: argparse.Namespace) -> int:
                 for each in placed.events:
                     put_json({"seq": each.seq, "position": each.position, "id": each.id})
     if not arguments.json:
-        known = f", {repeated} were there before" if repeated else ""
+        known = (
+            f", {repeated} {'was' if repeated == 1 else 'were'} there before" if repeated else ""
+        )
         say(f"Stored {stored} in {arguments.name}{known}.")
     return Exit.OK
 
@@ -231,7 +233,8 @@ def run_read(context: Context, arguments: argparse.Namespace) -> int:
         if getattr(error, "code", error.exit) != Exit.NOT_FOUND:
             raise
         raise NoStream(
-            f"there is no stream {arguments.name!r}: `holdfast stream` lists them"
+            f"there is no stream {arguments.name!r}: `holdfast stream` lists them, "
+            "`holdfast show` reads a conversation"
         ) from error
     put_bytes(answers.lines(entry["id"], arguments.first or 0, arguments.last))
     return Exit.OK

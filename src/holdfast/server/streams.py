@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from holdfast.events import STREAM_AGENT, stream_id
 from holdfast.journal.model import SessionFilter
 from holdfast.journal.streams import GivenEvent
-from holdfast.library import Library
+from holdfast.library import Library, SessionNotFound
 from holdfast.server.answers import (
     BadRequest,
     Handler,
@@ -143,8 +143,14 @@ def routes(daemon: Streaming) -> list[tuple[str, str, Handler]]:
         )
 
     async def read(request: Request) -> Response:
-        name = stream_id(request.path_params["name"])
-        entry = await asyncio.to_thread(daemon.library.session, name)
+        name: str = request.path_params["name"]
+        try:
+            entry = await asyncio.to_thread(daemon.library.session, stream_id(name))
+        except SessionNotFound as error:
+            raise SessionNotFound(
+                f"there is no stream {name!r}: GET /v1/streams lists them; a conversation is at "
+                "/v1/sessions/{id}/events"
+            ) from error
         first, last = number_in(request, "from") or 0, number_in(request, "to")
         return streamed(daemon.library.lines(entry.id, first, last), NDJSON)
 
