@@ -80,7 +80,9 @@ def add_commands(commands: Commands) -> None:
         action="store_true",
         help="without secrets and private parts, also what was stored before they were known",
     )
-    parser.add_argument("--all", action="store_true", help="every session")
+    parser.add_argument(
+        "--all", action="store_true", help="every conversation; streams are exported by name"
+    )
     parser.add_argument(
         "--agent", type=agent, default="", help="every session of an agent, such as claude"
     )
