@@ -14,8 +14,9 @@ _start = Daemon._start
 
 
 async def start_and_listen(self: Daemon) -> None:
-    await _start(self)
+    """It listens first: a signal that comes while it starts would end it without a word."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, hang_for_good)
+    await _start(self)
 
 
 def hang_for_good() -> None:
