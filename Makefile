@@ -23,7 +23,7 @@ bench: $(VENV)/ready
 # Each scenario with so many seeds, or one of them step by step:
 # make simulate SCENARIOS=tests.simulation.stream ARGS="--seed 7"
 SEEDS ?= 10000
-SCENARIO_FILES := $(filter-out tests/simulation/test_% tests/simulation/asking.py tests/simulation/keeping.py,$(wildcard tests/simulation/*.py))
+SCENARIO_FILES := $(filter-out tests/simulation/test_% tests/simulation/asking.py tests/simulation/keeping.py tests/simulation/planted.py,$(wildcard tests/simulation/*.py))
 SCENARIOS ?= $(subst /,.,$(basename $(SCENARIO_FILES)))
 simulate: $(VENV)/ready
 	$(BIN)/python -m holdfast.simulation $(SCENARIOS) --seeds $(SEEDS) $(ARGS)

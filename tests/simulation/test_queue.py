@@ -16,24 +16,15 @@ from holdfast.simulation.loop import Deadlock, NeverEnds
 from holdfast.work.queue import WorkQueue
 from holdfast.work.queue.line import Line
 from holdfast.work.queue.room import Room
+from tests.simulation.planted import SEEDS_MAX, found
 from tests.simulation.queue import scenario
 
 SEEDS, EACH = 500, 50
-SEEDS_MAX = 200  # within which each planted mistake must be found
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, EACH))
 def test_nothing_acknowledged_is_lost_and_nothing_confirmed_comes_again(first: int) -> None:
     check(scenario, range(first, first + EACH))
-
-
-def found(patched: pytest.MonkeyPatch) -> BaseException:
-    failed = hunt(scenario, range(SEEDS_MAX)).failed
-    patched.undo()
-    assert failed, "nobody noticed"
-    error = failed[0].error
-    assert error is not None
-    return error
 
 
 _nothing: Callable[..., None] = lambda *_arguments: None  # noqa: E731  # stands in for a method
@@ -58,7 +49,7 @@ def test_finds_a_confirmation_that_is_not_kept(monkeypatch: pytest.MonkeyPatch) 
         return self._settled(claims, self._held(claims))
 
     monkeypatch.setattr(MemoryWork, "confirm", says_so)
-    assert "was confirmed with" in str(found(monkeypatch))
+    assert "was confirmed with" in str(found(scenario, monkeypatch))
 
 
 def test_finds_leases_that_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,27 +63,27 @@ def test_finds_leases_that_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
         return claimed
 
     monkeypatch.setattr(MemoryWork, "claim", hasty)
-    assert "was given to two" in str(found(monkeypatch))
+    assert "was given to two" in str(found(scenario, monkeypatch))
 
 
 def test_finds_poison_that_never_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryWork, "_bury", lambda self, kept, _why, now: self._give(kept, now))
-    assert ": attempt " in str(found(monkeypatch))
+    assert ": attempt " in str(found(scenario, monkeypatch))
 
 
 def test_finds_items_that_come_before_what_they_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryWork, "_dependencies", lambda *_arguments: [])
-    assert " came before " in str(found(monkeypatch))
+    assert " came before " in str(found(scenario, monkeypatch))
 
 
 def test_finds_a_queue_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Room, "_fits", lambda _self, _count: True)
-    assert "items are pending" in str(found(monkeypatch))
+    assert "items are pending" in str(found(scenario, monkeypatch))
 
 
 def test_finds_room_that_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Room, "give_back", _nothing)
-    assert isinstance(found(monkeypatch), (Deadlock, NeverEnds, AssertionError))
+    assert isinstance(found(scenario, monkeypatch), (Deadlock, NeverEnds, AssertionError))
 
 
 def test_finds_redelivery_that_goes_through_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,14 +95,14 @@ def test_finds_redelivery_that_goes_through_the_bound(monkeypatch: pytest.Monkey
         return await release(self, claims, **how)
 
     monkeypatch.setattr(WorkQueue, "release", through)
-    assert isinstance(found(monkeypatch), (Deadlock, NeverEnds))
+    assert isinstance(found(scenario, monkeypatch), (Deadlock, NeverEnds))
 
 
 def test_finds_counts_that_a_failing_disk_leaves_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WorkQueue, "_doubt", _nothing)
-    found(monkeypatch)
+    found(scenario, monkeypatch)
 
 
 def test_finds_workers_that_are_not_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Line, "wake", _nothing)
-    assert isinstance(found(monkeypatch), (Deadlock, NeverEnds))
+    assert isinstance(found(scenario, monkeypatch), (Deadlock, NeverEnds))

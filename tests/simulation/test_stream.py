@@ -12,30 +12,21 @@ from holdfast.journal.memory import MemoryWriter
 from holdfast.journal.protocol import JournalWriter
 from holdfast.journal.service import JournalService
 from holdfast.journal.streams import Append, Appended, WrongSequence
-from holdfast.simulation import check, hunt
+from holdfast.simulation import check
 from holdfast.simulation.journal import Disk
 from holdfast.simulation.loop import Deadlock
 from holdfast.stream.broadcaster import Broadcaster
 from holdfast.stream.frames import Frame
 from holdfast.stream.history import EventHistory
+from tests.simulation.planted import found
 from tests.simulation.stream import scenario
 
 SEEDS, EACH = 500, 50
-SEEDS_MAX = 200  # within which each planted mistake must be found
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, EACH))
 def test_what_is_acknowledged_is_seen_once_by_everybody_in_order(first: int) -> None:
     check(scenario, range(first, first + EACH))
-
-
-def found(patched: pytest.MonkeyPatch) -> BaseException:
-    failed = hunt(scenario, range(SEEDS_MAX)).failed
-    patched.undo()
-    assert failed, "nobody noticed"
-    error = failed[0].error
-    assert error is not None
-    return error
 
 
 def test_finds_keys_that_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +39,7 @@ def test_finds_keys_that_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         return append(self, appends, now_s)
 
     monkeypatch.setattr(MemoryWriter, "append", forgetful)
-    assert "is stored twice" in str(found(monkeypatch))
+    assert "is stored twice" in str(found(scenario, monkeypatch))
 
 
 def test_finds_an_expected_number_that_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +52,7 @@ def test_finds_an_expected_number_that_is_not_looked_at(monkeypatch: pytest.Monk
         return append(self, anywhere, now_s)
 
     monkeypatch.setattr(MemoryWriter, "append", careless)
-    assert "another one came between" in str(found(monkeypatch))
+    assert "another one came between" in str(found(scenario, monkeypatch))
 
 
 def test_finds_a_commit_that_a_crash_takes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,13 +71,13 @@ def test_finds_a_commit_that_a_crash_takes_back(monkeypatch: pytest.MonkeyPatch)
         return open_writer(self)
 
     monkeypatch.setattr(Disk, "open_writer", forgetful)
-    error = str(found(monkeypatch))
+    error = str(found(scenario, monkeypatch))
     assert "is lost" in error or "comes again" in error
 
 
 def test_finds_commits_that_nobody_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JournalService, "_tell_found", lambda _self: None)
-    error = found(monkeypatch)
+    error = found(scenario, monkeypatch)
     assert isinstance(error, Deadlock) or "missed " in str(error)
 
 
@@ -98,7 +89,7 @@ def test_finds_a_ring_that_is_one_off(monkeypatch: pytest.MonkeyPatch) -> None:
         return held if held is None else islice(held, 1, None)
 
     monkeypatch.setattr(Broadcaster, "behind", one_off)
-    error = found(monkeypatch)
+    error = found(scenario, monkeypatch)
     assert isinstance(error, Deadlock) or "missed " in str(error)
 
 
@@ -109,7 +100,7 @@ def test_finds_a_wake_up_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
             await self._changed.wait()
 
     monkeypatch.setattr(Broadcaster, "changed", looks_then_waits)
-    assert isinstance(found(monkeypatch), Deadlock)
+    assert isinstance(found(scenario, monkeypatch), Deadlock)
 
 
 @pytest.mark.parametrize("part", [Broadcaster, EventHistory], ids=["ring", "history"])
@@ -117,7 +108,7 @@ def test_finds_what_grows_without_bound(
     part: type[Broadcaster | EventHistory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(part, "_fit", _nothing)
-    assert "holds too much" in str(found(monkeypatch))
+    assert "holds too much" in str(found(scenario, monkeypatch))
 
 
 _nothing: Callable[..., None] = lambda *_arguments: None  # noqa: E731  # stands in for a method
