@@ -28,6 +28,7 @@ from holdfast.journal.protocol import JournalReader, JournalWriter, never
 from holdfast.journal.reader import SqliteReader
 from holdfast.journal.service import JournalService
 from holdfast.journal.sqlite import JournalBroken, JournalError, JournalFull
+from holdfast.journal.streams import Append, NewEvent
 from holdfast.journal.writer import SequenceConflict, SqliteWriter
 from tests.journal.subjects import MemorySubject
 from tests.support.waiting import until
@@ -191,8 +192,19 @@ def test_what_the_disk_refuses_is_refused_for_the_whole_group_and_not_tried_agai
     assert outcomes(futures) == [error] * 3
     assert len(bench.groups) == 2
     assert len(bench.noted) == 1
+    assert bench.service.is_failing
     bench.service.submit(bench.batch("a", "x")).result(SOON_S)
     assert bench.events("a") == 1, "and the next goes in"
+    assert not bench.service.is_failing
+
+
+def test_what_is_appended_ends_a_failure_as_what_is_read_from_logs_does(bench: Bench) -> None:
+    bench.failures.append(JournalFull("no"))
+    assert outcomes([bench.service.submit(bench.batch("a", "x"))]) == [JournalFull]
+    assert bench.service.is_failing
+    appends = [Append("s", [NewEvent(kind="thing.happened")])]
+    bench.service.append(appends).result(SOON_S)
+    assert not bench.service.is_failing
 
 
 def test_after_the_disk_failed_the_writer_is_opened_anew_and_checkpointed(bench: Bench) -> None:
