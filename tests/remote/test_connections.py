@@ -6,7 +6,6 @@ import asyncio
 import os
 import socketserver
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -312,9 +311,7 @@ def test_a_daemon_that_stops_is_asked_again_what_may_be_asked_twice(
     assert script.says == []
 
 
-def test_a_worker_waits_out_a_daemon_that_is_short_of_memory(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_waits_out_a_daemon_that_is_short_of_memory(environ: dict[str, str]) -> None:
     """However long that takes: longer than whoever asks once would."""
     short = problem("503 Service Unavailable", Exit.BUSY, retry_after="11")
     claimed = '{"items":[{"claim":"1.1","id":1,"payload":7,"attempt":1,"max_attempts":3,'
@@ -322,8 +319,7 @@ def test_a_worker_waits_out_a_daemon_that_is_short_of_memory(
     script = Script(short, short, Whole(claimed))
     waited: list[float] = []
     with listening(script, Paths.from_env(environ).socket), Holdfast(environ) as holdfast:
-        monkeypatch.setattr(time, "sleep", waited.append)
-        working = Queue(holdfast, "q").work()
+        working = Queue(holdfast, "q", sleep=waited.append).work()
         item = next(working)
         item.settled = True  # nobody listens any longer
         working.close()

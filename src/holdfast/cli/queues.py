@@ -248,8 +248,8 @@ def _claimed(context: Context, arguments: argparse.Namespace) -> Any:
     So whoever waits hears that nothing came only when the time is over. One that goes away
     meanwhile, or is short of memory, is waited for too; one that was not there is told at once.
     """
-    from holdfast.client import NotRunning, PutOff, Refused
-    from holdfast.remote.talk import passes
+    from holdfast.client import NotRunning, Refused
+    from holdfast.remote.talk import passes, pause_s
 
     asked: dict[str, float] = {"count": arguments.limit}
     if arguments.lease is not None:
@@ -266,8 +266,7 @@ def _claimed(context: Context, arguments: argparse.Namespace) -> Any:
             was_there |= isinstance(error, Refused) or time.monotonic() - asked_s > AWAY_PAUSE_S
             if left_s <= 0 or not was_there or (isinstance(error, Refused) and not passes(error)):
                 raise
-            pause_s = error.retry_after_s if isinstance(error, PutOff) else AWAY_PAUSE_S
-            time.sleep(min(pause_s, left_s))
+            time.sleep(min(pause_s(error, AWAY_PAUSE_S), left_s))
             continue
         left_s = ends_s - time.monotonic()
         if items or left_s <= 0:

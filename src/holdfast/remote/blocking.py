@@ -97,7 +97,7 @@ class Holdfast:
                     raise
                 if over:
                     raise _away() from error
-                pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
+                pause_s = talk.pause_s(error, pause_s)
             self._sleep(pause_s)
 
     def request(self, asked: Ask, *, patience_s: float | None = None) -> bytes:
@@ -112,7 +112,7 @@ class Holdfast:
                 return self._answer(asked).body
             except Refused as error:
                 began_s = self._clock_s() if began_s is None else began_s
-                pause_s = error.retry_after_s if isinstance(error, PutOff) else RETRY_MAX_S
+                pause_s = talk.pause_s(error, RETRY_MAX_S)
                 if not talk.passes(error) or self._clock_s() + pause_s - began_s > patience_s:
                     raise
                 self._sleep(pause_s)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
 from urllib.parse import quote
@@ -24,10 +24,10 @@ import msgspec
 from holdfast.client import PutOff, Refused
 from holdfast.errors import Exit, HoldfastError
 from holdfast.journal.work import NewItem, QueueCounts
-from holdfast.remote.talk import Ask, ask, passes
+from holdfast.remote.talk import Ask, ask, passes, pause_s
 
 WAIT_SECS: Final = 30
-FULL_PAUSE_S: Final = 0.5
+AWAY_PAUSE_S: Final = 0.5
 
 
 class VoidClaim(HoldfastError):
@@ -130,8 +130,16 @@ class Item:
 class Queue:
     """One queue of the daemon, for code that waits."""
 
-    def __init__(self, holdfast: Asking, name: str) -> None:
+    def __init__(
+        self,
+        holdfast: Asking,
+        name: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
+        self._sleep, self._clock_s = sleep, clock_s
         self._path = f"/v1/queues/{quote(name, safe='')}"
         self._holdfast = holdfast
 
@@ -146,17 +154,17 @@ class Queue:
             item if item.key else msgspec.structs.replace(item, key=uuid.uuid4().hex)
             for item in items
         ]
-        ends_s = time.monotonic() + wait_secs
+        ends_s = self._clock_s() + wait_secs
         while True:
-            left_s = max(0.0, ends_s - time.monotonic())
+            left_s = max(0.0, ends_s - self._clock_s())
             try:
                 body = self._ask("items", {"items": keyed}, patience_s=0, wait_secs=round(left_s))
                 return msgspec.json.decode(body, type=Enqueued)
             except Refused as error:  # it is full, or stops meanwhile
-                if not passes(error) or time.monotonic() >= ends_s:
+                if not passes(error) or self._clock_s() >= ends_s:
                     raise
-                pause_s = error.retry_after_s if isinstance(error, PutOff) else FULL_PAUSE_S
-                time.sleep(max(0.0, min(pause_s, ends_s - time.monotonic())))
+                left_s = max(0.0, ends_s - self._clock_s())
+                self._sleep(min(pause_s(error, AWAY_PAUSE_S), left_s))
 
     def claim(
         self, *, count: int = 1, lease_secs: float | None = None, wait_secs: float = 0
@@ -176,7 +184,7 @@ class Queue:
             try:
                 items = self.claim(count=batch, lease_secs=lease_secs, wait_secs=WAIT_SECS)
             except PutOff as put_off:
-                time.sleep(put_off.retry_after_s)
+                self._sleep(put_off.retry_after_s)
                 continue
             try:
                 while items:

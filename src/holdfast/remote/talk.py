@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from holdfast.client import Refused
+from holdfast.client import PutOff, Refused
 from holdfast.errors import Exit, HoldfastError
 from holdfast.events import Event, decode
 from holdfast.journal.streams import NewEvent, WrongSequence
@@ -156,6 +156,11 @@ def appending() -> Iterator[None]:
 def passes(problem: Refused) -> bool:
     """Whether the daemon may say something else soon: it is stopping, or short of memory."""
     return problem.code in (Exit.JOURNAL, Exit.BUSY)
+
+
+def pause_s(problem: Exception, usual_s: float) -> float:
+    """After how long to ask again: as the daemon says, where it does."""
+    return problem.retry_after_s if isinstance(problem, PutOff) else usual_s
 
 
 def query(wanted: Asked) -> Ask:

@@ -172,7 +172,7 @@ class AsyncHoldfast:
                     raise
                 if over:
                     raise _away() from error
-                pause_s = error.retry_after_s if isinstance(error, PutOff) else pause_s
+                pause_s = talk.pause_s(error, pause_s)
             await asyncio.sleep(pause_s)
 
     async def request(self, asked: Ask) -> bytes:
@@ -187,7 +187,7 @@ class AsyncHoldfast:
                 return (await self._answer(asked)).body
             except Refused as error:
                 began_s = clock_s() if began_s is None else began_s
-                pause_s = error.retry_after_s if isinstance(error, PutOff) else RETRY_MAX_S
+                pause_s = talk.pause_s(error, RETRY_MAX_S)
                 if not talk.passes(error) or clock_s() + pause_s - began_s > self._patience_s:
                     raise
                 await asyncio.sleep(pause_s)

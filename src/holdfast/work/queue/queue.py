@@ -328,9 +328,8 @@ class WorkQueue:
 
         return (await self._step(work, unwanted=self._unwanted)).items
 
-    # Settling it.
-
-    # With the name of a queue, claims of items of another are void: somebody mixed them up.
+    # Settling it. With the name of a queue, claims of items of another are void: somebody mixed
+    # them up.
 
     async def confirm(self, claims: Sequence[Claim], *, queue: str = "") -> Settled:
         """It is done: the items leave. What was confirmed before is no error."""
